@@ -1,0 +1,148 @@
+"""What an installation is, and what it ties together."""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+class InstallationStatus(enum.Enum):
+    """Where an installation stands."""
+
+    AUTHORIZED = "AUTHORIZED"
+    """The user has authorized the application; it is not ready for use yet."""
+    ACTIVATED = "ACTIVATED"
+    """Active and ready for use."""
+    INACTIVE = "INACTIVE"
+    """Not usable: the connection failed too often, or the authorization is no longer valid."""
+    PENDING_INTEGRATION = "PENDING_INTEGRATION"
+    """The application synchronises; disconnecting now would lose data."""
+
+
+class AuthorizationMethod(enum.Enum):
+    """How a user authorizes an application."""
+
+    OAUTH = "OAUTH"
+    """Authorizing completes the installation, unless the application requires configuration."""
+    API_KEY = "API_KEY"
+    """After authorizing, the application creates the installation itself."""
+
+
+class StatusReasonCode(enum.Enum):
+    """Why an installation has its status."""
+
+    AUTHORIZATION_COMPLETED = "AUTHORIZATION_COMPLETED"
+    CONFIGURATION_COMPLETED = "CONFIGURATION_COMPLETED"
+    API_KEY_CONNECTED = "API_KEY_CONNECTED"
+    SYNC_STARTED = "SYNC_STARTED"
+    SYNC_SUCCEEDED = "SYNC_SUCCEEDED"
+    SYNC_FAILED = "SYNC_FAILED"
+    SYNC_TIMED_OUT = "SYNC_TIMED_OUT"
+    CONNECTION_FAILED = "CONNECTION_FAILED"
+    AUTHORIZATION_EXPIRED = "AUTHORIZATION_EXPIRED"
+    AUTHORIZATION_REVOKED = "AUTHORIZATION_REVOKED"
+    NOT_ENTITLED = "NOT_ENTITLED"
+    DEACTIVATED = "DEACTIVATED"
+    DELETED = "DELETED"
+
+
+class DeactivationReason(enum.Enum):
+    """What a caller may deactivate with; each is also a StatusReasonCode."""
+
+    AUTHORIZATION_REVOKED = "AUTHORIZATION_REVOKED"
+    NOT_ENTITLED = "NOT_ENTITLED"
+    CONNECTION_FAILED = "CONNECTION_FAILED"
+    DEACTIVATED = "DEACTIVATED"
+
+
+class SyncOutcome(enum.Enum):
+    """How the application says that a synchronisation ended."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class SyncState(enum.Enum):
+    """How the current or last synchronisation stands."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    """Its lease ran out before the application reported again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Application:
+    """A third-party client, listed in the marketplace or not."""
+
+    id: UUID
+    slug: str
+    name: str
+    description: str
+    categories: tuple[str, ...]
+    logo_url: str | None
+    authorization_method: AuthorizationMethod
+    requires_configuration: bool
+    listed: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A company on the platform."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusReason:
+    code: StatusReasonCode
+    message: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncStep:
+    """One part of a synchronisation, named by the application (tags, tax-codes, vendors, …)."""
+
+    name: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sync:
+    """The current or last synchronisation; `expires_at` is the end of its lease while it runs."""
+
+    state: SyncState
+    started_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    lease_seconds: int
+    steps: tuple[SyncStep, ...]
+    message: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installation:
+    """The tie between one application and one account.
+
+    `metadata` is the application's own JSON object, as text: what is stored is what was sent.
+    """
+
+    id: UUID
+    application_id: UUID
+    account_id: UUID
+    status: InstallationStatus
+    status_reason: StatusReason
+    metadata: str
+    version: int
+    sync: Sync | None
+    connection_failures: int
+    authorization_expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    activated_at: datetime | None
