@@ -1,0 +1,172 @@
+"""What can go wrong, as the domain sees it.
+
+GatewayError                  becomes a top-level error, with its code
+├── BadUserInput
+├── Unauthenticated
+├── Forbidden
+├── CursorExpired
+├── TimedOut
+└── Unavailable
+ExpectedFailure               becomes a typed member of a mutation's result
+├── InstallationNotFound
+├── ApplicationNotFound
+├── AccountNotFound
+├── ApiKeyNotFound
+├── ActionNotAllowed
+├── VersionConflict
+├── InstallationAlreadyExists
+├── MetadataRejected
+└── SlugTaken
+"""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from gateway.domain.actions import InstallationAction
+from gateway.domain.installations import Installation, InstallationStatus
+from gateway.domain.metadata import MetadataViolation
+
+
+class GatewayError(Exception):
+    """An error that its caller may read: a message and a code, and nothing of the cause."""
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str, **extensions: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.extensions = extensions
+
+
+class BadUserInput(GatewayError):
+    """The request cannot be understood as it is; the message says what to change."""
+
+    code = "BAD_USER_INPUT"
+
+
+class Unauthenticated(GatewayError):
+    """Nobody is known by this credential."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(GatewayError):
+    """A caller of this kind may never do this."""
+
+    code = "FORBIDDEN"
+
+
+class CursorExpired(GatewayError):
+    """The log no longer holds all that came after this cursor."""
+
+    code = "CURSOR_EXPIRED"
+
+
+class TimedOut(GatewayError):
+    """The operation took longer than it may."""
+
+    code = "TIMEOUT"
+
+
+class Unavailable(GatewayError):
+    """Something that is needed does not answer now; trying again later may help."""
+
+    code = "UNAVAILABLE"
+
+
+class ExpectedFailure(Exception):  # noqa: N818 - these are facts, named as such
+    """A failure that is part of a mutation's answer."""
+
+    message: str
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InstallationNotFound(ExpectedFailure):
+    """There is no such installation, or none that this caller may see."""
+
+    def __init__(self, installation_id: UUID) -> None:
+        super().__init__(f"There is no installation {installation_id}.")
+        self.installation_id = installation_id
+
+
+class ApplicationNotFound(ExpectedFailure):
+    """There is no such application, or none that this caller may see."""
+
+    def __init__(self, application_id: UUID | None) -> None:
+        super().__init__(f"There is no application {application_id}.")
+        self.application_id = application_id
+
+
+class AccountNotFound(ExpectedFailure):
+    """There is no such account, or none that this caller may see."""
+
+    def __init__(self, account_id: UUID | None) -> None:
+        super().__init__(f"There is no account {account_id}.")
+        self.account_id = account_id
+
+
+class ApiKeyNotFound(ExpectedFailure):
+    """There is no such API key."""
+
+    def __init__(self, api_key_id: UUID) -> None:
+        super().__init__(f"There is no API key {api_key_id}.")
+        self.api_key_id = api_key_id
+
+
+class ActionNotAllowed(ExpectedFailure):
+    """The installation's status, or its application, does not allow this action now."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        action: InstallationAction,
+        status: InstallationStatus | None,
+        allowed_actions: tuple[InstallationAction, ...],
+    ) -> None:
+        super().__init__(message)
+        self.action = action
+        self.status = status
+        self.allowed_actions = allowed_actions
+
+
+class VersionConflict(ExpectedFailure):
+    """Somebody changed the installation since the caller read it."""
+
+    def __init__(self, *, expected_version: int, installation: Installation) -> None:
+        super().__init__(
+            f"The installation is at version {installation.version}, not {expected_version}."
+            " Read it again, and repeat the change if it is still wanted."
+        )
+        self.expected_version = expected_version
+        self.current_version = installation.version
+        self.installation = installation
+
+
+class InstallationAlreadyExists(ExpectedFailure):
+    """The application is already installed for this account, with other metadata."""
+
+    def __init__(self, installation: Installation) -> None:
+        super().__init__("The application is already installed for this account. Update that installation instead.")
+        self.installation = installation
+
+
+class MetadataRejected(ExpectedFailure):
+    """The metadata breaks at least one rule; every violation found is listed."""
+
+    def __init__(self, violations: tuple[MetadataViolation, ...]) -> None:
+        places = ", ".join(f"{violation.path or 'the whole'}: {violation.rule.value}" for violation in violations[:3])
+        more = f", and {len(violations) - 3} more" if len(violations) > 3 else ""  # noqa: PLR2004 - as many as are named
+        super().__init__(f"The metadata was not stored ({places}{more}).")
+        self.violations = violations
+
+
+class SlugTaken(ExpectedFailure):
+    """Another application has this slug."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"Another application has the slug {slug!r}.")
+        self.slug = slug
