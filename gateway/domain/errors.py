@@ -74,7 +74,7 @@ class Unavailable(GatewayError):
     code = "UNAVAILABLE"
 
 
-class ExpectedFailure(Exception):  # noqa: N818 - these are facts, named as such
+class ExpectedFailure(Exception):
     """A failure that is part of a mutation's answer."""
 
     message: str

@@ -1,0 +1,104 @@
+"""Who may see and do what: the decisions that depend on the caller."""
+
+from collections.abc import Iterable
+
+from gateway.domain.actions import ACTORS, InstallationAction
+from gateway.domain.errors import ActionNotAllowed, Forbidden
+from gateway.domain.installations import Application, AuthorizationMethod, Installation, InstallationStatus
+from gateway.domain.lifecycle import is_already_so, leads_on
+from gateway.domain.principals import Principal, PrincipalKind
+
+
+def allowed_actions(
+    principal: Principal, *, installation: Installation | None, application: Application
+) -> tuple[InstallationAction, ...]:
+    """List what this caller may do with this installation now."""
+    status = installation.status if installation else None
+    return tuple(
+        action
+        for action in InstallationAction
+        if principal.kind in ACTORS[action] and leads_on(action, status=status, method=application.authorization_method)
+    )
+
+
+def require_actor(principal: Principal, *, action: InstallationAction) -> None:
+    """Refuse a caller whose kind may never do this.
+
+    Raises:
+        Forbidden: This kind of caller may never do it.
+    """
+    if principal.kind not in ACTORS[action]:
+        raise Forbidden(f"{_A[principal.kind]} may not do {action.value}; {_kinds(ACTORS[action])} may.")
+
+
+def require_platform(principal: Principal, *, intention: str) -> None:
+    """Refuse everybody but the platform.
+
+    Raises:
+        Forbidden: The caller is not the platform.
+    """
+    if principal.kind is not PrincipalKind.PLATFORM:
+        raise Forbidden(f"Only the platform may {intention}.")
+
+
+def require_allowed(
+    principal: Principal, *, action: InstallationAction, installation: Installation | None, application: Application
+) -> None:
+    """Refuse what the installation's status does not allow now; what is already so may be asked for again.
+
+    Raises:
+        ActionNotAllowed: The status, or the application's authorization method, does not allow it.
+    """
+    status = installation.status if installation else None
+    method = application.authorization_method
+    if leads_on(action, status=status, method=method) or is_already_so(action, status=status):
+        return
+    raise ActionNotAllowed(
+        _reason(action, status=status, method=method),
+        action=action,
+        status=status,
+        allowed_actions=allowed_actions(principal, installation=installation, application=application),
+    )
+
+
+def reads_metadata(principal: Principal) -> bool:
+    """Metadata belongs to the application: an account's users neither read it nor hear of its changes."""
+    return principal.kind is not PrincipalKind.ACCOUNT
+
+
+def sees_application(principal: Principal, *, application: Application, installed: bool) -> bool:
+    """Tell whether this caller may see the application.
+
+    `installed` says whether the caller's own account has it installed.
+    """
+    match principal.kind:
+        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
+            return True
+        case PrincipalKind.APPLICATION:
+            return application.listed or application.id == principal.application_id
+        case PrincipalKind.ACCOUNT:
+            return application.listed or installed
+
+
+_A = {
+    PrincipalKind.PLATFORM: "The platform",
+    PrincipalKind.APPLICATION: "An application",
+    PrincipalKind.ACCOUNT: "An account's user",
+    PrincipalKind.SYSTEM: "The gateway itself",
+}
+
+
+def _kinds(kinds: Iterable[PrincipalKind]) -> str:
+    return " and ".join(sorted(_A[kind].lower() for kind in kinds))
+
+
+def _reason(action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod) -> str:
+    if action is InstallationAction.CREATE and method is not AuthorizationMethod.API_KEY:
+        return "Only applications of the API_KEY method create installations; with OAUTH, authorizing does."
+    if action is InstallationAction.DELETE and status is InstallationStatus.PENDING_INTEGRATION:
+        return "The installation synchronises: deleting it now would lose data. Finish the synchronisation first."
+    if status is InstallationStatus.INACTIVE:
+        return f"{action.value} is not possible while the installation is INACTIVE. It has to be authorized again."
+    if status is None:
+        return f"{action.value} needs an installation, and there is none."
+    return f"{action.value} is not possible while the installation is {status.value}."

@@ -1,0 +1,11 @@
+-- name: upsert_account^
+-- The same id again renames.
+insert into accounts (id, name)
+values (:id, :name)
+on conflict (id) do update set name = excluded.name
+returning id, name;
+
+-- name: select_accounts_by_id
+select id, name
+from accounts
+where id = any(:ids::uuid[]);

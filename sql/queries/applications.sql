@@ -1,0 +1,73 @@
+-- name: insert_application^
+-- Answers nothing where the slug is taken.
+insert into applications (
+    id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
+    created_at, updated_at
+)
+values (
+    :id, :slug, :name, :description, :categories, :logo_url, :authorization_method, :requires_configuration, :listed,
+    :now, :now
+)
+on conflict (slug) do nothing
+returning id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
+    created_at, updated_at;
+
+-- name: lock_application^
+select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
+    created_at, updated_at
+from applications
+where id = :id
+for update;
+
+-- name: update_application!
+update applications
+set name = :name, description = :description, categories = :categories, logo_url = :logo_url,
+    requires_configuration = :requires_configuration, listed = :listed, updated_at = :updated_at
+where id = :id;
+
+-- name: select_applications_by_id
+select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
+    created_at, updated_at
+from applications
+where id = any(:ids::uuid[]);
+
+-- name: select_application_by_slug^
+select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
+    created_at, updated_at
+from applications
+where slug = :slug;
+
+-- name: select_application_page
+-- The marketplace by name, one page in one direction. An unlisted application is there for itself, and for an
+-- account that has it installed.
+select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
+    created_at, updated_at
+from applications a
+where true
+    and (a.listed or a.id = :own_application_id) --? seen_by_application
+    and (a.listed or exists ( --? seen_by_account
+        select from installations i where i.application_id = a.id and i.account_id = :own_account_id --? seen_by_account
+    )) --? seen_by_account
+    and (a.name ilike :pattern or a.slug ilike :pattern or a.description ilike :pattern) --? search
+    and :category = any(a.categories) --? category
+    and a.authorization_method = :authorization_method --? authorization_method
+    and a.listed = :listed --? listed
+    and (a.name, a.id) > (:cursor_name, :cursor_id) --? after
+    and (a.name, a.id) < (:cursor_name, :cursor_id) --? before
+order by a.name, a.id --? ascending
+order by a.name desc, a.id desc --? descending
+limit :limit;
+
+-- name: count_applications$
+select count(*)
+from applications a
+where true
+    and (a.listed or a.id = :own_application_id) --? seen_by_application
+    and (a.listed or exists ( --? seen_by_account
+        select from installations i where i.application_id = a.id and i.account_id = :own_account_id --? seen_by_account
+    )) --? seen_by_account
+    and (a.name ilike :pattern or a.slug ilike :pattern or a.description ilike :pattern) --? search
+    and :category = any(a.categories) --? category
+    and a.authorization_method = :authorization_method --? authorization_method
+    and a.listed = :listed --? listed
+;
