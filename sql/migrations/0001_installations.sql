@@ -67,10 +67,11 @@ create index installations_by_sync_expiry on installations (sync_expires_at) whe
 
 -- The log. Its order is (xid, id), and it is read only up to the oldest transaction still running:
 -- by id alone, a transaction that took a lower id and commits later would be lost.
+-- xid is the writing transaction's id plus the log's xid_offset; see event_log.
 -- No foreign keys: events outlive what they tell of.
 create table installation_events (
     id bigint generated always as identity primary key,
-    xid xid8 not null default pg_current_xact_id(),
+    xid bigint not null,
     occurred_at timestamptz not null,
     actor_kind text not null,
     actor_id text,
@@ -90,18 +91,21 @@ create index events_of_installation_in_order on installation_events (installatio
 create index events_of_application_in_order on installation_events (application_id, xid, id);
 create index events_of_account_in_order on installation_events (account_id, xid, id);
 
--- One row. A cursor carries the epoch; it changes when the log is found in another cluster than it was written in,
--- since transaction ids start anew there. Rows up to `pruned` have been removed by retention.
+-- One row. A cursor carries the epoch. It changes when the log is found in another cluster than it was written in,
+-- where transaction ids start anew: then xid_offset becomes the greatest xid of the log, so that what is written from
+-- there on comes after all that was written before, and no row has to be rewritten.
+-- Rows up to `pruned` have been removed by retention.
 create table event_log (
     only_row boolean primary key default true constraint event_log_has_one_row check (only_row),
-    epoch bigint not null,
+    epoch bigint not null constraint epoch_has_sixty_bits check (epoch >= 0 and epoch < 1152921504606846976),
     system_identifier bigint not null,
-    pruned_xid xid8 not null,
+    xid_offset bigint not null,
+    pruned_xid bigint not null,
     pruned_id bigint not null
 );
 
-insert into event_log (epoch, system_identifier, pruned_xid, pruned_id)
-select ('x' || substr(md5(gen_random_uuid()::text), 1, 15))::bit(60)::bigint, system_identifier, '0'::xid8, 0
+insert into event_log (epoch, system_identifier, xid_offset, pruned_xid, pruned_id)
+select ('x' || substr(md5(gen_random_uuid()::text), 1, 15))::bit(60)::bigint, system_identifier, 0, 0, 0
 from pg_control_system();
 
 -- Of a key only a digest is kept; the prefix, which is no secret, finds the row.

@@ -1,0 +1,117 @@
+"""Cursors: places in the log and in lists, as text that clients hand back and cannot read.
+
+The digest at the end is no protection against forgery (there is nothing to gain by one: a cursor says where to read,
+never what may be seen). It tells a cursor that was cut, mistyped or taken from another list from one of ours.
+"""
+
+import base64
+import binascii
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from uuid import UUID
+
+from gateway.domain.errors import BadUserInput
+from gateway.domain.events import Position
+
+_DIGEST_SIZE = 4
+_POSITION = struct.Struct(">QQQ")
+_TIME = struct.Struct(">q")
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_EVENTS = b"events"
+_GREATEST = Position(epoch=2**60 - 1, xid=2**63 - 1, id=2**63 - 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keyset:
+    """A place in a list: the value it is ordered by, and the id that decides between equal values."""
+
+    value: datetime | str
+    id: UUID
+
+
+def encode_position(position: Position) -> str:
+    return _sealed(_POSITION.pack(*position), domain=_EVENTS)
+
+
+def decode_position(cursor: str, *, argument: str) -> Position:
+    """Read an event's cursor.
+
+    Raises:
+        BadUserInput: It is not a cursor of an event, or it was changed.
+    """
+    payload = _opened(cursor, domain=_EVENTS)
+    if payload is not None and len(payload) == _POSITION.size:
+        position = Position(*_POSITION.unpack(payload))
+        if all(number <= greatest for number, greatest in zip(position, _GREATEST, strict=True)):
+            return position
+    raise BadUserInput(
+        f"`{argument}` is not a cursor of an event. Give back an event's `cursor`, or `eventCursor`, as it was given.",
+        argument=argument,
+    )
+
+
+def encode_keyset(keyset: Keyset, *, connection: str, order: str) -> str:
+    """Make a cursor that is good for this connection in this order (field and direction) alone."""
+    match keyset.value:
+        case datetime() as time:
+            value = b"t" + _TIME.pack((time - _BEGINNING) // timedelta(microseconds=1))
+        case str() as text:
+            value = b"s" + text.encode()
+    return _sealed(keyset.id.bytes + value, domain=_list(connection, order))
+
+
+def decode_keyset(cursor: str, *, connection: str, order: str, argument: str) -> Keyset:
+    """Read a list's cursor.
+
+    Raises:
+        BadUserInput: It is from another list or another order, or it was changed.
+    """
+    payload = _opened(cursor, domain=_list(connection, order))
+    keyset = None if payload is None else _keyset(payload)
+    if keyset is None:
+        raise BadUserInput(
+            f"`{argument}` is not a cursor of `{connection}` in this order. Give back a cursor of the same list, asked"
+            " for with the same order, or leave it out to begin anew.",
+            argument=argument,
+        )
+    return keyset
+
+
+def _keyset(payload: bytes) -> Keyset | None:
+    identifier, kind, value = payload[:16], payload[16:17], payload[17:]
+    try:
+        match kind:
+            case b"t":
+                (microseconds,) = _TIME.unpack(value)
+                return Keyset(value=_BEGINNING + timedelta(microseconds=microseconds), id=UUID(bytes=identifier))
+            case b"s":
+                return Keyset(value=value.decode(), id=UUID(bytes=identifier))
+    except (struct.error, ValueError, OverflowError):
+        return None
+    return None
+
+
+def _list(connection: str, order: str) -> bytes:
+    return f"list {connection} {order}".encode()
+
+
+def _digest(payload: bytes, *, domain: bytes) -> bytes:
+    return blake2b(domain + b"\0" + payload, digest_size=_DIGEST_SIZE).digest()
+
+
+def _sealed(payload: bytes, *, domain: bytes) -> str:
+    return base64.urlsafe_b64encode(payload + _digest(payload, domain=domain)).rstrip(b"=").decode()
+
+
+def _opened(cursor: str, *, domain: bytes) -> bytes | None:
+    """Answer the payload, or None for anything that `_sealed` did not make, another spelling of it included."""
+    try:
+        sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    payload, digest = sealed[:-_DIGEST_SIZE], sealed[-_DIGEST_SIZE:]
+    if digest != _digest(payload, domain=domain) or _sealed(payload, domain=domain) != cursor:
+        return None
+    return payload

@@ -1,0 +1,79 @@
+import string
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from gateway.domain.cursors import Keyset, decode_keyset, decode_position, encode_keyset, encode_position
+from gateway.domain.errors import BadUserInput
+from gateway.domain.events import Position
+
+positions = st.builds(
+    Position, epoch=st.integers(0, 2**60 - 1), xid=st.integers(0, 2**63 - 1), id=st.integers(0, 2**63 - 1)
+)
+keysets = st.builds(
+    Keyset, value=st.datetimes(timezones=st.just(UTC)) | st.text(st.characters(codec="utf-8")), id=st.uuids()
+)
+alphabet = string.ascii_letters + string.digits + "-_"
+KEYSET = Keyset(value=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), id=UUID(int=7))
+
+
+@given(positions)
+def test_position_comes_back_equal(position: Position) -> None:
+    assert decode_position(encode_position(position), argument="after") == position
+
+
+@given(keysets)
+def test_keyset_comes_back_equal(keyset: Keyset) -> None:
+    cursor = encode_keyset(keyset, connection="installations", order="CREATED_AT ASC")
+    assert decode_keyset(cursor, connection="installations", order="CREATED_AT ASC", argument="after") == keyset
+
+
+@given(positions)
+def test_cursor_is_safe_in_an_address(position: Position) -> None:
+    assert set(encode_position(position)) <= set(alphabet)
+
+
+@given(positions, st.data())
+def test_a_changed_character_is_noticed(position: Position, data: st.DataObject) -> None:
+    cursor = encode_position(position)
+    place = data.draw(st.integers(0, len(cursor) - 1))
+    other = data.draw(st.sampled_from(alphabet))
+    assume(cursor[place] != other)
+    with pytest.raises(BadUserInput):
+        decode_position(cursor[:place] + other + cursor[place + 1 :], argument="after")
+
+
+@given(st.text(max_size=60) | st.text(alphabet, max_size=60))
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(BadUserInput):
+        decode_position(text, argument="after")
+    with pytest.raises(BadUserInput):
+        decode_keyset(text, connection="installations", order="CREATED_AT ASC", argument="before")
+
+
+@pytest.mark.parametrize(
+    ("connection", "order"),
+    [("applications", "CREATED_AT ASC"), ("installations", "UPDATED_AT ASC"), ("installations", "CREATED_AT DESC")],
+)
+def test_cursor_of_another_list_or_order_is_refused_with_what_to_do(connection: str, order: str) -> None:
+    cursor = encode_keyset(KEYSET, connection="installations", order="CREATED_AT ASC")
+    with pytest.raises(BadUserInput, match="before") as refused:
+        decode_keyset(cursor, connection=connection, order=order, argument="before")
+    assert refused.value.extensions == {"argument": "before"}
+    assert "same list" in refused.value.message
+
+
+def test_event_cursor_and_list_cursor_are_not_taken_for_each_other() -> None:
+    with pytest.raises(BadUserInput):
+        decode_position(encode_keyset(KEYSET, connection="installations", order="x"), argument="after")
+    with pytest.raises(BadUserInput):
+        decode_keyset(encode_position(Position(1, 2, 3)), connection="installations", order="x", argument="after")
+
+
+@pytest.mark.parametrize("position", [Position(2**60, 0, 0), Position(0, 2**63, 0), Position(0, 0, 2**63)])
+def test_position_that_no_log_can_have_is_refused(position: Position) -> None:
+    with pytest.raises(BadUserInput):
+        decode_position(encode_position(position), argument="after")
