@@ -24,7 +24,7 @@ from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
 from gateway.domain.installations import Installation, InstallationStatus
-from gateway.domain.metadata import MetadataViolation
+from gateway.domain.metadata_rules import MetadataViolation
 
 
 class GatewayError(Exception):

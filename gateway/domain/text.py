@@ -1,0 +1,69 @@
+"""What callers may call things: names, labels, messages, slugs and addresses."""
+
+import re
+from urllib.parse import urlsplit
+
+from gateway.domain.errors import BadUserInput
+
+FEWEST_SLUG_CHARACTERS = 2
+MOST_SLUG_CHARACTERS = 63
+"""As a label of a host name (RFC 1035), so that a slug can become one."""
+MOST_URL_CHARACTERS = 2048
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")
+"""What RFC 3986 lets stand in a URL; anything else comes percent-encoded, a host name in its ASCII form."""
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Tell whether the text has half of a surrogate pair, which neither UTF-8 nor Postgres can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def checked_text(value: str, *, name: str, most: int, may_be_blank: bool = False) -> str:
+    """Give the value back, unchanged, if it is text of at most `most` characters that Postgres can hold.
+
+    `name` says in the message which input it is. Raises BadUserInput.
+    """
+    if len(value) > most:
+        raise BadUserInput(f"{name} has {len(value)} characters; at most {most} are allowed.")
+    if not may_be_blank and not value.strip():
+        raise BadUserInput(f"{name} is blank.")
+    if "\0" in value:
+        raise BadUserInput(f"{name} has the character U+0000, which cannot be stored.")
+    if has_lone_surrogate(value):
+        raise BadUserInput(f"{name} has half of a surrogate pair, which is no character.")
+    return value
+
+
+def checked_slug(value: str, *, name: str) -> str:
+    """Give the value back if it is lower-case ASCII letters and digits, single hyphens between. Raises BadUserInput."""
+    if not FEWEST_SLUG_CHARACTERS <= len(value) <= MOST_SLUG_CHARACTERS or not _SLUG.fullmatch(value):
+        raise BadUserInput(
+            f"{name} must be {FEWEST_SLUG_CHARACTERS} to {MOST_SLUG_CHARACTERS} lower-case letters (a to z) and digits,"
+            " with single hyphens between them."
+        )
+    return value
+
+
+def checked_url(value: str, *, name: str) -> str:
+    """Give the value back if it is an absolute http or https URL that holds no credentials. Raises BadUserInput."""
+    if len(value) > MOST_URL_CHARACTERS or not _URL_CHARACTERS.fullmatch(value) or not _is_web_address(value):
+        raise BadUserInput(
+            f"{name} must be an absolute URL that starts with https:// or http://, without credentials,"
+            f" of at most {MOST_URL_CHARACTERS} of the characters that URLs may have."
+        )
+    return value
+
+
+def _is_web_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises as well where it is no port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
