@@ -1,0 +1,168 @@
+"""The handle on Postgres: a pool of connections with limits on everything, and what its failures mean.
+
+`databases` owns the pool, and knows which task holds which connection: a task that asks again gets the one it holds,
+its child tasks get others. Statements run on the asyncpg connection beneath.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import asyncpg
+import databases
+from asyncpg.pool import PoolConnectionProxy
+
+from gateway.domain.errors import TimedOut, Unavailable
+
+if TYPE_CHECKING:
+    DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    Connection: TypeAlias = DriverConnection | PoolConnectionProxy[asyncpg.Record]
+else:  # the driver's classes are generic in their stubs alone
+    DriverConnection = asyncpg.Connection
+    Connection = asyncpg.Connection | PoolConnectionProxy
+
+_logger = logging.getLogger(__name__)
+
+_STATEMENTS = 500
+"""How many prepared statements a connection keeps: more than there are named queries and variants of them."""
+_CLIENT_GRACE_SECONDS = 5
+"""How much later than the server the client gives up on a statement: only where the server no longer answers."""
+_TOO_LONG = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
+_LOST = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+
+class _PooledConnection(DriverConnection):
+    """A connection that is handed on as it is.
+
+    The driver's reset at each release costs a round trip, a third of a point query. It undoes what a session keeps,
+    and nothing here leaves any of that: settings are `set local`, advisory locks are the transaction's, cursors have
+    no hold, and nobody listens on a pooled connection. An open transaction is rolled back all the same.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database(databases.Database):
+    """A `databases.Database` whose waiting for a connection is bounded. Made by open_database."""
+
+    acquire_seconds: float
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def connect(self) -> None:
+        """Open the pool. Raise Unavailable, or ValueError where the address makes no sense."""
+        try:
+            await super().connect()
+        except (OSError, *_LOST) as error:
+            raise _unreachable() from error
+
+
+def open_database(
+    url: str,
+    *,
+    pool_size: int = 10,
+    acquire_seconds: float = 5,
+    connect_seconds: float = 10,
+    statement_seconds: float = 10,
+    lock_seconds: float = 5,
+    idle_in_transaction_seconds: float = 10,
+    application_name: str = "gateway",
+) -> Database:
+    """Make the handle; `async with` opens it. `url` is read as libpq reads it, `sslmode` and its like included."""
+    database = Database(
+        # asyncpg reads the address itself: of what stands behind its "?", `databases` would pass on only few words.
+        "postgresql://",
+        dsn=url,
+        database=None,
+        min_size=1,
+        max_size=pool_size,
+        timeout=connect_seconds,
+        command_timeout=statement_seconds + _CLIENT_GRACE_SECONDS,
+        connection_class=_PooledConnection,
+        statement_cache_size=_STATEMENTS,
+        server_settings={
+            "application_name": application_name,
+            "statement_timeout": _milliseconds(statement_seconds),
+            "lock_timeout": _milliseconds(lock_seconds),
+            "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_seconds),
+            "jit": "off",
+            "timezone": "UTC",
+        },
+    )
+    database.acquire_seconds = acquire_seconds
+    return database
+
+
+@asynccontextmanager
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    """Hold a connection, for reads: each statement sees its own snapshot. Raise Unavailable or TimedOut."""
+    holder = await _acquired(database)
+    held: Connection = holder.raw_connection
+    try:
+        yield held
+    except _TOO_LONG as error:
+        raise TimedOut("The database took too long.") from error
+    except _LOST as error:
+        raise _unreachable() from error
+    except asyncpg.InterfaceError as error:
+        if held.is_closed():
+            raise _unreachable() from error
+        raise
+    finally:
+        await _release(database, holder=holder)
+
+
+@asynccontextmanager
+async def transaction(database: Database) -> AsyncIterator[Connection]:
+    """Hold a connection inside one transaction, READ COMMITTED. Raise Unavailable or TimedOut.
+
+    The transaction is the driver's: that of `databases` never gives its connection back when the rollback fails, as it
+    does whenever the server has gone.
+    """
+    async with connection(database) as held, held.transaction(isolation="read_committed"):
+        yield held
+
+
+async def _acquired(database: Database) -> databases.core.Connection:
+    holder = database.connection()
+    try:
+        async with asyncio.timeout(database.acquire_seconds):
+            return await holder.__aenter__()
+    except TimeoutError as error:
+        raise Unavailable("All connections to the database are in use. Try again later.") from error
+    except (OSError, asyncpg.InterfaceError, *_LOST) as error:
+        raise _unreachable() from error
+
+
+async def _release(database: Database, *, holder: databases.core.Connection) -> None:
+    """Give the connection back; that it broke is no news to somebody whose work is done."""
+    try:
+        await holder.__aexit__()
+    except BaseException as error:
+        # Otherwise this task would be handed the broken holder when it asks again, and `databases` asserts on it.
+        database._connection = None  # noqa: SLF001 - there is no public way to forget a holder
+        if not isinstance(error, Exception):
+            raise
+        _logger.warning("A connection broke when it was given back: %r", error)
+
+
+def _unreachable() -> Unavailable:
+    return Unavailable("The database cannot be reached. Try again later.")
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

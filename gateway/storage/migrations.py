@@ -1,0 +1,145 @@
+"""The schema's steps: `sql/migrations/NNNN_name.sql`, applied in order, forward only, never edited once landed."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from gateway.storage.database import Connection, Database, connection
+from gateway.storage.sources import sql_directory
+
+OLDEST_POSTGRES = 14
+_LOCK = 0x6761746577617900
+"""The advisory lock's number, "gateway" in ASCII: two gateways that migrate at once do it once."""
+
+
+class MigrationError(Exception):
+    """The database cannot be used with this gateway's migrations; the message says why, and what to do."""
+
+
+class PostgresTooOld(MigrationError):
+    """The server lacks what the gateway's SQL needs."""
+
+
+class MigrationsBehind(MigrationError):
+    """The database lacks migrations that this gateway brings."""
+
+
+class MigrationsAhead(MigrationError):
+    """The database has migrations that this gateway does not know."""
+
+
+class MigrationEdited(MigrationError):
+    """A migration is not what was applied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedMigration:
+    """What the database remembers of a migration."""
+
+    number: int
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration(AppliedMigration):
+    """One file."""
+
+    text: str
+
+
+def load_migrations(directory: Path | None = None) -> tuple[Migration, ...]:
+    """Read the files, in their order."""
+    found = sorted((directory or sql_directory() / "migrations").glob("*.sql"))
+    return tuple(_read(path) for path in found)
+
+
+async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
+    """Apply what is missing, each migration in its own transaction, and tell what was applied. Raise MigrationError."""
+    known = load_migrations() if migrations is None else migrations
+    database = await asyncpg.connect(url, server_settings={"application_name": "gateway migrate", "timezone": "UTC"})
+    try:
+        _require_version(database)
+        await database.execute("select pg_advisory_lock($1)", _LOCK)
+        await database.execute(_TABLE)
+        missing = _missing(known, applied=await _applied(database))
+        for migration in missing:
+            await _apply(database, migration)
+        return missing
+    finally:
+        await database.close()
+
+
+async def check_migrations(database: Database, *, migrations: Sequence[Migration] | None = None) -> None:
+    """Raise MigrationError unless the database is exactly where this gateway needs it."""
+    known = load_migrations() if migrations is None else migrations
+    async with connection(database) as checked:
+        _require_version(checked)
+        exists = await checked.fetchval("select to_regclass('schema_migrations') is not null")
+        missing = _missing(known, applied=await _applied(checked) if exists else ())
+    if missing:
+        raise MigrationsBehind(
+            f"The database is behind: it lacks {', '.join(f'{each.number:04}_{each.name}' for each in missing)}. "
+            "Run `gateway migrate`, or serve with --migrate.",
+        )
+
+
+_TABLE = """
+create table if not exists schema_migrations (
+    number integer primary key,
+    name text not null,
+    digest text not null,
+    applied_at timestamptz not null default now()
+)
+"""
+
+
+def _read(path: Path) -> Migration:
+    number, _, name = path.stem.partition("_")
+    text = path.read_text(encoding="utf-8")
+    return Migration(number=int(number), name=name, digest=hashlib.sha256(text.encode()).hexdigest(), text=text)
+
+
+def _require_version(database: Connection) -> None:
+    version = database.get_server_version()
+    if version.major < OLDEST_POSTGRES:
+        raise PostgresTooOld(
+            f"The database runs on Postgres {version.major}; the gateway needs {OLDEST_POSTGRES} or later.",
+        )
+
+
+async def _applied(database: Connection) -> tuple[AppliedMigration, ...]:
+    rows = await database.fetch("select number, name, digest from schema_migrations order by number")
+    return tuple(AppliedMigration(**row) for row in rows)
+
+
+def _missing(known: Sequence[Migration], *, applied: Sequence[AppliedMigration]) -> tuple[Migration, ...]:
+    """Tell which migrations are still to be applied, having checked that the others are the same on both sides."""
+    by_number = {migration.number: migration for migration in known}
+    for row in applied:
+        migration = by_number.pop(row.number, None)
+        if migration is None:
+            raise MigrationsAhead(
+                f"The database is ahead: it has {row.number:04}_{row.name}, which this gateway does not know. "
+                "Run the gateway version that applied it, or a later one.",
+            )
+        if migration.digest != row.digest:
+            raise MigrationEdited(
+                f"Migration {row.number:04}_{migration.name} is not what was applied to this database. "
+                "A landed migration is never edited: restore the file, and put the change into a new one.",
+            )
+    return tuple(by_number.values())
+
+
+async def _apply(database: Connection, migration: Migration) -> None:
+    async with database.transaction():
+        await database.execute(migration.text)
+        await database.execute(
+            "insert into schema_migrations (number, name, digest) values ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.digest,
+        )

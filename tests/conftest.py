@@ -1,0 +1,89 @@
+"""A database for each test: a copy of a migrated template, on a Postgres that lives as long as the session.
+
+With TEST_DATABASE_URL set, that server is used instead of an embedded one; the role it names must be allowed to create
+databases.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from gateway.storage.database import Database, open_database
+from gateway.storage.embedded import embedded_postgres_blocking
+from gateway.storage.migrations import migrate
+
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+
+
+@pytest.fixture
+def data_directory() -> Iterator[Path]:
+    """Yield an empty directory that Postgres' own system user may pass through, as it may not through pytest's."""
+    with tempfile.TemporaryDirectory(prefix="gateway-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """Yield the address of a server on which databases may be made."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given is not None:
+        yield given
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-") as directory,
+        embedded_postgres_blocking(Path(directory), exclusive=True, settings=FORGETFUL) as url,
+    ):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """Yield the name of a migrated database that nobody is connected to."""
+    name = f"template_{uuid4().hex}"
+    asyncio.run(run_on(server_url, f"create database {name}"))
+    asyncio.run(migrate(address(server_url, database=name)))
+    yield name
+    asyncio.run(run_on(server_url, f"drop database {name}"))
+
+
+@pytest.fixture
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """Yield the address of a fresh, migrated database."""
+    name = f"test_{uuid4().hex}"
+    await run_on(server_url, f"create database {name} template {template}")
+    yield address(server_url, database=name)
+    await run_on(server_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def empty_database_url(server_url: str) -> AsyncIterator[str]:
+    """Yield the address of a fresh database without any table."""
+    name = f"test_{uuid4().hex}"
+    await run_on(server_url, f"create database {name}")
+    yield address(server_url, database=name)
+    await run_on(server_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url) as opened:
+        yield opened
+
+
+def address(url: str, *, database: str) -> str:
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+async def run_on(url: str, statement: str) -> None:
+    server = await asyncpg.connect(url)
+    try:
+        await server.execute(statement)
+    finally:
+        await server.close()
