@@ -18,6 +18,7 @@ from gateway.domain.metadata_rules import (
     MOST_KEY_CHARACTERS,
     MOST_KEYS,
     MOST_LEVELS,
+    MOST_VALUES,
     MOST_VIOLATIONS,
     MetadataRule,
     MetadataViolation,
@@ -88,11 +89,12 @@ def changed_keys(before: str | dict[str, Any], after: str | dict[str, Any]) -> t
 class _Encoder:
     """One walk over a value, which makes its text and notes each violation by the way."""
 
-    __slots__ = ("violations",)
+    __slots__ = ("values_left", "violations")
 
     def __init__(self) -> None:
         self.violations: dict[MetadataViolation, None] = {}
         """In the order found; a dict, since a key and its value may break one rule at one path."""
+        self.values_left = MOST_VALUES
 
     def report(self, rule: MetadataRule, place: Place) -> None:
         self.violations[MetadataViolation.at(place, rule=rule)] = None
@@ -108,6 +110,10 @@ class _Encoder:
         return text
 
     def _encode(self, value: object, place: Place, level: int) -> str:
+        self.values_left -= 1
+        if self.values_left < 0:
+            self.report(MetadataRule.TOO_LARGE, ())
+            raise MetadataRejected(tuple(self.violations))
         match value:
             case str():
                 return self._encode_string(value, place)

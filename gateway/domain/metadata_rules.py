@@ -9,6 +9,8 @@ MOST_KEY_CHARACTERS = 40
 """Code points, on every level."""
 MOST_BYTES = 16 * 1024
 """Of the stored text, in UTF-8, which has no space between its tokens."""
+MOST_VALUES = MOST_BYTES // 2
+"""What has more is too large, since each value takes a byte and a separator: the search ends there."""
 MOST_LEVELS = 8
 """Objects and arrays inside each other; the metadata object itself is the first."""
 MOST_DIGITS_BEFORE_POINT = 131_072

@@ -98,6 +98,16 @@ def test_size_is_that_of_the_stored_bytes(filling: str, size: int) -> None:
     assert violations_of({"k": largest["k"] + "a"}) == [violation("", MetadataRule.TOO_LARGE, 16384)]
 
 
+def test_search_ends_where_the_metadata_is_too_large_for_certain() -> None:
+    assert violations_of({"a": ["\0", *[1] * 8189, "\0", "\0"]}) == [
+        violation("/a/0", MetadataRule.NUL_CHARACTER),
+        violation("/a/8190", MetadataRule.NUL_CHARACTER),
+        violation("", MetadataRule.TOO_LARGE, 16384),
+    ]
+    most_values = {"a": [1] * 8188}
+    assert len(encode_metadata(most_values)) == 16 * 1024 - 1
+
+
 def test_eight_levels_are_taken_and_one_more_is_not() -> None:
     assert decode_metadata(encode_metadata(nested(8))) == nested(8)
     assert violations_of(nested(9)) == [violation("/a/a/a/a/a/a/a/a", MetadataRule.TOO_DEEP, 8)]
