@@ -15,7 +15,10 @@ MOST_LEVELS = 8
 """Objects and arrays inside each other; the metadata object itself is the first."""
 MOST_DIGITS_BEFORE_POINT = 131_072
 MOST_DIGITS_AFTER_POINT = 16_383
-"""What Postgres' numeric holds, and with it jsonb (its manual, "Numeric Types"); trailing zeros count."""
+"""What Postgres' numeric holds, and with it jsonb (its manual, "Numeric Types").
+
+Trailing zeros count, and so does the exponent of a zero.
+"""
 MOST_VIOLATIONS = 100
 """As many are reported at once; the search ends there."""
 

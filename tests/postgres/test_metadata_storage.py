@@ -1,0 +1,91 @@
+"""What the metadata rules let through, Postgres stores and indexes; what they refuse for its sake, it would refuse."""
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.errors import MetadataRejected
+from gateway.domain.json_text import read_json
+from gateway.domain.metadata import decode_metadata, encode_metadata
+
+TABLE = "create temporary table installations_metadata (metadata json not null)"
+INDEX = "create index on installations_metadata using gin ((metadata::jsonb) jsonb_path_ops)"
+INSERT = "insert into installations_metadata (metadata) values ($1) returning metadata::text"
+
+
+async def stored(database_url: str, *texts: str) -> list[str]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(TABLE)
+        await connection.execute(INDEX)
+        return [await connection.fetchval(INSERT, text) for text in texts]
+    finally:
+        await connection.close()
+
+
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+numbers = st.one_of(
+    st.integers().map(str),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.builds("{}e{}".format, st.integers(-999, 999), st.integers(-16_390, 131_080)),
+)
+values = st.recursive(
+    st.none() | st.booleans() | numbers.map(read_json) | st.text(characters),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(characters, max_size=40), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,  # a connection takes as long as it takes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example has a temporary table of its own
+)
+@given(samples=st.lists(st.dictionaries(st.text(characters, max_size=40), values, max_size=5), max_size=20))
+async def test_metadata_within_the_limits_is_stored_and_comes_back_byte_for_byte(
+    database_url: str, samples: list[dict[str, object]]
+) -> None:
+    texts = []
+    for sample in samples:
+        try:
+            texts.append(encode_metadata(sample))
+        except MetadataRejected:
+            continue
+    assert await stored(database_url, *texts) == texts
+
+
+EDGES_WITHIN = ["1e131071", "9.99e131071", "-1e-16383", "1.5e-16382", "0e131071", "-0", "-0.0", "0.0e-16382"]
+EDGES_BEYOND = ["1e131072", "-10e131071", "1e-16384", "1.5e-16383", "1.50e-16382", "0e-16384", "1e999999999999"]
+
+
+async def test_numbers_at_the_edge_of_the_range_are_stored(database_url: str) -> None:
+    texts = [encode_metadata(decode_metadata(f'{{"a":{number}}}')) for number in EDGES_WITHIN]
+    assert await stored(database_url, *texts) == [f'{{"a":{number}}}' for number in EDGES_WITHIN]
+
+
+@pytest.mark.parametrize("number", EDGES_BEYOND)
+async def test_numbers_beyond_the_range_are_what_postgres_would_refuse(database_url: str, number: str) -> None:
+    text = f'{{"a":{number}}}'
+    with pytest.raises(asyncpg.NumericValueOutOfRangeError):
+        await stored(database_url, text)
+    with pytest.raises(MetadataRejected):
+        encode_metadata(decode_metadata(text))
+
+
+@pytest.mark.parametrize("escaped", [r"\u0000", r"\ud83c", r"\udf89"])
+async def test_characters_that_are_refused_are_what_postgres_would_refuse(database_url: str, escaped: str) -> None:
+    text = f'{{"a":"{escaped}"}}'
+    with pytest.raises((asyncpg.UntranslatableCharacterError, asyncpg.InvalidTextRepresentationError)):
+        await stored(database_url, text)
+    with pytest.raises(MetadataRejected):
+        encode_metadata(decode_metadata(text))
+
+
+async def test_largest_metadata_is_stored_with_its_index(database_url: str) -> None:
+    texts = [
+        encode_metadata({"k": "🎉" * 4094}),
+        encode_metadata({f"k{number}": list(range(number * 100, number * 100 + 60)) for number in range(50)}),
+        encode_metadata({"a": [decode_metadata('{"n":9e131071}')] * 1000}),
+    ]
+    assert await stored(database_url, *texts) == texts
