@@ -1,0 +1,59 @@
+// Which key a request goes out with. Every tab has its own choice; a key that was typed in lives in this browser tab's session
+// and is never part of an address.
+const TYPED = "gateway:key";
+
+export class KeyRing {
+  #listeners = new Set();
+  #choices = new Map(); // a tab's id -> a key's name
+  #defaults;
+  #tab = null;
+  #last;
+
+  constructor({ keys, defaults }) {
+    this.keys = keys.map((key, index) => ({ ...key, name: `key-${index}` }));
+    this.typed = sessionStorage.getItem(TYPED) ?? "";
+    this.#defaults = new Map(
+      [...defaults].map(([tab, kind]) => [tab, this.keys.find((key) => key.kind === kind)?.name ?? null]),
+    );
+    this.#last = this.keys[0]?.name ?? "typed";
+  }
+
+  subscribe = (listener) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  #changed() {
+    for (const listener of this.#listeners) listener();
+  }
+
+  open(tab) {
+    this.#tab = tab;
+    this.#changed();
+  }
+
+  get chosen() {
+    return this.#choices.get(this.#tab) ?? this.#defaults.get(this.#tab) ?? this.#last;
+  }
+
+  get secret() {
+    const key = this.keys.find(({ name }) => name === this.chosen);
+    return key ? key.secret : this.typed;
+  }
+
+  // What a screen has to be drawn anew for.
+  snapshot = () => `${this.chosen} ${this.secret}`;
+
+  choose(name) {
+    this.#choices.set(this.#tab, name);
+    this.#last = name;
+    this.#changed();
+  }
+
+  type(secret) {
+    this.typed = secret.trim();
+    if (this.typed) sessionStorage.setItem(TYPED, this.typed);
+    else sessionStorage.removeItem(TYPED);
+    this.#changed();
+  }
+}

@@ -1,0 +1,169 @@
+"""GraphiQL over real HTTP: what it answers to whom, and with which headers."""
+
+import gzip
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
+
+from gateway.web.graphiql import BundleMissing, GraphiQL, load_bundle
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def graphiql() -> GraphiQL:
+    try:
+        bundle = load_bundle()
+    except BundleMissing as reason:
+        pytest.skip(str(reason))
+    return GraphiQL(bundle=bundle, keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS)
+
+
+@pytest.fixture(scope="module")
+def client(graphiql: GraphiQL) -> Iterator[httpx.Client]:
+    with served(site(graphiql)) as address, httpx.Client(base_url=address) as client:
+        yield client
+
+
+def test_browser_that_opens_the_endpoint_gets_the_page(client: httpx.Client) -> None:
+    response = client.get("/graphql", headers=BROWSER)
+    host = client.base_url.netloc.decode()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"] == (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        f"font-src 'self'; worker-src 'self'; connect-src 'self' ws://{host} wss://{host}; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["cache-control"] == "no-cache"
+
+
+def test_page_has_no_inline_script_and_names_no_other_host(client: httpx.Client) -> None:
+    page = client.get("/graphql", headers=BROWSER).text
+    assert re.findall(r"<script[^>]*>(.+?)</script>", page) == []
+    assert "//" not in page
+
+
+@pytest.mark.parametrize(
+    ("accept", "query"),
+    [
+        ("*/*", ""),
+        ("application/json", ""),
+        ("application/graphql-response+json, text/html;q=0.5", ""),
+        ("text/html", "?query={__typename}"),
+    ],
+)
+def test_client_of_the_api_does_not_get_the_page(client: httpx.Client, accept: str, query: str) -> None:
+    response = client.get(f"/graphql{query}", headers={"Accept": accept})
+    assert "GraphiQL" not in response.text
+
+
+def test_hostile_host_name_does_not_reach_the_policy(client: httpx.Client) -> None:
+    response = client.get("/graphql", headers={**BROWSER, "Host": "a.test; script-src *"})
+    assert "connect-src 'self';" in response.headers["content-security-policy"]
+
+
+def test_every_file_of_the_page_may_be_kept_for_ever(client: httpx.Client) -> None:
+    page = client.get("/graphql", headers=BROWSER).text
+    names = re.findall(r'(?:src|href)="(graphiql/[^"]+)"', page)
+    types = {}
+    for name in names:
+        response = client.get(f"/{name}", headers={"Accept-Encoding": "gzip"})
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert response.headers["content-encoding"] == "gzip"
+        assert response.headers["vary"] == "Accept-Encoding"
+        types[name.rpartition(".")[2]] = response.headers["content-type"]
+    assert types == {
+        "svg": "image/svg+xml",
+        "css": "text/css; charset=utf-8",
+        "js": "text/javascript; charset=utf-8",
+    }
+
+
+def test_file_is_the_same_compressed_and_plain(client: httpx.Client, graphiql: GraphiQL) -> None:
+    assert graphiql.bundle is not None
+    name, file = next((name, file) for name, file in graphiql.bundle.files.items() if name.startswith("main-"))
+    compressed = client.get(f"/graphiql/{name}", headers={"Accept-Encoding": "gzip"})
+    plain = client.get(f"/graphiql/{name}", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == compressed.content == gzip.decompress(file.compressed)
+    assert plain.headers["etag"] != compressed.headers["etag"]
+
+
+def test_file_that_is_known_is_not_sent_again(client: httpx.Client, graphiql: GraphiQL) -> None:
+    assert graphiql.bundle is not None
+    for name in graphiql.bundle.files:
+        tag = client.get(f"/graphiql/{name}").headers["etag"]
+        again = client.get(f"/graphiql/{name}", headers={"If-None-Match": tag})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["index.html", "source.sha256", "LICENSES.txt", "..%2Fpage.py", "%2e%2e/page.py", ""])
+def test_nothing_but_the_files_of_the_page_is_served(client: httpx.Client, name: str) -> None:
+    assert client.get(f"/graphiql/{name}").status_code == 404
+
+
+def test_page_is_configured_with_keys_and_tabs(client: httpx.Client) -> None:
+    response = client.get("/graphiql/config.json")
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json() == {
+        "endpoint": "/graphql",
+        "keys": [
+            {"label": "the platform", "secret": "igw_platform", "kind": "PLATFORM"},
+            {"label": "an account", "secret": "igw_account", "kind": "ACCOUNT"},
+        ],
+        "tabs": [
+            {
+                "title": "First",
+                "query": "query First($name: String!) { greeting(name: $name) }",
+                "variables": {"name": "world"},
+                "key": "PLATFORM",
+            },
+            {"title": "Create", "query": "mutation Create { create }", "variables": {}, "key": "ACCOUNT"},
+            {"title": "Watch", "query": "subscription Watch { ticks }", "variables": {}, "key": "ACCOUNT"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "127.8.8.8", "[::1]:8000", "LOCALHOST"]
+)
+def test_keys_are_given_under_a_loopback_address(client: httpx.Client, host: str) -> None:
+    assert len(client.get("/graphiql/config.json", headers={"Host": host}).json()["keys"]) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.test:8000"},
+        {"Host": "192.0.2.7:8000"},
+        {"Host": "localhost.rebound.test"},
+        {"Host": "127.0.0.1.rebound.test"},
+        {"Host": "localhost@rebound.test"},
+        {"Host": "[::1"},
+        {"X-Forwarded-For": "192.0.2.7"},
+        {"Forwarded": "for=192.0.2.7"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_keys_are_given_to_nobody_else(client: httpx.Client, headers: dict[str, str]) -> None:
+    assert client.get("/graphiql/config.json", headers=headers).json()["keys"] == []
+
+
+def test_keys_do_not_stand_in_a_representation() -> None:
+    assert "igw_platform" not in repr(GraphiQL(bundle=None, keys=(PLATFORM_KEY,)))
+
+
+def test_page_that_was_not_built_says_how_to_build_it() -> None:
+    with served(site(GraphiQL(bundle=None))) as address:
+        response = httpx.get(f"{address}/graphql", headers=BROWSER)
+        assert (response.status_code, response.text) == (503, f"{BundleMissing.__doc__}\n")
+        assert httpx.get(f"{address}/graphiql/main.js").status_code == 404

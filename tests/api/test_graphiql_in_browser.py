@@ -1,0 +1,125 @@
+"""GraphiQL in a real Chromium: it runs as it is, from loopback alone, and its policy is never broken."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
+from playwright.async_api import Page, async_playwright, expect
+
+from gateway.web.graphiql import BundleMissing, GraphiQL, load_bundle
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SWITCHES = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium")
+
+
+@dataclass(kw_only=True)
+class Visit:
+    """A page that was opened, and all that it asked for or complained about."""
+
+    page: Page
+    address: str
+    requested: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    async def open_tab(self, name: str) -> None:
+        await self.page.get_by_role("tab", name=name, exact=True).click()
+
+    async def run(self) -> None:
+        await self.page.get_by_role("button", name="Execute query").click()
+
+    async def expect_answer(self, text: str) -> None:
+        await expect(self.page.locator(".result-window")).to_contain_text(text)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    try:
+        graphiql = GraphiQL(bundle=load_bundle(), keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS)
+    except BundleMissing as reason:
+        pytest.skip(str(reason))
+    with served(site(graphiql)) as address:
+        yield address
+
+
+@pytest.fixture
+async def visit(address: str) -> AsyncIterator[Visit]:
+    """Each visit has a browser of its own with a fresh profile."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        page = await browser.new_page(viewport={"width": 1400, "height": 850})
+        visit = Visit(page=page, address=address)
+        page.on("request", lambda request: visit.requested.append(request.url))
+        page.on("websocket", lambda socket: visit.requested.append(socket.url))
+        page.on("console", lambda message: visit.complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+        await page.goto(f"{address}/graphql")
+        yield visit
+        await browser.close()
+
+
+async def test_first_tab_runs_as_it_is(visit: Visit) -> None:
+    await visit.run()
+    await visit.expect_answer('"hello world from Bearer igw_platform"')
+
+
+async def test_each_tab_goes_out_with_the_key_it_needs(visit: Visit) -> None:
+    await visit.open_tab("Create")
+    await visit.run()
+    await visit.expect_answer('"created by Bearer igw_account"')
+
+
+async def test_chosen_key_is_used(visit: Visit) -> None:
+    await visit.page.get_by_label("Act as").select_option(label="an account")
+    await visit.run()
+    await visit.expect_answer('"hello world from Bearer igw_account"')
+
+
+async def test_typed_key_is_used_and_kept_out_of_the_address_and_of_what_outlives_the_session(visit: Visit) -> None:
+    await visit.page.get_by_label("Act as").select_option(label="another key")
+    await visit.page.get_by_label("Your key").fill("igw_typed")
+    await visit.run()
+    await visit.expect_answer('"hello world from Bearer igw_typed"')
+    assert "igw" not in visit.page.url
+    assert "igw" not in await visit.page.evaluate("JSON.stringify({...localStorage})")
+
+
+async def test_header_editor_has_the_last_word(visit: Visit) -> None:
+    await visit.page.get_by_role("button", name="Headers").click()
+    await visit.page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden)").click()
+    await visit.page.keyboard.insert_text('{"authorization": "Bearer igw_header"}')
+    await visit.run()
+    await visit.expect_answer('"hello world from Bearer igw_header"')
+    assert "igw" not in await visit.page.evaluate("JSON.stringify({...localStorage})")
+
+
+async def test_subscription_shows_its_events(visit: Visit) -> None:
+    await visit.open_tab("Watch")
+    await visit.run()
+    await visit.expect_answer('"tick for Bearer igw_account"')
+
+
+async def test_tabs_survive_a_reload(visit: Visit) -> None:
+    await visit.open_tab("Create")
+    await visit.page.reload()
+    await expect(visit.page.get_by_role("tab")).to_contain_text(["First", "Create", "Watch"])
+
+
+async def test_page_needs_nothing_beyond_loopback_and_its_policy_holds(visit: Visit) -> None:
+    await visit.run()
+    await visit.expect_answer("hello world")
+    await visit.open_tab("Watch")
+    await visit.run()
+    await visit.expect_answer("tick for")
+    await visit.page.get_by_role("button", name="Show Documentation Explorer").click()
+    await expect(visit.page.locator(".graphiql-plugin")).to_contain_text("query: Query")
+    await visit.page.get_by_role("button", name="Prettify query").click()
+    await expect(visit.page.locator(".graphiql-query-editor")).to_contain_text("ticks")
+    host = visit.address.removeprefix("http://")
+    assert [url for url in visit.requested if not url.startswith((f"http://{host}/", f"ws://{host}/", "data:"))] == []
+    assert visit.complaints == []
