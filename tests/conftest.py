@@ -6,6 +6,7 @@ databases.
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def server_url() -> Iterator[str]:
         yield given
         return
     with (
-        tempfile.TemporaryDirectory(prefix="gateway-") as directory,
+        tempfile.TemporaryDirectory(prefix="gateway-", dir=quick_directory()) as directory,
         embedded_postgres_blocking(Path(directory), exclusive=True, settings=FORGETFUL) as url,
     ):
         yield url
@@ -75,6 +76,13 @@ async def empty_database_url(server_url: str) -> AsyncIterator[str]:
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with open_database(database_url) as opened:
         yield opened
+
+
+def quick_directory() -> Path | None:
+    """Answer the memory file system where it has room: a database is copied there in 15 ms, on a disk in up to 400."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 * 2**30
+    return memory if roomy else None
 
 
 def address(url: str, *, database: str) -> str:
