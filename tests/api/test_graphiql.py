@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
 
 from gateway.web.graphiql import BundleMissing, GraphiQL, load_bundle
+from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 

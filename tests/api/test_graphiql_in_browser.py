@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
 from playwright.async_api import Page, async_playwright, expect
 
 from gateway.web.graphiql import BundleMissing, GraphiQL, load_bundle
+from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SWITCHES = (
