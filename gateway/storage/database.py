@@ -119,7 +119,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
     except _LOST as error:
         raise _unreachable() from error
     except asyncpg.InterfaceError as error:
-        if held.is_closed():
+        if _is_gone(held):
             raise _unreachable() from error
         raise
     finally:
@@ -158,6 +158,13 @@ async def _release(database: Database, *, holder: databases.core.Connection) -> 
         if not isinstance(error, Exception):
             raise
         _logger.warning("A connection broke when it was given back: %r", error)
+
+
+def _is_gone(held: Connection) -> bool:
+    try:
+        return held.is_closed()
+    except asyncpg.InterfaceError:  # the pool has already taken it back, as it does with those that broke
+        return True
 
 
 def _unreachable() -> Unavailable:

@@ -1,0 +1,166 @@
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import asyncpg
+import pytest
+
+from gateway.domain.errors import TimedOut, Unavailable
+from gateway.storage.database import Connection, Database, connection, open_database, transaction
+
+
+async def terminate(database_url: str, *, pid: int) -> None:
+    """End a session from outside, and wait until it is gone."""
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute("select pg_terminate_backend($1, 5000)", pid)
+    finally:
+        await other.close()
+
+
+async def backend(held: Connection) -> int:
+    pid: int = await held.fetchval("select pg_backend_pid()")
+    return pid
+
+
+async def test_every_connection_has_its_limits(database_url: str) -> None:
+    limited = open_database(
+        database_url, statement_seconds=1.5, lock_seconds=0.25, idle_in_transaction_seconds=3, application_name="tests"
+    )
+    async with limited as database, connection(database) as held:
+        settings = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+        assert [await held.fetchval("select current_setting($1)", name) for name in settings] == [
+            "1500ms",
+            "250ms",
+            "3s",
+        ]
+        names = ["application_name", "jit", "timezone"]
+        assert [await held.fetchval("select current_setting($1)", name) for name in names] == ["tests", "off", "UTC"]
+
+
+async def test_a_transaction_is_read_committed_and_commits(database: Database) -> None:
+    async with transaction(database) as held:
+        assert await held.fetchval("select current_setting('transaction_isolation')") == "read committed"
+        await held.execute("insert into accounts values (gen_random_uuid(), 'kept')")
+    async with connection(database) as held:
+        assert await held.fetchval("select name from accounts") == "kept"
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    async def fail() -> None:
+        async with transaction(database) as held:
+            await held.execute("insert into accounts values (gen_random_uuid(), 'lost')")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    async with connection(database) as held:
+        assert await held.fetchval("select count(*) from accounts") == 0
+
+
+async def test_a_task_that_asks_again_gets_the_connection_that_it_holds(database_url: str) -> None:
+    one = open_database(database_url, pool_size=1)
+    async with one as database, transaction(database) as outer, connection(database) as inner:
+        assert await backend(inner) == await backend(outer)
+
+
+async def test_a_child_task_gets_a_connection_of_its_own(database: Database) -> None:
+    async def child() -> int:
+        async with connection(database) as held:
+            return await backend(held)
+
+    async with connection(database) as held:
+        assert await asyncio.create_task(child()) != await backend(held)
+
+
+async def test_nothing_is_sent_when_a_connection_is_given_back(database_url: str) -> None:
+    async with open_database(database_url, pool_size=1) as database:
+        async with connection(database) as held:
+            await held.execute("set application_name to 'left behind'")
+        async with connection(database) as held:
+            assert await held.fetchval("show application_name") == "left behind"
+
+
+async def test_waiting_for_a_connection_is_bounded(database_url: str) -> None:
+    async def ask(database: Database) -> None:
+        async with connection(database):
+            raise AssertionError("there is but one connection")
+
+    async with open_database(database_url, pool_size=1, acquire_seconds=0.05) as database:
+        async with connection(database):
+            with pytest.raises(Unavailable, match="All connections to the database are in use"):
+                await asyncio.create_task(ask(database))
+        async with connection(database) as held:
+            assert await held.fetchval("select 1") == 1
+
+
+async def test_a_statement_that_takes_too_long_is_cancelled(database_url: str) -> None:
+    async with open_database(database_url, statement_seconds=0.05) as database:
+        with pytest.raises(TimedOut):
+            async with transaction(database) as held:
+                await held.execute("select pg_sleep(30)")
+
+
+async def test_a_lock_that_is_held_too_long_is_given_up(database_url: str) -> None:
+    async with open_database(database_url, lock_seconds=0.05) as database, transaction(database) as held:
+        await held.execute("lock table accounts")
+        with pytest.raises(TimedOut):
+            await asyncio.create_task(count_accounts(database))
+
+
+async def count_accounts(database: Database) -> int:
+    async with connection(database) as held:
+        count: int = await held.fetchval("select count(*) from accounts")
+        return count
+
+
+@pytest.mark.parametrize("held_by", [connection, transaction])
+async def test_lost_connections_are_said_and_replaced(
+    database_url: str, held_by: Callable[[Database], AbstractAsyncContextManager[Connection]]
+) -> None:
+    """Over and over, so that none leaks; in one task, which must not be stuck with a broken one."""
+
+    async def lose(database: Database) -> None:
+        async with held_by(database) as held:
+            await terminate(database_url, pid=await backend(held))
+            await held.fetchval("select 1")
+
+    async with open_database(database_url, pool_size=1, acquire_seconds=2) as database:
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await lose(database)
+        assert await count_accounts(database) == 0
+
+
+async def test_a_connection_lost_while_idle_is_replaced(database_url: str) -> None:
+    async with open_database(database_url, pool_size=1) as database:
+        async with connection(database) as held:
+            pid = await backend(held)
+        await terminate(database_url, pid=pid)
+        assert await count_accounts(database) == 0
+
+
+async def test_a_cancelled_task_gives_its_connection_back(database_url: str) -> None:
+    async with open_database(database_url, pool_size=1) as database:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), transaction(database) as held:
+                await held.execute("select pg_sleep(30)")
+        assert await count_accounts(database) == 0
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await open_database("postgresql://nobody@127.0.0.1:1/gateway?sslmode=disable").connect()
+
+
+async def test_a_database_that_is_not_there_is_unavailable(server_url: str) -> None:
+    missing = server_url.replace("/gateway?", "/missing?")
+    assert missing != server_url
+    with pytest.raises(Unavailable):
+        await open_database(missing).connect()
+
+
+@pytest.mark.parametrize("address", ["mysql://somebody@localhost/gateway", "postgresql://localhost/x?sslmode=perhaps"])
+async def test_an_address_without_sense_is_a_value_error(address: str) -> None:
+    with pytest.raises(ValueError, match=r"scheme|sslmode"):
+        await open_database(address).connect()
