@@ -26,7 +26,7 @@ FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 @pytest.fixture
 def data_directory() -> Iterator[Path]:
     """Yield an empty directory that Postgres' own system user may pass through, as it may not through pytest's."""
-    with tempfile.TemporaryDirectory(prefix="gateway-") as directory:
+    with tempfile.TemporaryDirectory(prefix="gateway-", dir=quick_directory()) as directory:
         yield Path(directory)
 
 

@@ -25,6 +25,7 @@ _logger = logging.getLogger(__name__)
 
 MAJOR_VERSION = 18
 _PORT = 5432
+_SOCKET = f".s.PGSQL.{_PORT}"
 _SOCKET_PATH_LIMIT = 103
 """How many bytes a Unix socket's path may have: 107 on Linux, 103 on macOS."""
 _START_SECONDS = 300
@@ -175,8 +176,11 @@ class Cluster:
 
         Ctrl-C in the gateway's terminal must not reach it: it has to outlive the gateway's last transaction.
         """
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-        settings = {**_SETTINGS, **self.settings, "unix_socket_directories": _quoted(self._socket_directory())}
+        sockets = self._socket_directory()
+        # What a killed server left: Postgres trusts a pid in there that is anybody's by now, or a zombie's.
+        for left in (self.data / "postmaster.pid", sockets / f"{_SOCKET}.lock"):
+            left.unlink(missing_ok=True)
+        settings = {**_SETTINGS, **self.settings, "unix_socket_directories": _quoted(sockets)}
         arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         detached = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
         log_start = self._log.stat().st_size if self._log.exists() else 0
@@ -199,7 +203,7 @@ class Cluster:
 
         It may be too long for the kernel, or have a comma, which separates hosts in a connection's address.
         """
-        if len(os.fsencode(self.data / f".s.PGSQL.{_PORT}")) <= _SOCKET_PATH_LIMIT and "," not in str(self.data):
+        if len(os.fsencode(self.data / _SOCKET)) <= _SOCKET_PATH_LIMIT and "," not in str(self.data):
             return self.data
         owner = self.data.stat()
         name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]

@@ -1,0 +1,244 @@
+"""The embedded Postgres under real processes: each user of the directory is one of its own, as each command is."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from gateway.storage.cluster import ClusterOfOtherVersion, DirectoryNotUsable
+from gateway.storage.embedded import AlreadyServed, embedded_postgres, embedded_postgres_blocking
+
+USER = """
+import asyncio, signal, sys
+from pathlib import Path
+from gateway.storage.embedded import embedded_postgres
+
+async def use():
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with embedded_postgres(Path(sys.argv[1]), exclusive=sys.argv[2] == "serve") as url:
+        print(url, flush=True)
+        await stopped.wait()
+
+asyncio.run(use())
+"""
+
+
+@contextmanager
+def user(directory: Path, *, role: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield a process that uses the directory, in a process group of its own, and the address that it was given."""
+    command = [sys.executable, "-c", USER, str(directory), role]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def postmaster(directory: Path) -> psutil.Process:
+    return psutil.Process(int((directory / "postgres" / "postmaster.pid").read_text().split()[0]))
+
+
+def is_gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def run(url: str, statement: str) -> str:
+    async def fetch() -> str:
+        session = await asyncpg.connect(url)
+        try:
+            return str(await session.fetchval(statement))
+        finally:
+            await session.close()
+
+    return asyncio.run(fetch())
+
+
+@pytest.fixture
+def directory(data_directory: Path) -> Iterator[Path]:
+    """Yield a data directory, and leave no server behind when a test fails."""
+    yield data_directory / "data"
+    with embedded_postgres_blocking(data_directory / "data", exclusive=False):
+        """The last to leave stops it."""
+
+
+def test_data_is_kept_and_nothing_runs_on(directory: Path) -> None:
+    with embedded_postgres_blocking(directory, exclusive=True) as url:
+        server = postmaster(directory)
+        run(url, "create table kept as select 'data' as it")
+        assert run(url, "select current_database() || ' ' || current_setting('timezone')") == "gateway UTC"
+    wait_until(lambda: is_gone(server))
+    started = time.monotonic()
+    with embedded_postgres_blocking(directory, exclusive=True) as url:
+        assert time.monotonic() - started < 5
+        assert run(url, "select it from kept") == "data"
+
+
+def test_a_second_serve_is_refused_and_does_no_harm(directory: Path) -> None:
+    with user(directory, role="serve") as (first, url):
+        with (
+            pytest.raises(AlreadyServed, match=rf"already serves from .* \(process {first.pid}\)"),
+            embedded_postgres_blocking(directory, exclusive=True),
+        ):
+            pytest.fail("two gateways serve from one directory")
+        assert run(url, "select 1") == "1"
+
+
+def test_a_command_uses_the_server_that_runs(directory: Path) -> None:
+    with user(directory, role="serve") as (_, url):
+        server = postmaster(directory)
+        with embedded_postgres_blocking(directory, exclusive=False) as same:
+            assert same == url
+        assert postmaster(directory) == server
+        assert run(url, "select 1") == "1"
+
+
+def test_the_last_to_leave_stops_the_server(directory: Path) -> None:
+    with user(directory, role="command") as (command, url), user(directory, role="serve") as (serve, same):
+        server = postmaster(directory)
+        command.terminate()
+        assert (command.wait(), same) == (0, url)
+        assert run(url, "select 1") == "1"
+        serve.terminate()
+        assert serve.wait() == 0
+        wait_until(lambda: is_gone(server))
+
+
+def test_a_terminals_interrupt_reaches_the_gateway_alone(directory: Path) -> None:
+    with user(directory, role="serve") as (serve, _):
+        server = postmaster(directory)
+        assert os.getpgid(server.pid) != os.getpgid(serve.pid)
+        assert os.getsid(server.pid) != os.getsid(serve.pid)
+        os.killpg(serve.pid, signal.SIGINT)
+        assert serve.wait() == 0
+        wait_until(lambda: is_gone(server))
+    assert "database system is shut down" in (directory / "postgres" / "server.log").read_text()
+
+
+def test_a_killed_gateways_server_is_taken_over(directory: Path) -> None:
+    with user(directory, role="serve") as (serve, url):
+        run(url, "create table kept as select 'data' as it")
+        server = postmaster(directory)
+        serve.kill()
+        serve.wait()
+    with embedded_postgres_blocking(directory, exclusive=True) as url:
+        assert postmaster(directory) == server
+        assert run(url, "select it from kept") == "data"
+    wait_until(lambda: is_gone(server))
+
+
+def test_a_gateway_killed_with_its_server_recovers(directory: Path) -> None:
+    with user(directory, role="serve") as (serve, url):
+        run(url, "create table kept as select 'data' as it")
+        for process in (psutil.Process(serve.pid), postmaster(directory)):
+            process.kill()
+        serve.wait()
+    assert (directory / "postgres" / "postmaster.pid").exists()
+    with embedded_postgres_blocking(directory, exclusive=True) as url:
+        assert run(url, "select it from kept") == "data"
+
+
+def test_a_stale_pid_that_is_another_process_now_does_not_matter(directory: Path) -> None:
+    with embedded_postgres_blocking(directory, exclusive=True):
+        lines = (directory / "postgres" / "postmaster.pid").read_text().splitlines()
+    with user(directory.parent / "other", role="serve"):
+        other = postmaster(directory.parent / "other").pid
+        (directory / "postgres" / "postmaster.pid").write_text("\n".join([str(other), *lines[1:], ""]))
+        with embedded_postgres_blocking(directory, exclusive=True) as url:
+            assert run(url, "select 1") == "1"
+            assert postmaster(directory).pid != other
+        assert psutil.pid_exists(other)
+
+
+def test_a_start_that_died_halfway_is_begun_anew(directory: Path) -> None:
+    unfinished = directory / "postgres.unfinished"
+    unfinished.mkdir(parents=True)
+    (unfinished / "PG_VERSION").write_text("18\n")
+    with embedded_postgres_blocking(directory, exclusive=True) as url:
+        assert run(url, "select 1") == "1"
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a, b", 'it\'s "so" $HOME', "ümläut"])
+def test_any_name_of_a_directory_will_do(data_directory: Path, name: str) -> None:
+    with embedded_postgres_blocking(data_directory / name, exclusive=True) as url:
+        assert run(url, "select current_setting('data_directory')") == str(data_directory / name / "postgres")
+
+
+def test_only_its_owner_reaches_the_server(directory: Path) -> None:
+    with embedded_postgres_blocking(directory, exclusive=True) as url:
+        assert run(url, "select current_setting('listen_addresses')") == ""
+        assert (directory / "postgres").stat().st_mode & 0o077 == 0
+        assert (directory / "gateway.lock").stat().st_mode & 0o077 == 0
+
+
+def test_data_of_another_major_version_is_left_alone(data_directory: Path) -> None:
+    (data_directory / "postgres").mkdir()
+    (data_directory / "postgres" / "PG_VERSION").write_text("16\n")
+    with (
+        pytest.raises(ClusterOfOtherVersion, match="written by Postgres 16, and this gateway carries Postgres 18"),
+        embedded_postgres_blocking(data_directory, exclusive=True),
+    ):
+        pytest.fail("a server runs on the data of another version")
+
+
+def test_a_directory_that_cannot_be_is_refused(data_directory: Path) -> None:
+    (data_directory / "file").touch()
+    with (
+        pytest.raises(DirectoryNotUsable, match="cannot be used"),
+        embedded_postgres_blocking(data_directory / "file" / "data", exclusive=True),
+    ):
+        pytest.fail("a server runs in a file")
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(directory: Path) -> None:
+    async def use() -> None:
+        async with embedded_postgres(directory, exclusive=True):
+            pytest.fail("the start was not cancelled")
+
+    task = asyncio.create_task(use())
+    await asyncio.to_thread(wait_until, (directory / "postgres" / "PG_VERSION").exists)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not (directory / "postgres" / "postmaster.pid").exists()
+
+
+ORDINARY_USER = """
+import os, sys
+from pathlib import Path
+from gateway.storage.embedded import embedded_postgres_blocking
+
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+with embedded_postgres_blocking(Path(sys.argv[1]), exclusive=True) as url:
+    print(url)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_needs_nothing_special(data_directory: Path) -> None:
+    data_directory.chmod(0o777)
+    command = [sys.executable, "-c", ORDINARY_USER, str(data_directory / "data")]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert printed == f"postgresql://postgres@/gateway?host={data_directory}/data/postgres&port=5432\n"
+    assert (data_directory / "data" / "postgres").stat().st_uid == 65534
