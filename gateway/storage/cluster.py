@@ -223,6 +223,9 @@ class Cluster:
         path = _programs() / name
         if os.geteuid() == 0:
             _let_through(path)
+            if not path.stat().st_mode & stat.S_IXOTH:
+                _let_read(path.parents[1])
+                _let_read(path.parents[2].with_suffix(".libs"))
         return str(path)
 
     def _run(self, command: Sequence[str], *, owner: Path | None = None) -> str:
@@ -299,6 +302,14 @@ def _let_through(path: Path) -> None:
         if not mode & stat.S_IXOTH:
             _logger.warning("%s: other users may now pass through it, since Postgres does not run as root", directory)
             directory.chmod(mode | stat.S_IXOTH)
+
+
+def _let_read(tree: Path) -> None:
+    """Let other users read the programs and what they need, where a strict umask installed them for root alone."""
+    for path in (tree, *tree.rglob("*")) if tree.is_dir() else ():
+        mode = stat.S_IMODE(path.stat().st_mode)
+        executable = stat.S_IXOTH if mode & stat.S_IXUSR else 0
+        path.chmod(mode | stat.S_IROTH | executable)
 
 
 def _quoted(directory: Path) -> str:
