@@ -103,6 +103,9 @@ class Cluster:
         except ClusterFailed:
             _logger.warning("Postgres did not stop within %d s: stopping it without a checkpoint", _STOP_SECONDS)
             self._run([*command, "immediate"])
+        if postmaster.socket_directory not in {"", str(self.data)}:
+            with contextlib.suppress(OSError):
+                Path(postmaster.socket_directory).rmdir()
 
     def ensure_database(self, name: str, *, socket_directory: str) -> None:
         """Create the database, unless it exists."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import psutil
@@ -181,6 +182,9 @@ def test_a_start_that_died_halfway_is_begun_anew(directory: Path) -> None:
 def test_any_name_of_a_directory_will_do(data_directory: Path, name: str) -> None:
     with embedded_postgres_blocking(data_directory / name, exclusive=True) as url:
         assert run(url, "select current_setting('data_directory')") == str(data_directory / name / "postgres")
+        sockets = Path(parse_qs(urlsplit(url).query)["host"][0])
+        assert sockets.stat().st_mode & 0o077 == 0
+    assert sockets == data_directory / name / "postgres" or not sockets.exists()
 
 
 def test_only_its_owner_reaches_the_server(directory: Path) -> None:
