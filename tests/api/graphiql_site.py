@@ -1,10 +1,11 @@
-"""A small site around GraphiQL's page: an endpoint of three fields that says whose key a request came with."""
+"""A small site around GraphiQL: its endpoint says whose key a request came with, and has two events to show."""
 
 import asyncio
 import contextlib
 import socket
 import threading
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import strawberry
@@ -22,6 +23,9 @@ from gateway.web.graphiql import ExampleTab, GraphiQL, PrefilledKey, wants_page
 PLATFORM_KEY = PrefilledKey(label="the platform", secret="igw_platform", kind=PrincipalKind.PLATFORM)
 ACCOUNT_KEY = PrefilledKey(label="an account", secret="igw_account", kind=PrincipalKind.ACCOUNT)
 
+OLD_INSTALLATION = uuid.UUID("00000000-0000-4000-8000-000000000001")
+NEW_INSTALLATION = uuid.UUID("00000000-0000-4000-8000-000000000002")
+
 TABS = (
     ExampleTab(
         title="First",
@@ -30,8 +34,90 @@ TABS = (
         key=PrincipalKind.PLATFORM,
     ),
     ExampleTab(title="Create", query="mutation Create { create }", variables={}, key=PrincipalKind.ACCOUNT),
+    ExampleTab(
+        title="Authorize",
+        query="mutation Authorize { authorize { __typename id } }",
+        variables={},
+        key=PrincipalKind.PLATFORM,
+        replaces=OLD_INSTALLATION,
+    ),
+    ExampleTab(
+        title="Activate",
+        query="mutation Activate($id: ID!) { activate(id: $id) }",
+        variables={"id": str(OLD_INSTALLATION)},
+        key=PrincipalKind.PLATFORM,
+    ),
     ExampleTab(title="Watch", query="subscription Watch { ticks }", variables={}, key=PrincipalKind.ACCOUNT),
 )
+
+
+@strawberry.type
+class Installation:
+    id: strawberry.ID
+
+
+@strawberry.type
+class Named:
+    name: str
+
+
+@strawberry.type
+class Tie:
+    application: Named
+    account: Named
+
+
+@strawberry.type
+class Actor:
+    kind: str
+    label: str | None
+
+
+@strawberry.type
+class Reason:
+    code: str
+    message: str | None
+
+
+@strawberry.type
+class Step:
+    name: str
+    done: int
+    total: int | None
+
+
+@strawberry.interface
+class InstallationEvent:
+    id: strawberry.ID
+    cursor: str
+    occurred_at: str = "2026-11-22T12:00:00Z"
+    installation_id: strawberry.ID = strawberry.ID(str(OLD_INSTALLATION))
+    actor: Actor
+    installation: Tie | None
+
+
+@strawberry.type
+class InstallationStatusChanged(InstallationEvent):
+    from_: str | None = strawberry.field(name="from")
+    to: str | None
+    reason: Reason
+
+
+@strawberry.type
+class InstallationMetadataUpdated(InstallationEvent):
+    changed_keys: list[str]
+
+
+@strawberry.type
+class InstallationSyncProgressed(InstallationEvent):
+    steps: list[Step]
+
+
+@strawberry.type
+class InstallationConnectionReported(InstallationEvent):
+    succeeded: bool
+    failures: int
+    message: str | None
 
 
 @strawberry.type
@@ -44,6 +130,14 @@ class Query:
 @strawberry.type
 class Mutation:
     @strawberry.mutation
+    def authorize(self) -> Installation:
+        return Installation(id=strawberry.ID(str(NEW_INSTALLATION)))
+
+    @strawberry.mutation
+    def activate(self, id: strawberry.ID) -> str:  # noqa: A002 - the argument's name in the API
+        return f"activated {id}"
+
+    @strawberry.mutation
     def create(self, info: strawberry.Info) -> str:
         return f"created by {info.context['request'].headers.get('authorization')}"
 
@@ -55,9 +149,48 @@ class Subscription:
         yield f"tick for {info.context['connection_params'].get('Authorization')}"
         await asyncio.Event().wait()  # open until its client goes
 
+    @strawberry.subscription
+    async def installation_events(
+        self, info: strawberry.Info, after: str | None = None
+    ) -> AsyncIterator[InstallationEvent]:
+        if after is None:
+            yield InstallationStatusChanged(
+                id=strawberry.ID("1"),
+                cursor="first",
+                actor=Actor(kind="PLATFORM", label=info.context["connection_params"].get("Authorization")),
+                installation=Tie(application=Named(name="Ledger"), account=Named(name="Bakery")),
+                from_="AUTHORIZED",
+                to="ACTIVATED",
+                reason=Reason(code="CONFIGURATION_COMPLETED", message=None),
+            )
+            await drop_socket(info)
+        yield InstallationSyncProgressed(
+            id=strawberry.ID("2"),
+            cursor="second",
+            actor=Actor(kind="APPLICATION", label=None),
+            installation=None,
+            steps=[Step(name=f"after {after}", done=3, total=40)],
+        )
+        await asyncio.Event().wait()
+
+
+async def drop_socket(info: strawberry.Info) -> None:
+    """Close under the client, as a gateway does that is stopped."""
+    await info.context["request"].close(1012)
+
 
 def site(graphiql: GraphiQL) -> Starlette:
-    schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+    schema = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[
+            InstallationStatusChanged,
+            InstallationMetadataUpdated,
+            InstallationSyncProgressed,
+            InstallationConnectionReported,
+        ],
+    )
     endpoint: GraphQL[None, None] = GraphQL(
         schema, graphql_ide=None, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL]
     )

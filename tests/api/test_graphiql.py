@@ -121,13 +121,13 @@ def test_page_is_configured_with_keys_and_tabs(client: httpx.Client) -> None:
         ],
         "tabs": [
             {
-                "title": "First",
-                "query": "query First($name: String!) { greeting(name: $name) }",
-                "variables": {"name": "world"},
-                "key": "PLATFORM",
-            },
-            {"title": "Create", "query": "mutation Create { create }", "variables": {}, "key": "ACCOUNT"},
-            {"title": "Watch", "query": "subscription Watch { ticks }", "variables": {}, "key": "ACCOUNT"},
+                "title": tab.title,
+                "query": tab.query,
+                "variables": tab.variables,
+                "key": tab.key.value,
+                "replaces": None if tab.replaces is None else str(tab.replaces),
+            }
+            for tab in TABS
         ],
     }
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from gateway.web.graphiql import BundleMissing, GraphiQL, load_bundle
-from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
+from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, served, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SWITCHES = (
@@ -104,10 +104,26 @@ async def test_subscription_shows_its_events(visit: Visit) -> None:
     await visit.expect_answer('"tick for Bearer igw_account"')
 
 
+async def test_tabs_follow_the_installation_that_was_made_anew(visit: Visit) -> None:
+    await visit.open_tab("Authorize")
+    await visit.run()
+    await visit.expect_answer(str(NEW_INSTALLATION))
+    await visit.open_tab("Activate")
+    await visit.run()
+    await visit.expect_answer(f"activated {NEW_INSTALLATION}")
+
+
+async def test_live_panel_shows_changes_and_resumes_where_its_connection_broke(visit: Visit) -> None:
+    changes = visit.page.get_by_label("Live changes").get_by_role("listitem")
+    await expect(changes).to_contain_text(["sync: after first 3/40", "AUTHORIZED → ACTIVATED"])
+    await expect(changes.last).to_contain_text("Ledger for Bakery")
+    await expect(changes.last).to_contain_text("by Bearer igw_platform")
+
+
 async def test_tabs_survive_a_reload(visit: Visit) -> None:
     await visit.open_tab("Create")
     await visit.page.reload()
-    await expect(visit.page.get_by_role("tab")).to_contain_text(["First", "Create", "Watch"])
+    await expect(visit.page.get_by_role("tab")).to_contain_text(["First", "Create", "Authorize", "Activate", "Watch"])
 
 
 async def test_page_needs_nothing_beyond_loopback_and_its_policy_holds(visit: Visit) -> None:

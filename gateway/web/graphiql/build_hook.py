@@ -89,7 +89,9 @@ def _run_node(arguments: list[str], *, folder: Path) -> None:
         [node, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     if outcome.returncode != 0:
-        told = (outcome.stderr or outcome.stdout).strip().splitlines()[-20:]
+        told = (
+            (outcome.stderr or outcome.stdout).strip().splitlines()[:20]
+        )  # what is wrong comes first, help and traces after
         raise BundleFailed(
             "GraphiQL's page could not be built (its npm packages come from the registry that npm is configured for):\n"
             + "\n".join(told)

@@ -4,6 +4,7 @@ They name rows of the example data by their ids. The page lets them follow: when
 installation, the tabs that act on the old one take over the new one's id.
 """
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from gateway.domain.principals import PrincipalKind
 from gateway.web.graphiql.page import ExampleTab
 
 _INSTALLATION = "id\n      status\n      statusReason { code message since }\n      version\n      allowedActions"
+
+_NOT_ALLOWED = "... on ActionNotAllowed {\n      action\n      allowedActions\n    }"
+_REJECTED = "... on MetadataRejected {\n      violations { path rule limit }\n    }"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +54,9 @@ def workflow_tabs(subjects: ExampleSubjects) -> tuple[ExampleTab, ...]:
 def _first_query(subjects: ExampleSubjects) -> ExampleTab:
     return ExampleTab(
         title="A first query",
-        query="""# Press the triangle (or Ctrl-Enter) to run this. "Act as" says whose key it goes out with.
-query FirstQuery($slug: String!) {
+        query=_comment('Press the triangle or Ctrl-Enter to run this. "Act as" says whose key it goes out with.')
+        + """
+query First($slug: String!) {
   viewer {
     kind
   }
@@ -92,6 +97,8 @@ def _authorize(subjects: ExampleSubjects) -> ExampleTab:
         comment="The user finished the authorization process: the platform ties the application to the account.",
         values={"applicationId": str(subjects.application_id), "accountId": str(subjects.account_id)},
         key=PrincipalKind.PLATFORM,
+        refusal="... on ApplicationNotFound {\n      applicationId\n    }",
+        replaces=subjects.installation_id,
     )
 
 
@@ -127,7 +134,7 @@ def _start_sync(subjects: ExampleSubjects) -> ExampleTab:
 def _report_sync_progress(subjects: ExampleSubjects) -> ExampleTab:
     return _mutation(
         title="Report progress",
-        name="ReportProgress",
+        name="Progress",
         field="reportInstallationSyncProgress",
         input_type="ReportInstallationSyncProgressInput",
         comment="How far the sync has come.",
@@ -156,7 +163,7 @@ def _finish_sync(subjects: ExampleSubjects) -> ExampleTab:
 def _update_metadata(subjects: ExampleSubjects) -> ExampleTab:
     return _mutation(
         title="Update metadata",
-        name="UpdateMetadata",
+        name="Metadata",
         field="updateInstallationMetadata",
         input_type="UpdateInstallationMetadataInput",
         comment="What the application keeps on its installation. A merge leaves other keys alone; null deletes one.",
@@ -166,6 +173,7 @@ def _update_metadata(subjects: ExampleSubjects) -> ExampleTab:
         },
         key=PrincipalKind.APPLICATION,
         also="metadata",
+        refusal=_REJECTED,
     )
 
 
@@ -188,7 +196,8 @@ def _deactivate(subjects: ExampleSubjects) -> ExampleTab:
 def _delete(subjects: ExampleSubjects) -> ExampleTab:
     return ExampleTab(
         title="Delete",
-        query="""# The account disconnects the application. Its events stay in the log.
+        query=_comment("The account disconnects the application. Its events stay in the log.")
+        + """
 mutation Delete($input: DeleteInstallationInput!) {
   deleteInstallation(input: $input) {
     __typename
@@ -225,14 +234,17 @@ def _create(subjects: ExampleSubjects) -> ExampleTab:
         },
         key=PrincipalKind.PLATFORM,
         also="metadata",
+        refusal=_REJECTED,
     )
 
 
 def _watch(subjects: ExampleSubjects) -> ExampleTab:
     return ExampleTab(
         title="Watch live",
-        query="""# Shows the latest change, until it is stopped or another tab is opened. To watch while you change
-# something, open the Live panel on the left, or this page in a second window.
+        query=_comment(
+            "Shows the latest change until it is stopped or another tab is opened; the panel on the left stays."
+        )
+        + """
 subscription Watch($filter: InstallationEventFilter) {
   installationEvents(filter: $filter) {
     __typename
@@ -270,6 +282,11 @@ subscription Watch($filter: InstallationEventFilter) {
     )
 
 
+def _comment(text: str) -> str:
+    """Break the lines so that they show in a narrow editor."""
+    return "\n".join(f"# {line}" for line in textwrap.wrap(text, 44))
+
+
 def _mutation(
     *,
     title: str,
@@ -280,24 +297,23 @@ def _mutation(
     values: Mapping[str, Any],
     key: PrincipalKind,
     also: str = "",
+    refusal: str = _NOT_ALLOWED,
+    replaces: UUID | None = None,
 ) -> ExampleTab:
     """Write a mutation whose success is the installation; failures are typed members of its result."""
     selection = "\n      ".join(part for part in (_INSTALLATION, also) if part)
-    query = f"""# {comment}
+    query = f"""{_comment(comment)}
 mutation {name}($input: {input_type}!) {{
   {field}(input: $input) {{
     __typename
     ... on Installation {{
       {selection}
     }}
-    ... on ActionNotAllowed {{
-      status
-      allowedActions
-    }}
+    {refusal}
     ... on Error {{
       message
     }}
   }}
 }}
 """
-    return ExampleTab(title=title, query=query, variables={"input": dict(values)}, key=key)
+    return ExampleTab(title=title, query=query, variables={"input": dict(values)}, key=key, replaces=replaces)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
@@ -44,6 +45,8 @@ class ExampleTab:
     query: str
     variables: Mapping[str, Any]
     key: PrincipalKind
+    replaces: UUID | None = None
+    """The installation whose place the one in this tab's result takes, in the variables of all tabs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +79,7 @@ class GraphiQL:
         content = {
             "endpoint": self.endpoint,
             "keys": [{"label": key.label, "secret": key.secret, "kind": key.kind.value} for key in keys],
-            "tabs": [
-                {"title": tab.title, "query": tab.query, "variables": dict(tab.variables), "key": tab.key.value}
-                for tab in self.tabs
-            ],
+            "tabs": [_described(tab) for tab in self.tabs],
         }
         return JSONResponse(content, headers={**_SECURITY_HEADERS, "Cache-Control": "no-store"})
 
@@ -89,6 +89,16 @@ class GraphiQL:
         if file is None:
             return PlainTextResponse("Not found\n", status_code=404, headers=_SECURITY_HEADERS)
         return _file_response(file, request.headers)
+
+
+def _described(tab: ExampleTab) -> dict[str, Any]:
+    return {
+        "title": tab.title,
+        "query": tab.query,
+        "variables": dict(tab.variables),
+        "key": tab.key.value,
+        "replaces": str(tab.replaces) if tab.replaces else None,
+    }
 
 
 def wants_page(request: HTTPConnection) -> bool:

@@ -36,3 +36,32 @@ export function restoreExamples(tabs) {
 export function offerExamples(tabs) {
   if (storage.getItem(SEED) !== JSON.stringify(tabs)) restoreExamples(tabs);
 }
+
+const FOLLOWED = "graphiql:followed";
+
+// A new installation has a new id: the tabs that act on the examples' installation take it over.
+export class Followed {
+  #replaced = new Map(); // an example tab's id -> the id that its result takes the place of
+  #listener = () => {};
+
+  constructor(tabs) {
+    tabs.forEach(({ replaces }, index) => replaces && this.#replaced.set(exampleId(index), replaces));
+  }
+
+  listen(listener) {
+    this.#listener = listener;
+  }
+
+  look({ tab, result }) {
+    const original = this.#replaced.get(tab);
+    const made = Object.values(result?.data ?? {}).find((value) => value?.__typename === "Installation");
+    if (!original || !made) return;
+    const known = JSON.parse(storage.getItem(FOLLOWED) ?? "{}");
+    this.#listener({ from: known[original] ?? original, to: made.id });
+    storage.setItem(FOLLOWED, JSON.stringify({ ...known, [original]: made.id }));
+  }
+}
+
+export function replaceInTabs(tabs, { from, to }) {
+  for (const tab of tabs) tab.variables = tab.variables?.replaceAll(from, to) ?? null;
+}

@@ -41,6 +41,15 @@ export class KeyRing {
     return key ? key.secret : this.typed;
   }
 
+  // The key that sees most: the platform's where it is offered.
+  get widest() {
+    return this.keys.find(({ kind }) => kind === "PLATFORM") ?? this.keys[0] ?? { label: null, secret: this.typed };
+  }
+
+  get tab() {
+    return this.#tab;
+  }
+
   // What a screen has to be drawn anew for.
   snapshot = () => `${this.chosen} ${this.secret}`;
 

@@ -1,7 +1,8 @@
 // The page: GraphiQL, a chooser of the key that each tab goes out with, and the example tabs that the gateway offers.
 import { createRoot } from "react-dom/client";
-import { useEffect, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { GraphiQL } from "graphiql";
+import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import "monaco-graphql/esm/monaco-editor.js"; // here, so that its style becomes part of main.css
 import "@graphiql/react/style.css";
@@ -11,8 +12,9 @@ import "graphiql/graphiql.css";
 import "./page.css";
 import { KeyRing } from "./keys.js";
 import { createFetcher } from "./transport.js";
+import { livePlugin } from "./live.jsx";
 import { storage } from "./storage.js";
-import { exampleId, offerExamples, restoreExamples } from "./examples.js";
+import { Followed, exampleId, offerExamples, replaceInTabs, restoreExamples } from "./examples.js";
 
 globalThis.MonacoEnvironment = {
   getWorker(_, label) {
@@ -31,9 +33,8 @@ function KeyField({ keyRing }) {
       autoComplete="off"
       spellCheck={false}
       defaultValue={keyRing.typed}
-      onChange={(event) => keyRing.type(event.target.value)}
-      onBlur={introspect}
-      onKeyDown={(event) => event.key === "Enter" && introspect()}
+      onBlur={(event) => (keyRing.type(event.target.value), introspect())}
+      onKeyDown={(event) => event.key === "Enter" && event.target.blur()}
     />
   );
 }
@@ -60,11 +61,30 @@ function KeyChooser({ keyRing }) {
   );
 }
 
-function Page({ config, keyRing, fetcher }) {
+function Examples({ tabs: offered, followed }) {
+  const { storeTabs } = useGraphiQLActions();
+  const { tabs, activeTabIndex } = useGraphiQL(({ tabs, activeTabIndex }) => ({ tabs, activeTabIndex }));
+  useEffect(() => {
+    followed.listen((change) => {
+      replaceInTabs(tabs, change); // in place: the store has no action that changes a tab which is not open
+      storeTabs({ tabs, activeTabIndex });
+    });
+  }, [followed, storeTabs, tabs, activeTabIndex]);
+  return (
+    <button type="button" className="restore" onClick={() => (restoreExamples(offered), location.reload())}>
+      Restore examples
+    </button>
+  );
+}
+
+function Page({ config, keyRing, fetcher, followed }) {
+  const plugins = useMemo(() => [livePlugin({ endpoint: config.endpoint, keyRing }), HISTORY_PLUGIN], [config, keyRing]);
   return (
     <GraphiQL
       fetcher={fetcher}
       storage={storage}
+      plugins={plugins}
+      visiblePlugin={config.tabs.length > 0 ? plugins[0] : undefined}
       shouldPersistHeaders={false}
       showPersistHeadersSettings={false}
       defaultEditorToolsVisibility="variables"
@@ -74,11 +94,7 @@ function Page({ config, keyRing, fetcher }) {
     >
       <GraphiQL.Logo>
         <KeyChooser keyRing={keyRing} />
-        {config.tabs.length > 0 && (
-          <button type="button" className="restore" onClick={() => (restoreExamples(config.tabs), location.reload())}>
-            Restore examples
-          </button>
-        )}
+        {config.tabs.length > 0 && <Examples tabs={config.tabs} followed={followed} />}
       </GraphiQL.Logo>
     </GraphiQL>
   );
@@ -91,8 +107,11 @@ async function start() {
   offerExamples(config.tabs);
   const keyRing = new KeyRing({ keys: config.keys, defaults: config.tabs.map(({ key }, index) => [exampleId(index), key]) });
   keyRing.open(exampleId(0));
-  const fetcher = createFetcher({ endpoint: config.endpoint, keyRing });
-  createRoot(document.getElementById("graphiql")).render(<Page config={config} keyRing={keyRing} fetcher={fetcher} />);
+  const followed = new Followed(config.tabs);
+  const fetcher = createFetcher({ endpoint: config.endpoint, keyRing, onResult: (result) => followed.look(result) });
+  createRoot(document.getElementById("graphiql")).render(
+    <Page config={config} keyRing={keyRing} fetcher={fetcher} followed={followed} />,
+  );
 }
 
 start().catch((error) => {

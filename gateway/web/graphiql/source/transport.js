@@ -28,7 +28,7 @@ function readAgain({ query, operationName, ...rest }) {
   return { parameters: { query, operationName: known ? operationName : names[0], ...rest }, documentAST };
 }
 
-export function createFetcher({ endpoint, keyRing }) {
+export function createFetcher({ endpoint, keyRing, onResult }) {
   return async (asked, options = {}) => {
     const { parameters, documentAST } = readAgain(asked);
     const headers = requestHeaders(keyRing.secret, options.headers);
@@ -38,6 +38,9 @@ export function createFetcher({ endpoint, keyRing }) {
       enableIncrementalDelivery: false,
       wsClient: createClient({ url: socketAddress(endpoint), connectionParams: headers, lazy: true, retryAttempts: 0 }),
     });
-    return fetcher(parameters, { headers, documentAST });
+    const tab = keyRing.tab;
+    const result = await fetcher(parameters, { headers, documentAST });
+    onResult({ tab, result });
+    return result;
   };
 }
