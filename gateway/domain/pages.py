@@ -1,0 +1,109 @@
+"""What is asked of a list: which rows, in which order, and which page of them."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from gateway.domain.errors import BadUserInput
+from gateway.domain.installations import AuthorizationMethod, InstallationStatus
+
+DEFAULT_PAGE_SIZE = 20
+LARGEST_PAGE_SIZE = 100
+
+Item = TypeVar("Item")
+Place = TypeVar("Place")
+
+
+class InstallationOrderField(enum.Enum):
+    """What a list of installations is ordered by; the id decides between equals."""
+
+    CREATED_AT = "CREATED_AT"
+    UPDATED_AT = "UPDATED_AT"
+
+
+class OrderDirection(enum.Enum):
+    """Smallest first, or largest first."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstallationOrder:
+    field: InstallationOrderField = InstallationOrderField.CREATED_AT
+    direction: OrderDirection = OrderDirection.DESC
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstallationFilter:
+    """Each part that is set narrows the list; `metadata` is JSON text to be contained."""
+
+    application_id: UUID | None = None
+    account_id: UUID | None = None
+    statuses: tuple[InstallationStatus, ...] | None = None
+    updated_since: datetime | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationFilter:
+    """Each part that is set narrows the list; `search` looks in name, slug and description."""
+
+    search: str | None = None
+    category: str | None = None
+    authorization_method: AuthorizationMethod | None = None
+    listed: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window(Generic[Place]):
+    """One page: so many rows after one place, or before another, from the end where `backward`."""
+
+    size: int
+    backward: bool
+    after: Place | None
+    before: Place | None
+
+    def page(self, found: list[Item]) -> "Page[Item]":
+        """Make a page of what was found in this window's direction, one row more than its size asked for."""
+        more, items = len(found) > self.size, found[: self.size]
+        if self.backward:
+            return Page(items=items[::-1], has_next=self.before is not None, has_previous=more)
+        return Page(items=items, has_next=more, has_previous=self.after is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page(Generic[Item]):
+    items: list[Item]
+    has_next: bool
+    has_previous: bool
+
+
+def window(
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    place: Callable[[str, str], Place],
+) -> Window[Place]:
+    """Read the arguments of a Relay connection; `place` reads a cursor, given the argument's name.
+
+    Raises:
+        BadUserInput: A size is negative or too large, both sizes are given, or a cursor is not of this list.
+    """
+    if first is not None and last is not None:
+        raise BadUserInput("Give either first or last, not both.", argument="last")
+    for name, size in (("first", first), ("last", last)):
+        if size is not None and not 0 <= size <= LARGEST_PAGE_SIZE:
+            raise BadUserInput(f"{name} must be from 0 to {LARGEST_PAGE_SIZE}, not {size}.", argument=name)
+    size = first if first is not None else last
+    return Window(
+        size=DEFAULT_PAGE_SIZE if size is None else size,
+        backward=last is not None,
+        after=None if after is None else place(after, "after"),
+        before=None if before is None else place(before, "before"),
+    )

@@ -1,0 +1,101 @@
+"""The feed of one process: its bell, its tail and everybody who follows."""
+
+import asyncio
+from typing import Final, Self
+
+from gateway.domain.event_filters import EventFilter
+from gateway.domain.events import Position
+from gateway.feed.bell import Bell
+from gateway.feed.followers import Followers
+from gateway.feed.following import Following
+from gateway.feed.observations import Observations
+from gateway.feed.readers import Readers
+from gateway.feed.tail import Tail
+from gateway.storage.database import Database
+
+
+class Feed:
+    """Use with `async with`, or `start` and `stop`. It starts without a database too, and goes on when there is one.
+
+    `database` is for reading backlogs, by at most `readers` connections at once; `url` is for two connections of the
+    feed's own. A follower's buffer holds `buffer_size` events; a read takes `batch_size`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        url: str,
+        poll_seconds: float = 1.0,
+        timeout_seconds: float = 5.0,
+        pace_seconds: float = 0.005,
+        buffer_size: int = 1024,
+        batch_size: int = 256,
+        readers: int = 4,
+    ) -> None:
+        self.observations: Final = Observations()
+        self._buffer_size: Final = buffer_size
+        self._batch_size: Final = batch_size
+        self._followers: Final = Followers(observations=self.observations)
+        self._readers: Final = Readers(database, at_once=readers)
+        self._bell: Final = Bell(
+            url=url, observations=self.observations, timeout_seconds=timeout_seconds, pace_seconds=pace_seconds
+        )
+        self._tail: Final = Tail(
+            url=url,
+            followers=self._followers,
+            observations=self.observations,
+            recognise=self._bell.recognise,
+            poll_seconds=poll_seconds,
+            timeout_seconds=timeout_seconds,
+            pace_seconds=pace_seconds,
+            batch_size=batch_size,
+        )
+        self._running: tuple[asyncio.Task[None], ...] = ()
+
+    async def start(self) -> None:
+        self._running = (
+            asyncio.create_task(self._tail.run(), name="the feed's tail"),
+            asyncio.create_task(self._bell.run(), name="the feed's bell"),
+        )
+
+    async def stop(self) -> None:
+        """Close the feed's connections. Who still follows comes to the end of the iteration."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running = ()
+        self._followers.end()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.stop()
+
+    def ring(self) -> None:
+        """Tell everybody, here and in other processes, that there is news. For after each commit; never waits."""
+        self._tail.nudge()
+        self._bell.ring()
+
+    def follow(self, matching: EventFilter, *, after: Position | None = None) -> Following:
+        """Follow what matches: all that the log holds after a place, or what is committed from now on; then live."""
+        return Following(
+            matching=matching,
+            after=after,
+            followers=self._followers,
+            readers=self._readers,
+            observations=self.observations,
+            buffer_size=self._buffer_size,
+            batch_size=self._batch_size,
+        )
+
+    async def position(self) -> Position:
+        """Answer where the log stands: a state that is read after this answer shows all events up to it.
+
+        Raises:
+            Unavailable: The database cannot be reached.
+        """
+        snapshot = await self._readers.snapshot()
+        return snapshot.latest

@@ -1,0 +1,149 @@
+"""The tail: the one place in a process where new events are read, each once, and handed to whom they match.
+
+It has a line of its own, on which it listens to the bells of all processes. A second without news it reads all the
+same: that finds what no bell told of, and shows that the line is alive. When the line breaks it gets another one, and
+goes on where it stood.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from gateway.domain.errors import CursorExpired
+from gateway.domain.event_filters import EventFilter
+from gateway.domain.events import Event, Position
+from gateway.feed.followers import Followers
+from gateway.feed.lines import Patience, open_line
+from gateway.feed.observations import Observations
+from gateway.storage.database import DriverConnection
+from gateway.storage.events import NEWS_CHANNEL, ensure_epoch, log_snapshot, read_events
+
+_logger = logging.getLogger(__name__)
+
+_EVERYTHING = EventFilter()
+_SHORTEST_WAIT_SECONDS = 0.005
+"""How soon the log is read again where events wait for a transaction that is still running."""
+
+
+class Tail:
+    """Reads while `run` runs."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        followers: Followers,
+        observations: Observations,
+        recognise: Callable[[int], bool],
+        poll_seconds: float,
+        timeout_seconds: float,
+        pace_seconds: float,
+        batch_size: int,
+    ) -> None:
+        self._url: Final = url
+        self._followers: Final = followers
+        self._observations: Final = observations
+        self._recognise: Final = recognise
+        self._poll_seconds: Final = poll_seconds
+        self._timeout_seconds: Final = timeout_seconds
+        self._pace_seconds: Final = pace_seconds
+        self._batch_size: Final = batch_size
+        self._news: Final = asyncio.Event()
+        self._position: Position | None = None
+        self._recheck_seconds = _SHORTEST_WAIT_SECONDS
+        self._began_at = 0.0
+        self._holder, self._held_since = 0, 0.0
+
+    def nudge(self) -> None:
+        """Have the log read soon; nobody needs it where nobody follows."""
+        if self._followers:
+            self._news.set()
+
+    async def run(self) -> None:
+        patience = Patience()
+        while True:
+            try:
+                await self._read_on_one_line(patience)
+            except Exception as error:  # noqa: BLE001 - whatever it was: others wait, and the log can be read again
+                _logger.warning("The tail's connection broke: %r", error)
+            self._observations.connected = False
+            self._observations.reconnects += 1
+            await patience.pause()
+
+    async def _read_on_one_line(self, patience: Patience) -> None:
+        async with open_line(
+            self._url, application_name="gateway tail", timeout_seconds=self._timeout_seconds
+        ) as connection:
+            connection.add_termination_listener(lambda _connection: self._news.set())
+            await connection.add_listener(NEWS_CHANNEL, self._hear)
+            if await ensure_epoch(connection):
+                _logger.warning("The log was written in another cluster: it has a new epoch, and old cursors expire.")
+            while True:
+                pause = await self._read(connection)
+                self._observations.connected = True
+                patience.reset()
+                await self._wait(pause)
+
+    def _hear(self, _connection: object, process_id: int, _channel: str, _payload: object) -> None:
+        if not self._recognise(process_id):  # of what happens here, the tail has been told already
+            self.nudge()
+
+    async def _read(self, connection: DriverConnection) -> float:
+        """Hand out what is new; answer for how many seconds no more is expected."""
+        self._began_at = time.monotonic()
+        if self._position is None or not self._followers:
+            await self._jump(connection)
+            return self._poll_seconds
+        try:
+            page = await read_events(connection, matching=_EVERYTHING, after=self._position, limit=self._batch_size)
+        except CursorExpired:
+            await self._jump(connection)
+            return self._poll_seconds
+        self._deliver(page.events, before=self._position)
+        self._watch_horizon(page.state.horizon, next_xid=page.state.next_xid)
+        if len(page.events) == self._batch_size:
+            return 0.0
+        return self._pause_while(waiting=page.state.waiting)
+
+    def _deliver(self, events: Sequence[Event], *, before: Position) -> None:
+        if events:
+            self._observations.events_read += len(events)
+            self._followers.deliver(events, before=before)
+            self._position = events[-1].position
+
+    async def _jump(self, connection: DriverConnection) -> None:
+        """Go to where the log stands, and have everybody who follows read from the log what lies between.
+
+        So it is where nobody follows, at the start, and when the tail was away for longer than what is kept.
+        """
+        snapshot = await log_snapshot(connection)
+        self._followers.fall_back(tail=self._position)
+        self._position = snapshot.latest
+        self._watch_horizon(snapshot.oldest_running, next_xid=snapshot.next_xid)
+
+    def _pause_while(self, *, waiting: bool) -> float:
+        """Look again soon, but ever less so, where events wait for a transaction: its end may ring no bell."""
+        if not waiting:
+            self._recheck_seconds = _SHORTEST_WAIT_SECONDS
+            return self._poll_seconds
+        pause = self._recheck_seconds
+        self._recheck_seconds = min(pause * 2, self._poll_seconds)
+        return pause
+
+    async def _wait(self, pause: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._news.wait()
+        # Under a storm of news one read serves many of them.
+        await asyncio.sleep(self._began_at + self._pace_seconds - time.monotonic())
+        self._news.clear()
+
+    def _watch_horizon(self, horizon: int, *, next_xid: int) -> None:
+        """Measure for how long the same transaction has been the oldest. Needs no right to see others' sessions."""
+        if horizon != self._holder:
+            self._holder, self._held_since = horizon, time.monotonic()
+        held = horizon < next_xid
+        self._observations.horizon_lag_seconds = time.monotonic() - self._held_since if held else 0.0

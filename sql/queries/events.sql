@@ -1,0 +1,123 @@
+-- name: insert_event!
+-- The offset keeps the order over a restored dump; see event_log.
+insert into installation_events (
+    xid, occurred_at, actor_kind, actor_id, actor_label, installation_id, application_id, account_id, version, kind, change
+)
+values (
+    pg_current_xact_id()::text::bigint + (select xid_offset from event_log),
+    :occurred_at, :actor_kind, :actor_id, :actor_label, :installation_id, :application_id, :account_id, :version,
+    :kind, :change
+);
+
+-- name: select_event_page
+-- For each parent the first events of one page in one direction, as far as no transaction that is still running can
+-- write before them; a list of all installations has one parent, null. Each parent answers at least one row, so that
+-- the state of the log in the same snapshot is always known.
+select
+    parent.number as parent,
+    log.epoch, log.pruned_xid, log.pruned_id, log.horizon, log.next_xid,
+    coalesce(latest.xid, log.pruned_xid) as latest_xid, coalesce(latest.id, log.pruned_id) as latest_id,
+    coalesce((select max(xid) from installation_events), 0) >= log.horizon as waiting,
+    event.xid, event.id, event.occurred_at, event.actor_kind, event.actor_id, event.actor_label,
+    event.installation_id, event.application_id, event.account_id, event.version, event.kind, event.change
+from (
+    select
+        epoch, pruned_xid, pruned_id,
+        xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon,
+        xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid
+    from event_log
+) as log
+left join lateral (
+    select e.xid, e.id
+    from installation_events e
+    where e.xid < log.horizon
+    order by e.xid desc, e.id desc
+    limit 1
+) as latest on true
+cross join unnest(:parents::uuid[]) with ordinality as parent (id, number)
+left join lateral (
+    select e.*
+    from installation_events e
+    where e.xid < log.horizon
+        and e.installation_id = parent.id --? of_installation
+        and e.installation_id = :installation_id --? installation
+        and e.application_id = :application_id --? application
+        and e.account_id = :account_id --? account
+        and e.kind = any(:kinds::text[]) --? kinds
+        and (e.xid, e.id) > (:after_xid, :after_id) --? after
+        and (e.xid, e.id) < (:before_xid, :before_id) --? before
+    order by e.xid, e.id --? forward
+    order by e.xid desc, e.id desc --? backward
+    limit :limit
+) as event on true
+order by parent.number
+    , event.xid, event.id --? forward
+    , event.xid desc, event.id desc --? backward
+;
+
+-- name: select_event_log^
+-- Where the log stands, and in which snapshot.
+select
+    log.epoch, log.xid_offset, log.snapshot,
+    coalesce(latest.xid, log.pruned_xid) as latest_xid, coalesce(latest.id, log.pruned_id) as latest_id
+from (
+    select
+        epoch, xid_offset, pruned_xid, pruned_id, pg_current_snapshot()::text as snapshot,
+        xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon
+    from event_log
+) as log
+left join lateral (
+    select e.xid, e.id
+    from installation_events e
+    where e.xid < log.horizon
+    order by e.xid desc, e.id desc
+    limit 1
+) as latest on true;
+
+-- name: update_event_log_epoch!
+-- A log found in another cluster than it was written in, or ahead of this cluster's transaction ids, gets a new epoch.
+-- A second gateway that starts at the same time waits here, looks again, and finds nothing left to do.
+update event_log
+set epoch = :epoch,
+    system_identifier = control.system_identifier,
+    xid_offset = greatest(pruned_xid, (select max(xid) from installation_events))
+from pg_control_system() as control
+where event_log.system_identifier <> control.system_identifier
+    or greatest(pruned_xid, (select max(xid) from installation_events))
+        >= xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+
+-- name: prune_events$
+-- Removes the first events of the log as long as each is older than asked, and remembers how far; answers how many.
+-- Where another gateway is pruning already, none.
+with log as materialized (
+    select xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon
+    from event_log
+    for update skip locked
+),
+oldest as (
+    select first.xid, first.id, bool_and(first.occurred_at < :older_than) over (order by first.xid, first.id) as old
+    from log
+    cross join lateral (
+        select e.xid, e.id, e.occurred_at
+        from installation_events e
+        where e.xid < log.horizon
+        order by e.xid, e.id
+        limit :limit
+    ) as first
+),
+pruned as (
+    delete from installation_events e
+    using oldest
+    where oldest.old and e.id = oldest.id
+    returning e.xid, e.id
+),
+marked as (
+    update event_log
+    set (pruned_xid, pruned_id) = (select xid, id from pruned order by xid desc, id desc limit 1)
+    where exists (select from pruned)
+)
+select count(*) from pruned;
+
+-- name: ring_bell!
+-- Never inside a write: a notification takes a lock on the whole database until its transaction is done.
+notify installation_events;

@@ -1,0 +1,303 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from gateway.domain.errors import CursorExpired
+from gateway.domain.event_filters import NOTHING, EventFilter
+from gateway.domain.events import (
+    AuthorizationRenewed,
+    Change,
+    ConnectionReported,
+    Event,
+    EventKind,
+    MetadataUpdated,
+    Position,
+    StatusChanged,
+    SyncProgressed,
+)
+from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncStep
+from gateway.domain.pages import Window
+from gateway.storage.database import Database, connection, transaction
+from gateway.storage.events import (
+    append_event,
+    ensure_epoch,
+    log_position,
+    prune_events,
+    read_events,
+    select_event_page,
+    select_histories,
+)
+from gateway.storage.queries import queries
+from tests.postgres.happenings import ACTOR, TIME, Subject, write
+
+EVERYTHING = EventFilter()
+ACTIVATED = StatusChanged(
+    before=None, after=InstallationStatus.ACTIVATED, reason=StatusReasonCode.API_KEY_CONNECTED, message="Grüße \0 🙂"
+)
+
+
+async def everything(database: Database, *, matching: EventFilter = EVERYTHING) -> list[Event]:
+    async with connection(database) as held:
+        page = await read_events(held, matching=matching, after=None, limit=1000)
+    return page.events
+
+
+async def versions(database: Database) -> list[int]:
+    return [event.version for event in await everything(database)]
+
+
+def window(
+    size: int, *, backward: bool = False, after: Position | None = None, before: Position | None = None
+) -> Window[Position]:
+    return Window(size=size, backward=backward, after=after, before=before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ACTIVATED,
+        StatusChanged(before=InstallationStatus.INACTIVE, after=None, reason=StatusReasonCode.DELETED, message=None),
+        MetadataUpdated(changed_keys=("", "ключ", "b")),
+        SyncProgressed(steps=(SyncStep(name="tags", done=3, total=None), SyncStep(name="vendors", done=0, total=9))),
+        ConnectionReported(succeeded=False, failures=3, message="no route"),
+        AuthorizationRenewed(expires_at=datetime(2027, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
+        AuthorizationRenewed(expires_at=None),
+    ],
+)
+async def test_event_comes_back_as_it_was_written(database: Database, change: Change) -> None:
+    subject = Subject()
+    await write(database, subject.next(change))
+    (event,) = await everything(database)
+    assert event == Event(
+        position=event.position,
+        occurred_at=TIME,
+        actor=ACTOR,
+        installation_id=subject.installation_id,
+        application_id=subject.application_id,
+        account_id=subject.account_id,
+        version=1,
+        change=change,
+    )
+
+
+async def test_log_stands_at_its_last_readable_event(database: Database) -> None:
+    subject = Subject()
+    async with connection(database) as held:
+        assert (await log_position(held))[1:] == (0, 0)
+    await write(database, subject.next(), subject.next())
+    async with connection(database) as held:
+        assert await log_position(held) == (await everything(database))[-1].position
+
+
+async def test_early_transaction_that_commits_late_is_not_lost(database: Database, database_url: str) -> None:
+    early, late = Subject(), Subject()
+    slow = await asyncpg.connect(database_url)
+    try:
+        slow_transaction = slow.transaction()
+        await slow_transaction.start()
+        await append_event(slow, early.next())
+        await write(database, late.next())
+        async with connection(database) as held:
+            page = await read_events(held, matching=EVERYTHING, after=None, limit=10)
+            position = await log_position(held)
+        assert (page.events, page.state.waiting) == ([], True)
+        await slow_transaction.commit()
+    finally:
+        await slow.close()
+    async with connection(database) as held:
+        page = await read_events(held, matching=EVERYTHING, after=position, limit=10)
+    assert [event.installation_id for event in page.events] == [early.installation_id, late.installation_id]
+    assert not page.state.waiting
+
+
+async def test_filters_narrow_what_is_read(database: Database) -> None:
+    first = Subject()
+    second = Subject(application_id=first.application_id)
+    third = Subject(account_id=first.account_id)
+    await write(database, first.next(ACTIVATED), second.next(), third.next())
+
+    async def matching(wanted: EventFilter) -> list[UUID]:
+        return [event.installation_id for event in await everything(database, matching=wanted)]
+
+    assert await matching(EventFilter(installation_id=second.installation_id)) == [second.installation_id]
+    assert await matching(EventFilter(application_id=first.application_id)) == [
+        first.installation_id,
+        second.installation_id,
+    ]
+    assert await matching(EventFilter(application_id=first.application_id, account_id=first.account_id)) == [
+        first.installation_id
+    ]
+    assert await matching(EventFilter(kinds=frozenset({EventKind.STATUS_CHANGED}))) == [first.installation_id]
+    assert await matching(NOTHING) == []
+
+
+async def test_pages_go_both_ways(database: Database) -> None:
+    subject = Subject()
+    await write(database, *(subject.next() for _ in range(5)))
+    places = [event.position for event in await everything(database)]
+
+    async def page(wanted: Window[Position]) -> list[int]:
+        async with connection(database) as held:
+            return [event.version for event in await select_event_page(held, matching=EVERYTHING, window=wanted)]
+
+    assert await page(window(2)) == [1, 2, 3]
+    assert await page(window(2, after=places[2])) == [4, 5]
+    assert await page(window(2, backward=True)) == [5, 4, 3]
+    assert await page(window(2, backward=True, before=places[2])) == [2, 1]
+    assert await page(window(9, after=places[0], before=places[3])) == [2, 3]
+
+
+async def test_histories_of_many_installations_cost_one_statement(database: Database) -> None:
+    subjects = [Subject() for _ in range(3)]
+    for _ in range(3):
+        await write(database, *(subject.next() for subject in subjects[:2]))
+    statements: list[str] = []
+    async with connection(database) as held:
+        await select_histories(held, installation_ids=[], matching=EVERYTHING, window=window(1, backward=True))
+        with held.query_logger(lambda record: statements.append(record.query)):
+            histories = await select_histories(
+                held,
+                installation_ids=[subject.installation_id for subject in subjects],
+                matching=EVERYTHING,
+                window=window(1, backward=True),
+            )
+    assert len(statements) == 1
+    assert {key: [event.version for event in events] for key, events in histories.items()} == {
+        subjects[0].installation_id: [3, 2],
+        subjects[1].installation_id: [3, 2],
+        subjects[2].installation_id: [],
+    }
+
+
+async def test_history_of_no_installation_is_empty(database: Database) -> None:
+    async with connection(database) as held:
+        assert await select_histories(held, installation_ids=[], matching=EVERYTHING, window=window(1)) == {}
+
+
+async def test_pruned_events_expire_the_cursors_before_them(database: Database) -> None:
+    subject = Subject()
+    await write(database, *(subject.next(at=TIME + timedelta(days=day)) for day in (0, 1, 2, 0)))
+    places = [event.position for event in await everything(database)]
+    async with transaction(database) as held:
+        assert await prune_events(held, older_than=TIME + timedelta(days=2), limit=1) == 1
+        assert await prune_events(held, older_than=TIME + timedelta(days=2), limit=100) == 1
+        assert await prune_events(held, older_than=TIME + timedelta(days=2), limit=100) == 0
+    async with connection(database) as held:
+        page = await read_events(held, matching=EVERYTHING, after=places[1], limit=10)
+        assert [event.version for event in page.events] == [3, 4]
+        with pytest.raises(CursorExpired, match="eventCursor"):
+            await read_events(held, matching=EVERYTHING, after=places[0], limit=10)
+        with pytest.raises(CursorExpired):
+            await select_event_page(held, matching=EVERYTHING, window=window(1, backward=True, before=places[0]))
+
+
+async def test_log_that_was_pruned_empty_stands_at_what_was_pruned(database: Database) -> None:
+    subject = Subject()
+    await write(database, subject.next())
+    (event,) = await everything(database)
+    async with transaction(database) as held:
+        await prune_events(held, older_than=TIME + timedelta(days=1), limit=100)
+    async with connection(database) as held:
+        assert await log_position(held) == event.position
+        assert (await read_events(held, matching=EVERYTHING, after=event.position, limit=1)).events == []
+
+
+async def test_only_one_gateway_prunes_at_a_time(database: Database, database_url: str) -> None:
+    await write(database, Subject().next())
+    other = await asyncpg.connect(database_url)
+    try:
+        async with transaction(database) as held:
+            assert await prune_events(held, older_than=TIME + timedelta(days=1), limit=100) == 1
+            assert await prune_events(other, older_than=TIME + timedelta(days=1), limit=100) == 0
+    finally:
+        await other.close()
+
+
+async def test_epoch_stays_in_its_cluster(database: Database) -> None:
+    await write(database, Subject().next())
+    async with connection(database) as held:
+        before = await log_position(held)
+        assert not await ensure_epoch(held)
+        assert await log_position(held) == before
+
+
+async def restored_elsewhere(database: Database) -> None:
+    """Make the log as a dump of it looks in a younger cluster: its transactions are far ahead."""
+    async with connection(database) as held:
+        await held.execute("update installation_events set xid = xid + 1000000000")
+        await held.execute("update event_log set system_identifier = 1")
+
+
+async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Database, database_url: str) -> None:
+    subject = Subject()
+    await write(database, subject.next(), subject.next())
+    async with connection(database) as held:
+        old = await log_position(held)
+    await restored_elsewhere(database)
+    gateways = [await asyncpg.connect(database_url) for _ in range(4)]
+    try:
+        assert sum(await asyncio.gather(*map(ensure_epoch, gateways))) == 1
+    finally:
+        await asyncio.gather(*(gateway.close() for gateway in gateways))
+    assert await versions(database) == [1, 2]
+    await write(database, subject.next())
+    assert await versions(database) == [1, 2, 3]
+    async with connection(database) as held:
+        assert (await log_position(held)).epoch != old.epoch
+        with pytest.raises(CursorExpired):
+            await read_events(held, matching=EVERYTHING, after=old, limit=1)
+
+
+async def test_log_ahead_of_its_own_cluster_gets_a_new_epoch(database: Database) -> None:
+    await write(database, Subject().next())
+    async with connection(database) as held:
+        await held.execute("update installation_events set xid = xid + 1000000000")
+        assert await everything(database) == []
+        assert await ensure_epoch(held)
+    assert await versions(database) == [1]
+
+
+async def test_cursor_of_a_lost_history_is_refused(database: Database) -> None:
+    await write(database, Subject().next())
+    async with connection(database) as held:
+        position = await log_position(held)
+        ahead = position._replace(xid=position.xid + 1000000000)
+        with pytest.raises(CursorExpired):
+            await read_events(held, matching=EVERYTHING, after=ahead, limit=1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "index"),
+    [
+        ({"after", "forward"}, "events_in_order"),
+        ({"backward"}, "events_in_order"),
+        ({"installation", "after", "forward"}, "events_of_installation_in_order"),
+        ({"of_installation", "before", "backward"}, "events_of_installation_in_order"),
+        ({"application", "after", "forward"}, "events_of_application_in_order"),
+        ({"account", "kinds", "after", "forward"}, "events_of_account_in_order"),
+    ],
+)
+async def test_log_is_read_by_index(database: Database, flags: set[str], index: str) -> None:
+    someone = uuid4()
+    values = {
+        "parents": [someone], "installation_id": someone, "application_id": someone, "account_id": someone,
+        "kinds": ["STATUS_CHANGED"], "after_xid": 900, "after_id": 0, "before_xid": 900, "before_id": 0, "limit": 20,
+    }  # fmt: skip
+    query = queries.variant("select_event_page", flags)
+    async with connection(database) as held:
+        await held.execute("""
+            insert into installation_events (
+                xid, occurred_at, actor_kind, installation_id, application_id, account_id, version, kind, change
+            )
+            select number / 3, now(), 'PLATFORM', md5((number % 500)::text)::uuid, md5((number % 50)::text)::uuid,
+                md5((number % 100)::text)::uuid, 1, 'STATUS_CHANGED', '{}'
+            from generate_series(1, 20000) as number
+        """)
+        await held.execute("analyze installation_events")
+        plan = await held.fetch("explain " + query.sql, *(values[name] for name in query.parameters))
+    lines = [row[0] for row in plan]
+    assert not [line for line in lines if "Seq Scan on installation_events" in line]
+    assert [line for line in lines if f"{index} " in line or line.endswith(index)]

@@ -1,0 +1,332 @@
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import asyncpg
+import pytest
+
+from gateway.domain.errors import CursorExpired
+from gateway.domain.event_filters import EventFilter
+from gateway.domain.events import EventKind
+from gateway.feed import Feed
+from gateway.storage.database import Database, connection, open_database, transaction
+from gateway.storage.events import append_event
+from gateway.storage.migrations import migrate
+from tests.conftest import address, run_on
+from tests.postgres.happenings import Subject, receive, until, write
+
+EVERYTHING = EventFilter()
+
+
+@pytest.fixture
+async def feed(database: Database, database_url: str) -> AsyncIterator[Feed]:
+    async with Feed(database, url=database_url, poll_seconds=0.2) as started:
+        yield started
+
+
+@asynccontextmanager
+async def connected(feed: Feed) -> AsyncIterator[None]:
+    await until(lambda: feed.observations.connected)
+    yield
+
+
+async def commit(database: Database, feed: Feed, *subjects: Subject) -> None:
+    for subject in subjects:
+        await write(database, subject.next())
+        feed.ring()
+
+
+async def pretend_pruning(database: Database, *, version: int) -> None:
+    async with connection(database) as held:
+        await held.execute(
+            """
+            update event_log
+            set (pruned_xid, pruned_id) = (select xid, id from installation_events where version = $1)
+            """,
+            version,
+        )
+
+
+async def test_follower_receives_backlog_then_what_happens(database: Database, feed: Feed) -> None:
+    subject = Subject()
+    start = await feed.position()
+    await write(database, subject.next(), subject.next())
+    async with feed.follow(EVERYTHING, after=start) as events:
+        assert await receive(events, count=2) == [(subject.installation_id, 1), (subject.installation_id, 2)]
+        await commit(database, feed, subject)
+        assert await receive(events, count=1) == [(subject.installation_id, 3)]
+
+
+async def test_follower_without_a_place_receives_only_what_is_committed_from_now_on(
+    database: Database, feed: Feed, database_url: str
+) -> None:
+    running, before, later = Subject(), Subject(), Subject()
+    slow = await asyncpg.connect(database_url)
+    try:
+        slow_transaction = slow.transaction()
+        await slow_transaction.start()
+        await append_event(slow, running.next())
+        await commit(database, feed, before)
+        async with feed.follow(EVERYTHING) as events:
+            await slow_transaction.commit()
+            await commit(database, feed, later)
+            assert await receive(events, count=2) == [(running.installation_id, 1), (later.installation_id, 1)]
+    finally:
+        await slow.close()
+
+
+async def test_followers_receive_what_they_ask_for_and_nothing_else(database: Database, feed: Feed) -> None:
+    first = Subject()
+    second = Subject(application_id=first.application_id)
+    third = Subject(account_id=first.account_id)
+    filters = {
+        "installation": EventFilter(installation_id=second.installation_id),
+        "application": EventFilter(application_id=first.application_id),
+        "account": EventFilter(account_id=first.account_id),
+        "both": EventFilter(account_id=first.account_id, application_id=first.application_id),
+        "nothing": EventFilter(kinds=frozenset({EventKind.STATUS_CHANGED})),
+        "everything": EVERYTHING,
+    }
+    followings = {name: feed.follow(wanted) for name, wanted in filters.items()}
+    for following in followings.values():
+        await following.start()
+    await commit(database, feed, first, second, third)
+    one, two, three = ((subject.installation_id, 1) for subject in (first, second, third))
+    assert await receive(followings["everything"], count=3) == [one, two, three]
+    assert await receive(followings["installation"], count=1) == [two]
+    assert await receive(followings["application"], count=2) == [one, two]
+    assert await receive(followings["account"], count=2) == [one, three]
+    assert await receive(followings["both"], count=1) == [one]
+    assert feed.observations.events_delivered == 9
+    for following in followings.values():
+        await following.aclose()
+    assert feed.observations.followers == 0
+
+
+async def test_seam_holds_while_many_write(database: Database, feed: Feed) -> None:
+    subjects = [Subject() for _ in range(8)]
+
+    async def storm(subject: Subject) -> None:
+        for _ in range(60):
+            await commit(database, feed, subject)
+
+    async def follow(*, wanted: EventFilter, count: int) -> list[tuple[object, int]]:
+        async with feed.follow(wanted, after=beginning) as events:
+            return [*await receive(events, count=count)]
+
+    beginning = await feed.position()
+    writers = [asyncio.create_task(storm(subject)) for subject in subjects]
+    followers = []
+    while not all(writer.done() for writer in writers):
+        followers.append(asyncio.create_task(follow(wanted=EVERYTHING, count=480)))
+        one = EventFilter(installation_id=subjects[len(followers) % 8].installation_id)
+        followers.append(asyncio.create_task(follow(wanted=one, count=60)))
+        await asyncio.wait(writers, timeout=0.02)
+    received = await asyncio.gather(*followers)
+    assert len(received) > 10
+    for events in received:
+        assert len(set(events)) == len(events)
+        for subject in subjects:
+            own = [version for installation_id, version in events if installation_id == subject.installation_id]
+            assert own in ([], list(range(1, 61)))
+    assert len({tuple(events) for events in received[::2]}) == 1
+    await asyncio.gather(*writers)
+
+
+async def test_listening_backend_that_is_killed_again_and_again_loses_nothing(
+    database: Database, feed: Feed, database_url: str
+) -> None:
+    subject = Subject()
+    murderer = await asyncpg.connect(database_url)
+    async with feed.follow(EVERYTHING) as events:
+        for killed in range(8):
+            await until(lambda: feed.observations.connected)
+            await murderer.execute("""
+                select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and application_name in ('gateway tail', 'gateway bell')
+            """)
+            await commit(database, feed, subject)
+            assert await receive(events, count=1) == [(subject.installation_id, killed + 1)]
+    await murderer.close()
+    assert feed.observations.reconnects >= 1
+
+
+async def test_poll_alone_delivers(database: Database, feed: Feed) -> None:
+    subject = Subject()
+    async with feed.follow(EVERYTHING) as events:
+        await write(database, subject.next())
+        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+
+
+async def test_bell_reaches_other_processes_before_their_poll(database: Database, database_url: str) -> None:
+    subject = Subject()
+    async with (
+        Feed(database, url=database_url, poll_seconds=1000) as here,
+        Feed(database, url=database_url, poll_seconds=1000) as there,
+        there.follow(EVERYTHING) as events,
+    ):
+        await until(lambda: here.observations.connected and there.observations.connected)
+        await commit(database, here, subject)
+        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        await until(lambda: here.observations.bell_latency_seconds > 0)
+        assert here.observations.notifications == 1
+
+
+async def test_rings_that_come_together_are_one(database: Database, feed: Feed) -> None:
+    for _ in range(1000):
+        feed.ring()
+    await until(lambda: feed.observations.notifications)
+    await commit(database, feed, Subject())
+    await until(lambda: feed.observations.notifications == 2)
+    assert feed.observations.rings == 1001
+
+
+async def test_event_that_waits_for_a_transaction_that_writes_nothing_comes_soon(
+    database: Database, database_url: str
+) -> None:
+    subject = Subject()
+    idle = await asyncpg.connect(database_url)
+    async with (
+        Feed(database, url=database_url, poll_seconds=1000) as feed,
+        feed.follow(EVERYTHING) as events,
+    ):
+        await until(lambda: feed.observations.connected)
+        begun = idle.transaction()
+        await begun.start()
+        await idle.execute("select pg_current_xact_id()")
+        await commit(database, feed, subject)
+        await until(lambda: feed.observations.horizon_lag_seconds > 0)
+        await begun.rollback()
+        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+    await idle.close()
+
+
+async def test_slow_follower_goes_back_to_the_log_and_loses_nothing(database: Database, database_url: str) -> None:
+    subject = Subject()
+    async with (
+        Feed(database, url=database_url, poll_seconds=0.2, buffer_size=16, batch_size=8) as feed,
+        feed.follow(EVERYTHING) as slow,
+        feed.follow(EVERYTHING) as quick,
+    ):
+        for _ in range(20):
+            async with transaction(database) as held:
+                for _ in range(5):
+                    await append_event(held, subject.next())
+            feed.ring()
+            await receive(quick, count=5)
+        assert len(slow._follower.buffer) <= 16
+        assert await receive(slow, count=100) == [(subject.installation_id, number) for number in range(1, 101)]
+        assert feed.observations.falls_back >= 1
+        await commit(database, feed, subject)
+        assert await receive(slow, count=1) == [(subject.installation_id, 101)]
+
+
+async def test_expired_place_is_refused_at_once(feed: Feed) -> None:
+    position = await feed.position()
+    following = feed.follow(EVERYTHING, after=position._replace(epoch=position.epoch ^ 1))
+    with pytest.raises(CursorExpired):
+        await following.start()
+    assert feed.observations.followers == 0
+
+
+async def test_slow_follower_that_retention_overtook_is_told(database: Database, database_url: str) -> None:
+    subject = Subject()
+    async with (
+        Feed(database, url=database_url, poll_seconds=0.2, buffer_size=2, batch_size=2) as feed,
+        feed.follow(EVERYTHING) as slow,
+        feed.follow(EVERYTHING) as quick,
+    ):
+        await commit(database, feed, *[subject] * 6)
+        await receive(quick, count=6)
+        await pretend_pruning(database, version=4)
+        with pytest.raises(CursorExpired):
+            await receive(slow, count=6)
+        assert feed.observations.followers == 1
+
+
+async def test_idle_follower_is_not_overtaken_by_retention(database: Database, database_url: str) -> None:
+    idle, busy = Subject(), Subject()
+    async with (
+        Feed(database, url=database_url, poll_seconds=0.2, buffer_size=2, batch_size=4) as feed,
+        connected(feed),
+        feed.follow(EventFilter(installation_id=idle.installation_id)) as rare,
+        feed.follow(EVERYTHING) as quick,
+    ):
+        await commit(database, feed, *[busy] * 5)
+        await receive(quick, count=5)
+        await pretend_pruning(database, version=4)
+        async with transaction(database) as held:
+            for _ in range(4):
+                await append_event(held, idle.next())
+        feed.ring()
+        await receive(quick, count=4)
+        assert await receive(rare, count=4) == [(idle.installation_id, number) for number in range(1, 5)]
+
+
+async def test_followers_of_a_log_that_was_replaced_are_told(database: Database, feed: Feed) -> None:
+    subject = Subject()
+    async with feed.follow(EVERYTHING) as events:
+        await commit(database, feed, subject)
+        await receive(events, count=1)
+        async with connection(database) as held:
+            await held.execute("update event_log set epoch = epoch # 1")
+        await commit(database, feed, subject)
+        with pytest.raises(CursorExpired):
+            await receive(events, count=1)
+
+
+async def test_consumer_that_goes_away_leaves_nothing_behind(database: Database, feed: Feed) -> None:
+    closed, cancelled, forgotten = (feed.follow(EVERYTHING) for _ in range(3))
+    for following in (closed, cancelled, forgotten):
+        await following.start()
+    waiting = asyncio.create_task(anext(cancelled))
+    await asyncio.sleep(0)
+    assert feed.observations.followers == 3
+    await closed.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(closed)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert feed.observations.followers == 1
+    del following, forgotten
+    gc.collect()
+    await until(lambda: feed.observations.followers == 0)
+    assert not feed._followers._of_application
+    await commit(database, feed, Subject())
+
+
+async def test_generator_around_a_following_cleans_up(feed: Feed) -> None:
+    async def generate() -> AsyncIterator[int]:
+        async with aclosing(feed.follow(EVERYTHING)) as events:
+            async for event in events:
+                yield event.version
+
+    task = asyncio.ensure_future(anext(aiter(generate())))
+    await until(lambda: feed.observations.followers == 1)
+    task.cancel()
+    await asyncio.wait([task])
+    await until(lambda: feed.observations.followers == 0)
+
+
+async def test_feed_starts_before_its_database(server_url: str) -> None:
+    url = address(server_url, database="late")
+    subject = Subject()
+    async with Feed(open_database(url), url=url, poll_seconds=0.2) as feed:
+        await until(lambda: feed.observations.reconnects)
+        await run_on(server_url, "create database late")
+        await migrate(url)
+        async with open_database(url) as database:
+            await until(lambda: feed.observations.connected)
+            await commit(database, feed, subject)
+    await run_on(server_url, "drop database late with (force)")
+
+
+async def test_following_ends_with_its_feed(database: Database, database_url: str) -> None:
+    feed = Feed(database, url=database_url)
+    await feed.start()
+    following = feed.follow(EVERYTHING)
+    await following.start()
+    waiting = asyncio.ensure_future(anext(following, None))
+    await feed.stop()
+    assert await waiting is None
