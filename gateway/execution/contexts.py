@@ -1,0 +1,24 @@
+"""What an operation runs in: the engine knows this much of it, and the schema all the rest."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from gateway.execution.operations import Operation
+
+
+class ExecutionContext(Protocol):
+    """One caller's surroundings for one operation; resolvers find it as `info.context`."""
+
+    @property
+    def share_key(self) -> Hashable:
+        """All that an answer may depend on beside operation and variables: equal keys may share one answer."""
+
+    def renewed(self) -> Self:
+        """Return the same surroundings, with nothing remembered: for the next event of a subscription."""
+
+    async def prepare(self, operation: "Operation") -> None:
+        """Do what has to be done before anything of this operation is read.
+
+        A GatewayError raised here refuses the whole operation.
+        """

@@ -1,0 +1,110 @@
+"""How an operation runs: from a document's text to the bytes of an answer.
+
+Documents are parsed and validated once (`operations`), errors are formatted in one place (`errors`), and what several
+subscribers would be told alike is said once (`subscriptions`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from graphql import ASTValidationRule, specified_rules
+from graphql.execution import Executor
+from strawberry import Schema
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from gateway.domain.errors import BadUserInput, GatewayError
+from gateway.execution.contexts import ExecutionContext
+from gateway.execution.errors import Refusal, refuse, request_error
+from gateway.execution.operations import Documents, Operation, OperationType
+from gateway.execution.responses import Response, respond
+from gateway.execution.subscriptions import EventStream, Plans
+
+Variables = Mapping[str, Any] | None
+
+
+class Engine:
+    """Runs operations on one schema. Any number of them at a time, all on one event loop."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        rules: Sequence[type[ASTValidationRule]] = (),
+        max_tokens: int = 4_000,
+        max_documents: int = 1_000,
+        max_document_bytes: int = 1_000_000,
+        max_coercion_errors: int = 10,
+        hide_suggestions: bool = False,
+    ) -> None:
+        """Prepare to run `schema`.
+
+        `rules` are validated beside those of the specification. `max_tokens` bounds what is parsed of one document,
+        `max_documents` and `max_document_bytes` what is kept (of their source: parsed, it takes many times as much).
+        """
+        self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
+        self._executor_class: type[Executor[Any]] = schema.execution_context_class
+        self._max_coercion_errors = max_coercion_errors
+        self._hide_suggestions = hide_suggestions
+        self._documents = Documents(
+            self._schema,
+            rules=(*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules),
+            max_tokens=max_tokens,
+            max_count=max_documents,
+            max_source_bytes=max_document_bytes,
+            hide_suggestions=hide_suggestions,
+        )
+        self._plans = Plans()
+
+    def prepare(self, query: str, operation_name: str | None = None) -> Operation:
+        """Return the operation of this document, parsed and validated. Raises Refusal."""
+        return self._documents.operation(query, name=operation_name)
+
+    async def execute(self, operation: Operation, variables: Variables, context: ExecutionContext) -> Response:
+        """Run a query or a mutation. Raises Refusal where nothing of it ran."""
+        if operation.type is OperationType.SUBSCRIPTION:
+            refuse(BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart."))
+        await self._prepare_context(operation, context)
+        return await respond(self._executor(operation, variables, context))
+
+    async def subscribe(self, operation: Operation, variables: Variables, context: ExecutionContext) -> EventStream:
+        """Open a subscription's stream. Raises Refusal where there is none to open."""
+        await self._prepare_context(operation, context)
+        plan = self._plans.plan(
+            (operation.source, operation.name, repr(variables), context.share_key),
+            executor=lambda: self._executor(operation, variables, context),
+        )
+        try:
+            return await plan.opened(context)
+        except BaseException:
+            plan.release()
+            raise
+
+    @property
+    def plans(self) -> int:
+        """How many different subscriptions are being followed now."""
+        return len(self._plans)
+
+    async def _prepare_context(self, operation: Operation, context: ExecutionContext) -> None:
+        try:
+            await context.prepare(operation)
+        except GatewayError as error:
+            refuse(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
+            refuse(error)
+
+    def _executor(self, operation: Operation, variables: Variables, context: ExecutionContext) -> Executor[Any]:
+        executor = self._executor_class.build(
+            self._schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=cast("dict[str, Any]", variables),
+            operation_name=operation.name,
+            max_coercion_errors=self._max_coercion_errors,
+            is_awaitable=cast("Any", optimized_is_awaitable),
+            hide_suggestions=self._hide_suggestions,
+        )
+        if isinstance(executor, list):
+            raise Refusal(map(request_error, executor))
+        return executor

@@ -1,0 +1,141 @@
+"""Documents on their way to become operations: parsed and validated once, then kept for the next caller."""
+
+import enum
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_operation_ast,
+    parse,
+    validate,
+)
+
+from gateway.domain.errors import BadUserInput
+from gateway.execution.errors import Refusal, refuse, request_error
+
+INTROSPECTION_FIELDS = frozenset({"__schema", "__type", "__typename"})
+
+
+class OperationType(enum.Enum):
+    """What an operation does, as its document says."""
+
+    QUERY = "query"
+    MUTATION = "mutation"
+    SUBSCRIPTION = "subscription"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Operation:
+    """One valid operation of a document, ready to run as often as wished."""
+
+    source: str
+    name: str | None
+    """The name that the caller chose by; None where the document has but one operation."""
+    document: DocumentNode
+    type: OperationType
+    root_fields: frozenset[str]
+    """The fields selected on the root type, through fragments too, whether or not a directive skips them."""
+
+    @property
+    def introspects_only(self) -> bool:
+        """Whether it asks for nothing but the schema itself."""
+        return self.root_fields <= INTROSPECTION_FIELDS
+
+
+class Documents:
+    """The documents lately seen, at most `max_count` and `max_source_bytes` together. Broken ones are not kept."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        *,
+        rules: Sequence[type[ASTValidationRule]],
+        max_tokens: int,
+        max_count: int,
+        max_source_bytes: int,
+        hide_suggestions: bool,
+    ) -> None:
+        self._schema = schema
+        self._rules = tuple(rules)
+        self._max_tokens = max_tokens
+        self._max_count = max_count
+        self._max_source_bytes = max_source_bytes
+        self._hide_suggestions = hide_suggestions
+        self._operations: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
+        self._source_bytes = 0
+
+    def operation(self, source: str, *, name: str | None) -> Operation:
+        """Return the operation of that name, or the document's only one. Raises Refusal."""
+        key = (source, name)
+        operation = self._operations.get(key)
+        if operation is None:
+            operation = self._prepared(source, name)
+            self._keep(key, operation)
+        else:
+            self._operations.move_to_end(key)
+        return operation
+
+    def _keep(self, key: tuple[str, str | None], operation: Operation) -> None:
+        self._operations[key] = operation
+        self._source_bytes += _size(operation)
+        while len(self._operations) > self._max_count or self._source_bytes > self._max_source_bytes:
+            _, evicted = self._operations.popitem(last=False)
+            self._source_bytes -= _size(evicted)
+
+    def _prepared(self, source: str, name: str | None) -> Operation:
+        document = self._parsed(source)
+        if errors := validate(self._schema, document, self._rules, hide_suggestions=self._hide_suggestions):
+            raise Refusal(map(request_error, errors))
+        definition = get_operation_ast(document, name)
+        if definition is None:
+            refuse(BadUserInput(_which_operation(name)))
+        return Operation(
+            source=source,
+            name=name,
+            document=document,
+            type=OperationType(definition.operation.value),
+            root_fields=frozenset(_root_fields(document, definition)),
+        )
+
+    def _parsed(self, source: str) -> DocumentNode:
+        try:
+            return parse(source, max_lexical_tokens=self._max_tokens, max_comments=self._max_tokens)
+        except GraphQLError as error:  # which is also what it says when the document is nested too deeply
+            raise Refusal([request_error(error)]) from None
+
+
+def _size(operation: Operation) -> int:
+    return len(operation.source.encode(errors="surrogatepass"))
+
+
+def _which_operation(name: str | None) -> str:
+    if name is None:
+        return "The document has several operations, or none: say by operationName which one to run."
+    return f"The document has no operation {name!r}."
+
+
+def _root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> Iterator[str]:
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    seen: set[str] = set()
+    pending: list[SelectionSetNode] = [operation.selection_set]
+    while pending:
+        for selection in pending.pop().selections:
+            match selection:
+                case FieldNode():
+                    yield selection.name.value
+                case InlineFragmentNode():
+                    pending.append(selection.selection_set)
+                case FragmentSpreadNode() if selection.name.value not in seen:
+                    seen.add(selection.name.value)
+                    pending.append(fragments[selection.name.value].selection_set)

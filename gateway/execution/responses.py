@@ -1,0 +1,40 @@
+"""The end of an operation: its result, as the bytes of an answer."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any, cast
+
+from graphql import ExecutionResult
+from graphql.execution import Executor
+
+from gateway.execution.encoding import encode
+from gateway.execution.errors import FormattedError, field_error, formatted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """The answer to an operation that ran."""
+
+    body: bytes
+    """The whole response of the GraphQL specification, as JSON."""
+    errors: tuple[FormattedError, ...]
+
+
+async def respond(executor: Executor[Any]) -> Response:
+    """Run what the executor was built for. Never raises: what goes wrong is part of the answer."""
+    try:
+        result = executor.execute_operation()
+        if isawaitable(result):
+            result = await cast("Awaitable[ExecutionResult]", result)
+        return _response(cast("ExecutionResult", result))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
+        errors = (formatted(error),)
+        return Response(body=encode({"data": None, "errors": errors}), errors=errors)
+
+
+def _response(result: ExecutionResult) -> Response:
+    if not result.errors:
+        return Response(body=encode({"data": result.data}), errors=())
+    errors = tuple(map(field_error, result.errors))
+    return Response(body=encode({"data": result.data, "errors": errors}), errors=errors)

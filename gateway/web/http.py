@@ -1,0 +1,200 @@
+"""The GraphQL endpoint over HTTP: POST and GET, one answer or a stream of them, a page for browsers.
+
+The request walks from top to bottom of `_answer`: what form is wanted, who asks, what is asked, may it be, run it.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.domain.errors import BadUserInput
+from gateway.domain.principals import Principal
+from gateway.execution.contexts import ExecutionContext
+from gateway.execution.engine import Engine
+from gateway.execution.errors import Refusal
+from gateway.execution.operations import Operation, OperationType
+from gateway.execution.subscriptions import Payload
+from gateway.web.answers import answer, errors_body, refusal
+from gateway.web.authentication import Authentication
+from gateway.web.framing import EVENT_STREAM, MULTIPART, Framing
+from gateway.web.lifetime import Lifetime
+from gateway.web.negotiation import Representation, accepted
+from gateway.web.rejections import MethodNotAllowed, MutationByGet, NotAcceptable
+from gateway.web.requests import (
+    ClientGone,
+    GraphQLRequest,
+    graphql_request,
+    graphql_request_from_url,
+    parsed_json,
+    received_body,
+    require_json,
+)
+from gateway.web.streams import Refused, StreamLimits, StreamResponse
+
+STREAMS: dict[Representation, Framing] = {
+    Representation.EVENT_STREAM: EVENT_STREAM,
+    Representation.MULTIPART: MULTIPART,
+}
+
+
+class MakeContext(Protocol):
+    """Makes the surroundings of one operation of a caller; None is nobody, who may but look at the schema."""
+
+    def __call__(self, principal: Principal | None, *, last_event_id: str | None = None) -> ExecutionContext: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpLimits:
+    """How much one request may be."""
+
+    body_bytes: int = 1_000_000
+    body_seconds: float = 30.0
+    """In which the whole body has to arrive."""
+    batch: int = 0
+    """Operations in one request; 0: a request is one operation, and a list of them is refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpEndpoint:
+    """The endpoint as an ASGI application."""
+
+    engine: Engine
+    authentication: Authentication
+    make_context: MakeContext
+    lifetime: Lifetime
+    limits: HttpLimits
+    stream_limits: StreamLimits
+    page: ASGIApp | None
+    """What a browser gets that asks by GET for a page."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        form = Representation.JSON
+        with self.lifetime.answering():
+            try:
+                forms = self._forms(scope, headers)
+                form = forms[0]
+                response = await self._answer(scope, receive, headers=headers, forms=forms)
+            except ClientGone:
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
+                response = refusal(error, form=form)
+        # a stream is a connection from here on, and no running request
+        await response(scope, receive, send)
+
+    def _forms(self, scope: Scope, headers: Headers) -> tuple[Representation, ...]:
+        forms = accepted(headers.get("accept"))
+        if self.page is None or scope["method"] != "GET":
+            forms = tuple(form for form in forms if form is not Representation.PAGE)
+        if not forms:
+            raise NotAcceptable("Only a browser that asks by GET gets a page. Accept application/json.")
+        return forms
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, *, headers: Headers, forms: tuple[Representation, ...]
+    ) -> ASGIApp:
+        if forms[0] is Representation.PAGE and self.page is not None:
+            return self.page
+        self.lifetime.admit()
+        principal = await self.authentication.principal(headers.get("authorization"))
+        match scope["method"]:
+            case "POST":
+                require_json(headers)
+                body = parsed_json(await self._body(headers, receive))
+                if isinstance(body, list):
+                    return await self._batch_answer(body, principal, form=forms[0])
+                request = graphql_request(body)
+            case "GET":
+                request = graphql_request_from_url(QueryParams(scope["query_string"]))
+            case _:
+                raise MethodNotAllowed("Ask by GET or POST.")
+        return await self._operation_answer(request, principal, scope=scope, headers=headers, forms=forms)
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        limits = self.limits
+        return await received_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
+
+    async def _operation_answer(
+        self,
+        request: GraphQLRequest,
+        principal: Principal | None,
+        *,
+        scope: Scope,
+        headers: Headers,
+        forms: tuple[Representation, ...],
+    ) -> ASGIApp:
+        try:
+            operation = self._operation(request, principal)
+        except Refusal as error:
+            if forms[0] is Representation.EVENT_STREAM:  # whoever asked for events is told by an event
+                return self._stream(Refused(error), principal, form=forms[0])
+            raise
+        if scope["method"] == "GET" and operation.type is OperationType.MUTATION:
+            raise MutationByGet("A mutation changes something: send it by POST.")
+        form = _form_of(operation, forms)
+        context = self.make_context(principal, last_event_id=headers.get("last-event-id"))
+        if form in STREAMS:
+            return self._stream(self._payloads(operation, request.variables, context), principal, form=form)
+        response = await self.engine.execute(operation, request.variables, context)
+        return answer(response.body, form=form)
+
+    def _operation(self, request: GraphQLRequest, principal: Principal | None) -> Operation:
+        operation = self.engine.prepare(request.query, request.operation_name)
+        self.authentication.allow(principal, operation)
+        return operation
+
+    async def _batch_answer(self, requests: list[Any], principal: Principal | None, *, form: Representation) -> ASGIApp:
+        if not self.limits.batch:
+            raise BadUserInput("Batches are not accepted: send one operation in a request.")
+        if not 0 < len(requests) <= self.limits.batch:
+            raise BadUserInput(f"A batch has 1 to {self.limits.batch} operations, not {len(requests)}.")
+        parsed = [graphql_request(request) for request in requests]
+        bodies = [await self._member_body(request, principal) for request in parsed]
+        return answer(b"[" + b",".join(bodies) + b"]", form=form)
+
+    async def _member_body(self, request: GraphQLRequest, principal: Principal | None) -> bytes:
+        try:
+            operation = self._operation(request, principal)
+            response = await self.engine.execute(operation, request.variables, self.make_context(principal))
+        except Refusal as error:
+            return errors_body(error.errors)
+        return response.body
+
+    def _stream(
+        self, payloads: AsyncIterator[Payload], principal: Principal | None, *, form: Representation
+    ) -> StreamResponse:
+        return StreamResponse(
+            payloads, framing=STREAMS[form], principal=principal, lifetime=self.lifetime, limits=self.stream_limits
+        )
+
+    async def _payloads(
+        self, operation: Operation, variables: Any, context: ExecutionContext
+    ) -> AsyncIterator[Payload]:
+        match operation.type:
+            case OperationType.SUBSCRIPTION:
+                stream = await self.engine.subscribe(operation, variables, context)
+                try:
+                    async for payload in stream:
+                        yield payload
+                finally:
+                    await stream.aclose()
+            case OperationType.QUERY:
+                yield Payload((await self.engine.execute(operation, variables, context)).body, cursor=None)
+            case OperationType.MUTATION:  # what has begun to change is not left half-way when its caller leaves
+                response = await self.lifetime.completed(self.engine.execute(operation, variables, context))
+                yield Payload(response.body, cursor=None)
+
+
+def _form_of(operation: Operation, forms: tuple[Representation, ...]) -> Representation:
+    """Return the first form that an operation of this type can be answered in."""
+    fitting = (form for form in forms if form is not Representation.PAGE and _fits(operation, form))
+    return next(fitting, forms[0])
+
+
+def _fits(operation: Operation, form: Representation) -> bool:
+    if operation.type is OperationType.SUBSCRIPTION:
+        return form in STREAMS
+    return form is not Representation.MULTIPART

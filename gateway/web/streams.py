@@ -1,0 +1,144 @@
+"""A response that goes on: the payloads of one operation, framed, until one of the two sides has had enough."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.domain.errors import GatewayError
+from gateway.domain.principals import Principal
+from gateway.execution.errors import Refusal, formatted
+from gateway.execution.subscriptions import Payload
+from gateway.web.framing import Ending, Framing
+from gateway.web.interruptions import Interruptible
+from gateway.web.lifetime import Lifetime
+from gateway.web.outlets import Outlet, abort
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamLimits:
+    """How long a stream may be quiet, in seconds."""
+
+    keep_alive: float = 12.0
+    """Between signs of life to the client, where there is nothing else to tell."""
+    stuck: float = 30.0
+    """For which the client may take nothing before it is dropped."""
+
+
+class StreamResponse:
+    """The response as an ASGI application; it is a connection to be looked after."""
+
+    def __init__(
+        self,
+        payloads: AsyncIterator[Payload],
+        *,
+        framing: Framing,
+        principal: Principal | None,
+        lifetime: Lifetime,
+        limits: StreamLimits,
+    ) -> None:
+        self.principal = principal
+        self._payloads = payloads
+        self._framing = framing
+        self._lifetime = lifetime
+        self._limits = limits
+        self._pump: Interruptible[Ending | GatewayError] = Interruptible()
+        self._sign_of_life: asyncio.Task[None] | None = None
+        self._started = False
+        self._spoken_at = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._outlet = Outlet(send)
+        with self._lifetime.open(self):
+            listener = asyncio.create_task(self._listen(receive))
+            try:
+                await self._finish(await self._pump.run(self._say_all()), scope)
+            finally:
+                listener.cancel()
+                self._stop_signs_of_life()
+                await _close(self._payloads)
+
+    def tend(self, now: float) -> None:
+        if self._outlet.stuck_seconds(now) > self._limits.stuck:
+            self._pump.interrupt(Ending.STUCK)
+        elif self._started and now - self._spoken_at >= self._limits.keep_alive:
+            self._spoken_at = now
+            self._stop_signs_of_life()
+            self._sign_of_life = asyncio.create_task(self._write(self._framing.keep_alive))
+
+    def leave(self) -> None:
+        self._pump.interrupt(Ending.LEAVING)
+
+    def expel(self, error: GatewayError) -> None:
+        self._pump.interrupt(error)
+
+    async def _say_all(self) -> None:
+        await self._start()
+        await self._write(self._framing.opening)
+        try:
+            async for payload in self._payloads:
+                await self._write(self._framing.payload(payload))
+        except Refusal as refusal:
+            await self._write(self._framing.errors(refusal.errors))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
+            await self._write(self._framing.errors([formatted(error)]))
+        await self._write(self._framing.complete)
+
+    async def _finish(self, ending: Ending | GatewayError | None, scope: Scope) -> None:
+        self._stop_signs_of_life()
+        match ending:
+            case Ending.GONE:
+                return
+            case Ending.STUCK:
+                abort(scope)
+                return
+            case Ending.LEAVING:
+                last = self._framing.leaving
+            case GatewayError():
+                last = self._framing.errors([formatted(ending)]) + self._framing.complete
+            case None:
+                last = b""
+        await self._start()
+        await self._write(last, more=False)
+
+    async def _start(self) -> None:
+        if not self._started:
+            headers = [(name.encode(), value.encode()) for name, value in self._framing.headers.items()]
+            await self._outlet.send({"type": "http.response.start", "status": 200, "headers": headers})
+            self._started = True
+
+    async def _write(self, chunk: bytes, *, more: bool = True) -> None:
+        self._spoken_at = asyncio.get_running_loop().time()
+        await self._outlet.send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    async def _listen(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._pump.interrupt(Ending.GONE)
+
+    def _stop_signs_of_life(self) -> None:
+        if self._sign_of_life is not None:
+            self._sign_of_life.cancel()
+
+
+class Refused:
+    """The stream of payloads that there is not: it ends with the refusal at once."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Payload:
+        raise self._refusal
+
+
+async def _close(payloads: AsyncIterator[Payload]) -> None:
+    close = getattr(payloads, "aclose", None)
+    if close is not None:
+        with suppress(Exception):  # the stream is over; what its source says to that concerns nobody
+            await close()

@@ -1,0 +1,299 @@
+"""A small schema for the transports' own tests, and a gateway that serves it on a loopback port."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+import strawberry
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from strawberry.scalars import JSON
+
+from gateway.domain.errors import CursorExpired, Forbidden, Unauthenticated, Unavailable
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.engine import Engine
+from gateway.execution.operations import Operation
+from gateway.web.authentication import Authentication
+from gateway.web.health import health_routes
+from gateway.web.lifetime import Lifetime
+from gateway.web.routes import WebLimits, graphql_routes
+
+KEY = "a-key"
+OTHER_KEY = "another-key"
+PRINCIPALS = {
+    KEY: Principal(kind=PrincipalKind.PLATFORM, id="first"),
+    OTHER_KEY: Principal(kind=PrincipalKind.PLATFORM, id="second"),
+}
+DEADLINE = 5.0
+"""Seconds after which what a test waits for will not happen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """An event with its place in a log; unshared where the place is negative."""
+
+    place: int
+
+    @property
+    def share_key(self) -> Hashable:
+        return None if self.place < 0 else self.place
+
+    @property
+    def cursor(self) -> str:
+        return f"c{self.place}"
+
+
+@dataclass
+class Market:
+    """What the schema's resolvers work on, and what tests see of it."""
+
+    ticks: list[int] = field(default_factory=list)
+    ticked: asyncio.Condition = field(default_factory=asyncio.Condition)
+    executions: list[int] = field(default_factory=list)
+    followers: int = 0
+    prepared: list[frozenset[str]] = field(default_factory=list)
+    mutations: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: str | None = None
+
+    async def tick(self, *places: int) -> None:
+        async with self.ticked:
+            self.ticks.extend(places)
+            self.ticked.notify_all()
+
+    async def follow(self, after: int) -> AsyncIterator[Tick]:
+        self.followers += 1
+        try:
+            for number in itertools.count(after):
+                async with self.ticked:
+                    while len(self.ticks) <= number:
+                        await self.ticked.wait()
+                yield Tick(place=self.ticks[number])
+        finally:
+            self.followers -= 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    market: Market
+    principal: Principal | None
+    last_event_id: str | None = None
+    refusal: Exception | None = None
+
+    @property
+    def share_key(self) -> Hashable:
+        return None if self.principal is None else self.principal.bounds
+
+    def renewed(self) -> Self:
+        return replace(self)
+
+    async def prepare(self, operation: Operation) -> None:
+        self.market.prepared.append(operation.root_fields)
+        if "forbidden" in operation.root_fields:
+            raise Forbidden("This is not for you.")
+
+
+def _context(info: strawberry.Info) -> Context:
+    return cast("Context", info.context)
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def hello(self, name: str = "world") -> str:
+        return f"Hello, {name}!"
+
+    @strawberry.field
+    async def echo(self, value: JSON) -> JSON | None:
+        return value
+
+    @strawberry.field
+    def broken(self) -> str | None:
+        raise RuntimeError("postgres://secret@nowhere")
+
+    @strawberry.field
+    def required(self) -> str:
+        raise RuntimeError("secret")
+
+    @strawberry.field
+    def unavailable(self) -> str | None:
+        raise Unavailable("The database does not answer.")
+
+    @strawberry.field
+    def forbidden(self) -> str:
+        return "never"
+
+    @strawberry.field
+    def self(self) -> "Query":
+        return Query()
+
+    @strawberry.field
+    def caller(self, info: strawberry.Info) -> str | None:
+        principal = _context(info).principal
+        return None if principal is None else principal.id
+
+    @strawberry.field
+    async def gated(self, info: strawberry.Info) -> str:
+        await _context(info).market.gate.wait()
+        return "open"
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def change(self, info: strawberry.Info, *, gated: bool = False) -> int:
+        market = _context(info).market
+        if gated:
+            await market.gate.wait()
+        market.mutations += 1
+        return market.mutations
+
+
+@strawberry.type
+class TickView:
+    tick: strawberry.Private[Tick]
+
+    @property
+    def share_key(self) -> Hashable:
+        return self.tick.share_key
+
+    @property
+    def cursor(self) -> str:
+        return self.tick.cursor
+
+    @strawberry.field
+    async def place(self, info: strawberry.Info) -> int:
+        _context(info).market.executions.append(self.tick.place)
+        await asyncio.sleep(0)
+        return self.tick.place
+
+    @strawberry.field
+    def padding(self, size: int) -> str:
+        return "x" * size
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def ticks(self, info: strawberry.Info, after: int | None = None) -> AsyncIterator[TickView]:
+        context = _context(info)
+        start = int((context.last_event_id or "c0")[1:]) if after is None else after
+        async for tick in context.market.follow(start):
+            yield TickView(tick=tick)
+
+    @strawberry.subscription
+    async def count(self, to: int) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+
+    @strawberry.subscription
+    async def expiring(self) -> AsyncIterator[int]:
+        yield 1
+        raise CursorExpired("The log begins later.", oldest="c7")
+
+    @strawberry.subscription
+    async def crashing(self) -> AsyncIterator[int]:
+        yield 1
+        raise RuntimeError("secret")
+
+
+SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+
+
+async def authenticate(credential: str) -> Principal:
+    if credential == "hanging":
+        await asyncio.Event().wait()
+    if credential == "unlucky":
+        raise Unavailable("The database does not answer.")
+    if credential == "crashing":
+        raise RuntimeError("secret")
+    if credential not in PRINCIPALS:
+        raise Unauthenticated("This key is not known.")
+    return PRINCIPALS[credential]
+
+
+@dataclass(kw_only=True)
+class Gateway:
+    """A gateway that is being served."""
+
+    url: str
+    market: Market
+    engine: Engine
+    lifetime: Lifetime
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 0)
+
+    @property
+    def socket_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+
+@asynccontextmanager
+async def served(
+    *,
+    limits: WebLimits | None = None,
+    anonymous_introspection: bool = True,
+    page: bool = True,
+    ws_max_size: int = 100_000,
+    **engine_options: Any,
+) -> AsyncIterator[Gateway]:
+    market = Market()
+    lifetime = Lifetime()
+    engine = Engine(SCHEMA, **engine_options)
+
+    async def ready() -> str | None:
+        if market.reason == "crash":
+            raise RuntimeError("secret")
+        return market.reason
+
+    def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
+        return Context(market=market, principal=principal, last_event_id=last_event_id)
+
+    routes = graphql_routes(
+        engine=engine,
+        authentication=Authentication(authenticate, anonymous_introspection=anonymous_introspection),
+        make_context=make_context,
+        lifetime=lifetime,
+        limits=limits or WebLimits(),
+        page=HTMLResponse("<title>A page</title>") if page else None,
+    )
+    application = Starlette(routes=[*routes, *health_routes(lifetime=lifetime, ready=ready)])
+    async with lifetime.watching(), _serving(application, ws_max_size=ws_max_size) as url:
+        yield Gateway(url=url, market=market, engine=engine, lifetime=lifetime)
+
+
+@asynccontextmanager
+async def _serving(application: Starlette, *, ws_max_size: int) -> AsyncIterator[str]:
+    config = uvicorn.Config(
+        application,
+        port=0,
+        log_level="warning",
+        ws_max_size=ws_max_size,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}/graphql"
+    finally:
+        await server.shutdown()
+
+
+async def eventually(condition: Any) -> None:
+    """Wait until `condition()` holds."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - what is waited for is anything, and has no event
+            await asyncio.sleep(0.01)

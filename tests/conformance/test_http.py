@@ -1,0 +1,400 @@
+"""POST and GET as the GraphQL-over-HTTP specification has them: forms, statuses, and what is refused."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.web.http import HttpLimits
+from gateway.web.routes import WebLimits
+from tests.conformance.marketplace import DEADLINE, KEY, Gateway, served
+
+GRAPHQL_RESPONSE = "application/graphql-response+json; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+
+
+def only_error(response: httpx.Response) -> tuple[str, str]:
+    (error,) = response.json()["errors"]
+    return error["message"], error["extensions"]["code"]
+
+
+async def post(
+    client: httpx.AsyncClient, query: str, *, accept: str | None = None, **parameters: Any
+) -> httpx.Response:
+    headers = {} if accept is None else {"accept": accept}
+    return await client.post("/graphql", json={"query": query, **parameters}, headers=headers)
+
+
+async def test_a_query_is_answered_in_the_form_that_its_client_prefers(client: httpx.AsyncClient) -> None:
+    forms = {
+        "application/graphql-response+json": GRAPHQL_RESPONSE,
+        "application/json": JSON,
+        "*/*": JSON,
+        "application/json, application/graphql-response+json": JSON,
+        "application/json;q=0.5, application/graphql-response+json": GRAPHQL_RESPONSE,
+        "*/*;q=0.1, application/graphql-response+json;q=0.2": GRAPHQL_RESPONSE,
+        "text/html, application/graphql-response+json;q=0.9": GRAPHQL_RESPONSE,
+        'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json': JSON,
+        "": GRAPHQL_RESPONSE,
+    }
+    for accept, form in forms.items():
+        response = await post(client, "{ hello }", accept=accept)
+        assert (accept, response.status_code, response.headers["content-type"]) == (accept, 200, form)
+        assert response.json() == {"data": {"hello": "Hello, world!"}}
+
+
+@pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/html", "application/json;q=many"])
+async def test_what_accepts_no_form_that_there_is_gets_406(client: httpx.AsyncClient, accept: str) -> None:
+    response = await post(client, "{ hello }", accept=accept)
+    assert response.status_code == 406
+    assert only_error(response)[1] == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "message"),
+    [
+        ("{ hello ", {}, "Syntax Error: Expected Name, found <EOF>."),
+        ("{ nothing }", {}, "Cannot query field 'nothing' on type 'Query'."),
+        ("{ hello }", {"operationName": "Other"}, "The document has no operation 'Other'."),
+        (
+            "subscription { count(to: 1) }",
+            {},
+            "A subscription is a stream: ask for it over WebSocket, SSE or multipart.",
+        ),
+        (
+            "query Q($name: String!) { hello(name: $name) }",
+            {"variables": {"name": 1}},
+            "Variable '$name' has invalid value: String cannot represent a non string value: 1",
+        ),
+    ],
+)
+async def test_a_wrong_operation_is_400_in_the_graphql_form_and_200_in_plain_json(
+    client: httpx.AsyncClient, query: str, parameters: dict[str, Any], message: str
+) -> None:
+    response = await post(client, query, **parameters)
+    assert (response.status_code, only_error(response)) == (400, (message, "BAD_USER_INPUT"))
+    assert "data" not in response.json()
+    response = await post(client, query, accept="application/json", **parameters)
+    assert (response.status_code, only_error(response)) == (200, (message, "BAD_USER_INPUT"))
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b'{"query":',
+        b'"{ hello }"',
+        b"null",
+        b'{"qeury": "{ hello }"}',
+        b'{"query": 1}',
+        b'{"query": ["{ hello }"]}',
+        b'{"query": "{ hello }", "variables": [7]}',
+        b'{"query": "{ hello }", "variables": "{}"}',
+        b'{"query": "{ hello }", "operationName": 7}',
+        b'{"query": "{ hello }", "extensions": "none"}',
+        b'{"query": "{ hello }"\xff}',
+        b'\xff\xfe{"query": "{ hello }"}',
+        b"[" * 100_000,
+        b'{"query": "{ hello }", "variables": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+async def test_what_is_no_graphql_request_is_400(client: httpx.AsyncClient, body: bytes, accept: str) -> None:
+    headers = {"content-type": "application/json", "accept": accept}
+    response = await client.post("/graphql", content=body, headers=headers)
+    assert (response.status_code, only_error(response)[1]) == (400, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("name", ["operationName", "variables", "extensions"])
+async def test_null_stands_for_a_parameter_that_is_not_given(client: httpx.AsyncClient, name: str) -> None:
+    response = await post(client, "{ hello }", **{name: None})
+    assert response.json() == {"data": {"hello": "Hello, world!"}}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 200),
+        ("Application/JSON; Charset=UTF-8", 200),
+        ("application/json; charset=latin-1", 415),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/graphql", 415),
+        ("", 415),
+    ],
+)
+async def test_only_json_in_utf_8_is_read(client: httpx.AsyncClient, content_type: str, status: int) -> None:
+    response = await client.post("/graphql", content=b'{"query": "{ hello }"}', headers={"content-type": content_type})
+    assert response.status_code == status
+
+
+async def test_numbers_and_surrogates_survive_the_way_in_and_out(client: httpx.AsyncClient) -> None:
+    value = rb'{"a":1.0,"b":"\ud800","c":123456789012345678901234567890,"d":' + b"1" * 5000 + b"}"
+    body = b'{"query": "query($v: JSON!) { echo(value: $v) }", "variables": {"v": ' + value + b"}}"
+    response = await client.post("/graphql", content=body, headers={"content-type": "application/json"})
+    assert response.content == b'{"data":{"echo":' + value + b"}}"
+
+
+async def test_an_answer_may_be_nested_deeper_than_the_encoder_goes(client: httpx.AsyncClient) -> None:
+    value = "[" * 260 + "]" * 260
+    body = '{"query": "query($v: JSON!) { echo(value: $v) }", "variables": {"v": ' + value + "}}"
+    response = await client.post("/graphql", content=body, headers={"content-type": "application/json"})
+    assert response.text == '{"data":{"echo":' + value + "}}"
+
+
+async def test_a_body_is_read_no_further_than_its_limit() -> None:
+    async def endless() -> Any:
+        while True:
+            yield b" " * 1_000
+
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    limits = WebLimits(http=HttpLimits(body_bytes=10_000))
+
+    async def refused(content: Any) -> bool:
+        try:
+            return (await client.post(gateway.url, content=content)).status_code == 413
+        except httpx.NetworkError:  # the connection was closed while this client was still busy with sending
+            return True
+
+    async with served(limits=limits) as gateway, httpx.AsyncClient(headers=headers) as client:
+        fitting = json.dumps({"query": "{ hello }"}).ljust(10_000)
+        assert (await client.post(gateway.url, content=fitting)).status_code == 200
+        response = await client.post(gateway.url, content=fitting + " ")
+        assert (response.status_code, only_error(response)) == (
+            413,
+            ("The request's body is larger than 10000 bytes.", "BAD_USER_INPUT"),
+        )
+        assert await refused(endless())
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    limits = WebLimits(http=HttpLimits(body_seconds=0.1))
+    async with served(limits=limits) as gateway:
+        host, port = gateway.address
+        reader, writer = await asyncio.open_connection(host, port)
+        head = "\r\n".join(f"{name}: {value}" for name, value in {**headers, "content-length": "50"}.items())
+        writer.write(f'POST /graphql HTTP/1.1\r\nhost: test\r\n{head}\r\n\r\n{{"query":'.encode())
+        async with asyncio.timeout(DEADLINE):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+async def test_a_query_may_come_by_get(client: httpx.AsyncClient) -> None:
+    parameters = {
+        "query": "query A { hello } query B($name: String!) { hello(name: $name) }",
+        "operationName": "B",
+        "variables": '{"name": "GET"}',
+        "extensions": "",
+    }
+    response = await client.get("/graphql", params=parameters)
+    assert (response.status_code, response.json()) == (200, {"data": {"hello": "Hello, GET!"}})
+    response = await client.get("/graphql", params={"query": "{ hello }", "operationName": ""})
+    assert response.json() == {"data": {"hello": "Hello, world!"}}
+
+
+@pytest.mark.parametrize("parameters", [{}, {"query": "{ hello }", "variables": "{"}, {"query": "{"}])
+async def test_a_broken_get_is_400(client: httpx.AsyncClient, parameters: dict[str, str]) -> None:
+    assert (await client.get("/graphql", params=parameters)).status_code == 400
+
+
+async def test_a_mutation_by_get_is_405_and_does_nothing(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    for accept in ("application/graphql-response+json", "application/json", "text/event-stream"):
+        response = await client.get("/graphql", params={"query": "mutation { change }"}, headers={"accept": accept})
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert gateway.market.mutations == 0
+
+
+async def test_other_methods_are_405(client: httpx.AsyncClient) -> None:
+    for method in ("PUT", "DELETE", "PATCH"):
+        response = await client.request(method, "/graphql", json={"query": "{ hello }"})
+        assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+async def test_a_browser_gets_a_page(gateway: Gateway) -> None:
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    async with httpx.AsyncClient(headers={"accept": accept}) as browser:
+        assert (await browser.get(gateway.url)).text == "<title>A page</title>"
+        assert (await browser.get(gateway.url, params={"query": "{ hello }"})).text == "<title>A page</title>"
+        assert (await browser.get(gateway.url, headers={"accept": "*/*"})).status_code == 400
+
+
+async def test_without_a_page_a_browser_gets_json() -> None:
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    async with served(page=False) as gateway, httpx.AsyncClient(headers={"accept": accept}) as browser:
+        response = await browser.get(gateway.url, params={"query": "{ __typename }"})
+        assert response.json() == {"data": {"__typename": "Query"}}
+        assert (await browser.get(gateway.url, headers={"accept": "text/html"})).status_code == 406
+
+
+async def test_batches_are_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post("/graphql", json=[{"query": "{ hello }"}])
+    assert response.status_code == 400
+    assert only_error(response) == ("Batches are not accepted: send one operation in a request.", "BAD_USER_INPUT")
+
+
+async def test_batches_are_answered_in_order_where_they_are_switched_on() -> None:
+    limits = WebLimits(http=HttpLimits(batch=2))
+    async with (
+        served(limits=limits) as gateway,
+        httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client,
+    ):
+        response = await client.post(gateway.url, json=[{"query": "{ hello }"}, {"query": "{ nothing }"}])
+        first, second = response.json()
+        assert first == {"data": {"hello": "Hello, world!"}}
+        assert second["errors"][0]["message"] == "Cannot query field 'nothing' on type 'Query'."
+        for batch in ([], [{"query": "{ hello }"}] * 3, [1]):
+            assert (await client.post(gateway.url, json=batch)).status_code == 400
+
+
+async def test_unforeseen_errors_are_masked_and_found_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await post(client, "{ broken unavailable hello }")
+    broken, unavailable = response.json()["errors"]
+    error_id = broken["extensions"].pop("errorId")
+    assert response.status_code == 200
+    assert response.json()["data"] == {"broken": None, "unavailable": None, "hello": "Hello, world!"}
+    assert broken == {
+        "message": "Internal error.",
+        "locations": [{"line": 1, "column": 3}],
+        "path": ["broken"],
+        "extensions": {"code": "INTERNAL"},
+    }
+    assert unavailable == {
+        "message": "The database does not answer.",
+        "locations": [{"line": 1, "column": 10}],
+        "path": ["unavailable"],
+        "extensions": {"code": "UNAVAILABLE"},
+    }
+    (record,) = [record for record in caplog.records if record.name == "gateway.errors"]
+    assert error_id in record.getMessage()
+    assert record.exc_info is not None
+
+
+async def test_an_operation_that_ran_into_null_is_still_200(client: httpx.AsyncClient) -> None:
+    response = await post(client, "{ required }")
+    assert (response.status_code, response.json()["data"]) == (200, None)
+
+
+async def test_the_context_is_prepared_with_the_root_fields_and_may_refuse(
+    gateway: Gateway, client: httpx.AsyncClient
+) -> None:
+    document = """
+        query { ...F ... on Query { caller } __typename }
+        fragment F on Query { hi: hello ...G }
+        fragment G on Query { self { hello } }
+    """
+    await post(client, document)
+    response = await post(client, "{ hello forbidden }")
+    assert (response.status_code, only_error(response)) == (403, ("This is not for you.", "FORBIDDEN"))
+    assert gateway.market.prepared == [
+        frozenset({"hello", "self", "caller", "__typename"}),
+        frozenset({"hello", "forbidden"}),
+    ]
+
+
+async def test_callers_are_known_by_bearer_and_by_basic(gateway: Gateway) -> None:
+    basic = base64.b64encode(f"{KEY}:".encode()).decode()
+    async with httpx.AsyncClient() as client:
+        for authorization in (f"Bearer {KEY}", f"bearer  {KEY}", f"Basic {basic}"):
+            headers = {"authorization": authorization}
+            response = await client.post(gateway.url, json={"query": "{ caller }"}, headers=headers)
+            assert response.json() == {"data": {"caller": "first"}}
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer unknown",
+        KEY,
+        "Digest a",
+        "Basic ???",
+        "Basic " + base64.b64encode(f"{KEY}:password".encode()).decode(),
+        "Basic " + base64.b64encode(b"\xff\xff").decode(),
+        "Basic " + base64.b64encode(b":").decode(),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json", "text/event-stream"])
+async def test_who_is_not_known_gets_401(gateway: Gateway, authorization: str | None, accept: str) -> None:
+    headers = {"accept": accept}
+    if authorization is not None:
+        headers["authorization"] = authorization
+    async with httpx.AsyncClient() as client:
+        response = await client.post(gateway.url, json={"query": "{ hello }"}, headers=headers)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert only_error(response)[1] == "UNAUTHENTICATED"
+
+
+async def test_anybody_may_look_at_the_schema_and_no_further(gateway: Gateway) -> None:
+    async with httpx.AsyncClient() as client:
+        for query in (
+            "{ __typename }",
+            "{ __schema { queryType { name } } }",
+            "{ ...F } fragment F on Query { __typename }",
+        ):
+            assert (await client.post(gateway.url, json={"query": query})).status_code == 200
+        for query in ("{ __typename hello }", "{ __typename ...F } fragment F on Query { hello }"):
+            assert (await client.post(gateway.url, json={"query": query})).status_code == 401
+
+
+async def test_the_schema_is_for_callers_alone_where_it_is_so_set() -> None:
+    async with served(anonymous_introspection=False) as gateway, httpx.AsyncClient() as client:
+        assert (await client.post(gateway.url, json={"query": "{ __typename }"})).status_code == 401
+
+
+async def test_a_look_up_that_fails_is_told_from_a_wrong_key(gateway: Gateway) -> None:
+    async with httpx.AsyncClient() as client:
+        for key, status in (("unlucky", 503), ("crashing", 500)):
+            headers = {"authorization": f"Bearer {key}"}
+            response = await client.post(gateway.url, json={"query": "{ hello }"}, headers=headers)
+            assert response.status_code == status
+            assert "secret" not in response.text
+
+
+async def test_suggestions_can_be_hidden() -> None:
+    for hidden, message in (
+        (False, "Cannot query field 'helo' on type 'Query'. Did you mean 'hello' or 'self'?"),
+        (True, "Cannot query field 'helo' on type 'Query'."),
+    ):
+        async with served(hide_suggestions=hidden) as gateway, httpx.AsyncClient() as client:
+            headers = {"authorization": f"Bearer {KEY}"}
+            response = await client.post(gateway.url, json={"query": "{ helo }"}, headers=headers)
+            assert only_error(response) == (message, "BAD_USER_INPUT")
+
+
+async def test_hostile_documents_are_answered_and_never_internal_errors(client: httpx.AsyncClient) -> None:
+    documents = [
+        "{ self " * 600 + "{ hello }" + "}" * 600,
+        "{ self " * 300 + "{ hello }" + "}" * 300,
+        "{" * 20_000,
+        "{ " + " ".join(f"a{number}: hello" for number in range(3_000)) + " }",
+        "query($a: String = " + "[" * 2_000 + "]" * 2_000 + ") { hello(name: $a) }",
+        "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }",
+        "{ hello } " * 100,
+        "#" * 20_000 + "\n{ hello }",
+        "#\n" * 20_000 + "{ hello }",
+        "{ hello @include(if: true) " + "@skip(if: false) " * 500 + "}",
+        '{ hello(name: "\\ud800") }',
+        "\ufeff{ hello }",
+        "",
+        "\x00",
+        "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }",
+    ]
+    for document in documents:
+        response = await client.post("/graphql", json={"query": document}, timeout=20)
+        codes = {error["extensions"]["code"] for error in response.json().get("errors", ())}
+        assert (document[:40], response.status_code, codes - {"BAD_USER_INPUT", "QUERY_TOO_COMPLEX"}) == (
+            document[:40],
+            400 if codes else 200,
+            set(),
+        )
