@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Iterator
 import strawberry
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from gateway.domain.principals import PrincipalKind
-from gateway.web.graphiql import ExampleTab, GraphiQL, PrefilledKey, wants_page
+from gateway.web.graphiql import ExampleTab, GraphiQL, PrefilledKey
 
 PLATFORM_KEY = PrefilledKey(label="the platform", secret="igw_platform", kind=PrincipalKind.PLATFORM)
 ACCOUNT_KEY = PrefilledKey(label="an account", secret="igw_account", kind=PrincipalKind.ACCOUNT)
@@ -197,8 +197,8 @@ def site(graphiql: GraphiQL) -> Starlette:
 
     class PageOrEndpoint:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            request = Request(scope, receive)
-            answer: ASGIApp = await graphiql.page(request) if wants_page(request) else endpoint
+            wants_page = "text/html" in Headers(scope=scope).get("accept", "")
+            answer: ASGIApp = graphiql.page_app if wants_page else endpoint
             await answer(scope, receive, send)
 
     routes = [Route("/graphql", PageOrEndpoint()), WebSocketRoute("/graphql", endpoint), *graphiql.routes()]

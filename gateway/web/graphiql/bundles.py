@@ -9,10 +9,6 @@ _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg
 """Written out: the machine's own table may know them otherwise, and browsers refuse a module of the wrong type."""
 
 
-class BundleMissing(Exception):
-    """GraphiQL's page was not built: install the package (`pip install -e .` in a checkout)."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundleFile:
     name: str
@@ -31,12 +27,12 @@ class Bundle:
     files: dict[str, BundleFile]
 
 
-def load_bundle(folder: Path = FOLDER) -> Bundle:
-    """Read what the build left. Raises BundleMissing."""
+def load_bundle(folder: Path = FOLDER) -> Bundle | None:
+    """Read what the build left; None in a checkout that was never installed."""
     try:
         page = (folder / "index.html").read_bytes()
-    except FileNotFoundError as error:
-        raise BundleMissing(BundleMissing.__doc__) from error
+    except FileNotFoundError:
+        return None
     names = {path.name.removesuffix(".gz"): path for path in folder.glob("*.gz")}
     return Bundle(
         page=page,

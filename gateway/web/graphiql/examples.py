@@ -284,7 +284,7 @@ subscription Watch($filter: InstallationEventFilter) {
 
 def _comment(text: str) -> str:
     """Break the lines so that they show in a narrow editor."""
-    return "\n".join(f"# {line}" for line in textwrap.wrap(text, 44))
+    return "\n".join(f"# {line}" for line in textwrap.wrap(text, 38))
 
 
 def _mutation(

@@ -9,12 +9,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from gateway.domain.principals import PrincipalKind
-from gateway.web.graphiql.bundles import Bundle, BundleFile, BundleMissing
+from gateway.web.graphiql.bundles import Bundle, BundleFile
+
+NOT_BUILT: Final = "GraphiQL's page was not built: install the package (`pip install -e .` in a checkout).\n"
 
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -61,7 +64,7 @@ class GraphiQL:
     async def page(self, request: Request) -> Response:
         """Answer a browser that opens the endpoint."""
         if self.bundle is None:
-            return PlainTextResponse(f"{BundleMissing.__doc__}\n", status_code=503, headers=_SECURITY_HEADERS)
+            return PlainTextResponse(NOT_BUILT, status_code=503, headers=_SECURITY_HEADERS)
         headers = {
             **_SECURITY_HEADERS,
             "Content-Security-Policy": content_security_policy(host=request.headers.get("host", "")),
@@ -70,8 +73,13 @@ class GraphiQL:
         }
         return Response(self.bundle.page, media_type="text/html", headers=headers)
 
+    async def page_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as `page` does, for an endpoint that hands over the whole connection."""
+        response = await self.page(Request(scope, receive))
+        await response(scope, receive, send)
+
     def routes(self) -> list[BaseRoute]:
-        """Routes of what the page loads; the page itself belongs to the endpoint, see `page`."""
+        """Routes of what the page loads; the page itself belongs to the endpoint, which knows who wants it."""
         return [Route("/graphiql/config.json", self._config), Route("/graphiql/{name}", self._file)]
 
     async def _config(self, request: Request) -> Response:
@@ -99,16 +107,6 @@ def _described(tab: ExampleTab) -> dict[str, Any]:
         "key": tab.key.value,
         "replaces": str(tab.replaces) if tab.replaces else None,
     }
-
-
-def wants_page(request: HTTPConnection) -> bool:
-    """Tell whether a browser is opening the endpoint, rather than a client sending an operation by GET."""
-    if request.scope.get("method") != "GET" or {"query", "documentId", "extensions"} & request.query_params.keys():
-        return False
-    accepted = _qualities(request.headers.get("accept", ""))
-    html = accepted.get("text/html", 0.0)
-    others = ("application/graphql-response+json", "application/json", "text/event-stream", "multipart/mixed")
-    return html > max(accepted.get(media_type, 0.0) for media_type in others)
 
 
 def content_security_policy(*, host: str) -> str:

@@ -2,6 +2,7 @@
 import { storage } from "./storage.js";
 
 const SEED = "graphiql:seed";
+const PANEL = "graphiql:docExplorerFlex";
 const TABS = "graphiql:tabState";
 
 export const exampleId = (index) => `example-${index}`;
@@ -23,7 +24,7 @@ function exampleTab({ title, query, variables }, index) {
 }
 
 export function restoreExamples(tabs) {
-  storage.clear();
+  storage.forgetTabs();
   storage.setItem(SEED, JSON.stringify(tabs));
   if (tabs.length === 0) return;
   const examples = tabs.map(exampleTab);
@@ -35,6 +36,7 @@ export function restoreExamples(tabs) {
 // Tabs that were edited stay as they are, until the gateway offers other examples.
 export function offerExamples(tabs) {
   if (storage.getItem(SEED) !== JSON.stringify(tabs)) restoreExamples(tabs);
+  if (!storage.getItem(PANEL)) storage.setItem(PANEL, "0.25"); // the panel beside a session of 1
 }
 
 const FOLLOWED = "graphiql:followed";

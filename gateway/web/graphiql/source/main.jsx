@@ -43,6 +43,10 @@ function KeyChooser({ keyRing }) {
   useSyncExternalStore(keyRing.subscribe, keyRing.snapshot);
   const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex].id);
   useEffect(() => keyRing.open(tab), [keyRing, tab]);
+  const ready = useGraphiQL(({ queryEditor, variableEditor }) => Boolean(queryEditor && variableEditor));
+  useEffect(() => {
+    document.body.toggleAttribute("data-ready", ready);
+  }, [ready]);
   return (
     <div className="key-chooser">
       <label>

@@ -17,6 +17,9 @@ export const storage = {
     place(name).setItem(PREFIX + name, name === "graphiql:tabState" ? value : withoutHeaders(value));
   },
   removeItem: (name) => place(name).removeItem(PREFIX + name),
+  forgetTabs() {
+    for (const name of ownNames(sessionStorage)) sessionStorage.removeItem(name);
+  },
   clear() {
     for (const kept of [localStorage, sessionStorage]) for (const name of ownNames(kept)) kept.removeItem(name);
   },
