@@ -31,6 +31,7 @@ _SOCKET_PATH_LIMIT = 103
 _START_SECONDS = 300
 """A start may have to recover from a crash first."""
 _STOP_SECONDS = 30
+_END_SECONDS = 5
 _PAUSE_SECONDS = 0.02
 _PRIVATE = 0o700
 _SYSTEM_USER = "pgserver"
@@ -80,16 +81,18 @@ class Cluster:
     data: Path
     settings: Mapping[str, str]
 
-    def start(self) -> Postmaster:
-        """Make sure that the server runs, and answer when it takes connections. Raise EmbeddedPostgresError."""
+    def start(self, *, database: str) -> Postmaster:
+        """Make sure that the server runs and has the database. Raise EmbeddedPostgresError."""
         self._make()
-        deadline = time.monotonic() + _START_SECONDS
-        while (postmaster := self.postmaster()) is None or not postmaster.ready:
-            if postmaster is None:
-                self._launch(deadline=deadline)
-            if time.monotonic() > deadline:
-                raise ClusterFailed(f"Postgres did not start within {_START_SECONDS} s; its log is {self._log}")
-            time.sleep(_PAUSE_SECONDS)
+        postmaster = self._started()
+        try:
+            self._ensure_database(database, socket_directory=postmaster.socket_directory)
+        except ClusterFailed:
+            # A server that was found running may have been dying of a kill.
+            if not self._ends(postmaster):
+                raise
+            postmaster = self._started()
+            self._ensure_database(database, socket_directory=postmaster.socket_directory)
         return postmaster
 
     def stop(self) -> None:
@@ -100,15 +103,54 @@ class Cluster:
         command = [self._program("pg_ctl"), "stop", "-D", str(self.data), "-t", str(_STOP_SECONDS), "-m"]
         try:
             self._run([*command, "fast"])
-        except ClusterFailed:
-            _logger.warning("Postgres did not stop within %d s: stopping it without a checkpoint", _STOP_SECONDS)
-            self._run([*command, "immediate"])
+        except ClusterFailed as error:
+            if self.postmaster() is not None:
+                _logger.warning("Postgres is stopped without a checkpoint, since it did not stop with one: %s", error)
+                self._run([*command, "immediate"])
         if postmaster.socket_directory not in {"", str(self.data)}:
             with contextlib.suppress(OSError):
                 Path(postmaster.socket_directory).rmdir()
 
-    def ensure_database(self, name: str, *, socket_directory: str) -> None:
-        """Create the database, unless it exists."""
+    def postmaster(self) -> Postmaster | None:
+        """Find the server that runs on this directory.
+
+        The pid in the file says little: after a crash, and in a container always, it may be another process' by now.
+        """
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            process = psutil.Process(int(lines[0]))
+            alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+            ours = alive and Path(process.cwd()).samefile(self.data)
+        except (FileNotFoundError, psutil.NoSuchProcess, psutil.AccessDenied, ValueError, IndexError):
+            return None
+        if not ours:
+            return None
+        written = len(lines) > 7  # noqa: PLR2004 - the state is the file's eighth line, the directory its fifth
+        return Postmaster(
+            process=process,
+            socket_directory=lines[4] if written else "",
+            ready=written and lines[7].strip() == "ready",
+        )
+
+    def _started(self) -> Postmaster:
+        deadline = time.monotonic() + _START_SECONDS
+        while (postmaster := self.postmaster()) is None or not postmaster.ready:
+            if postmaster is None:
+                self._launch(deadline=deadline)
+            if time.monotonic() > deadline:
+                raise ClusterFailed(f"Postgres did not start within {_START_SECONDS} s; its log is {self._log}")
+            time.sleep(_PAUSE_SECONDS)
+        return postmaster
+
+    def _ends(self, postmaster: Postmaster) -> bool:
+        deadline = time.monotonic() + _END_SECONDS
+        while (found := self.postmaster()) is not None and found.process == postmaster.process:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        return True
+
+    def _ensure_database(self, name: str, *, socket_directory: str) -> None:
         psql = [
             self._program("psql"),
             "-X",
@@ -123,26 +165,6 @@ class Cluster:
         ]
         if not self._run([*psql, "-Atc", f"select 1 from pg_database where datname = '{name}'"]):
             self._run([*psql, "-c", f'create database "{name}"'])
-
-    def postmaster(self) -> Postmaster | None:
-        """Find the server that runs on this directory.
-
-        The pid in the file says little: after a crash, and in a container always, it may be another process' by now.
-        """
-        try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-            process = psutil.Process(int(lines[0]))
-            ours = process.name() == "postgres" and Path(process.cwd()).samefile(self.data)
-        except (FileNotFoundError, psutil.NoSuchProcess, psutil.AccessDenied, ValueError, IndexError):
-            return None
-        if not ours or process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        written = len(lines) > 7  # noqa: PLR2004 - the state is the file's eighth line, the directory its fifth
-        return Postmaster(
-            process=process,
-            socket_directory=lines[4] if written else "",
-            ready=written and lines[7].strip() == "ready",
-        )
 
     @property
     def _log(self) -> Path:

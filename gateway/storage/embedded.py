@@ -70,8 +70,7 @@ def embedded_postgres_blocking(
         try:
             with _coming_or_going(place):
                 fcntl.flock(users, fcntl.LOCK_SH)
-                postmaster = cluster.start()
-                cluster.ensure_database(_DATABASE, socket_directory=postmaster.socket_directory)
+                postmaster = cluster.start(database=_DATABASE)
             yield f"postgresql://postgres@/{_DATABASE}?host={quote(postmaster.socket_directory)}&port=5432"
         finally:
             with _coming_or_going(place):
