@@ -55,16 +55,16 @@ class Follower:
         self._drop()
 
     def wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Wait until there is something in the buffer, or it was dropped, or somebody calls `wake`."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
+        waiter = self._waiter
+        if waiter is not None:
             self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def news(self) -> asyncio.Future[None]:
+        """Await this for something in the buffer, or its loss, or a `wake`. For one consumer at a time."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     def _drop(self) -> None:
         self.buffer.clear()

@@ -77,14 +77,12 @@ class Following:
         return self
 
     async def __anext__(self) -> Event:
-        await self.start()
-        try:
-            event = await self._next()
-        except BaseException:
-            self.close()
-            raise
-        if event is None:
-            raise StopAsyncIteration
+        if not self._started:
+            await self.start()
+        while (event := self._take()) is None:
+            if self._closed or self._follower.ended:
+                raise StopAsyncIteration
+            await self._wait()
         self._observations.events_delivered += 1
         return event
 
@@ -105,28 +103,35 @@ class Following:
         # A finalizer may run in the middle of the tail's loop over followers: the removal waits for its turn.
         weakref.finalize(self, _remove_soon, loop, self._followers, self._follower).atexit = False
 
-    async def _next(self) -> Event | None:
-        while not (self._closed or self._follower.ended):
-            if self._read:
-                event = self._read.popleft()
-                if not self._is_known(event):
-                    return event
-            elif self._live and self._follower.buffer:
-                event = self._follower.buffer.popleft()
-                if self._is_news(event):
-                    return event
-            elif self._live and self._follower.armed:
-                await self._follower.wait()
+    def _take(self) -> Event | None:
+        """Take the next event that is at hand: first what was read, then what the tail has brought."""
+        while self._read:
+            event = self._read.popleft()
+            if not self._is_known(event):
+                return event
+        while self._live and self._follower.buffer:
+            event = self._follower.buffer.popleft()
+            if self._is_news(event):
+                return event
+        return None
+
+    async def _wait(self) -> None:
+        """Wait for what the tail brings, or read from the log; whoever gives up waiting leaves."""
+        try:
+            if self._live and self._follower.armed:
+                await self._follower.news()
             else:
                 await self._catch_up()
-        return None
+        except BaseException:
+            self.close()
+            raise
 
     def _is_news(self, event: Event) -> bool:
         """Recognise what was read twice. Where the epoch has changed, the tail sends everybody back to the log."""
         if event.position.epoch != self._place.epoch or event.position <= self._place:
             return False
         self._cursor = event.position
-        return not self._is_known(event)
+        return self._known is None or not self._known.sees(event.position)
 
     def _is_known(self, event: Event) -> bool:
         return self._known is not None and self._known.sees(event.position)

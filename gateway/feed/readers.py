@@ -1,6 +1,7 @@
 """Reads of the log by followers, through the pool: few at once, however many clients come back at the same time."""
 
 import asyncio
+import logging
 from typing import Final
 
 from gateway.domain.errors import TimedOut, Unavailable
@@ -10,6 +11,8 @@ from gateway.domain.events import Position
 from gateway.feed.lines import Patience
 from gateway.storage.database import Database, connection
 from gateway.storage.events import LogPage, log_snapshot, read_events
+
+_logger = logging.getLogger(__name__)
 
 
 class Readers:
@@ -27,7 +30,8 @@ class Readers:
             try:
                 async with self._turn, connection(self._database) as held:
                     return await read_events(held, matching=matching, after=after, limit=limit)
-            except (Unavailable, TimedOut):
+            except (Unavailable, TimedOut) as error:
+                _logger.warning("A follower waits for the log: %s", error.message)
                 await patience.pause()
 
     async def snapshot(self) -> Snapshot:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from gateway.domain.events import Actor, Change, Event, MetadataUpdated, Occurrence
+from gateway.domain.event_filters import EventFilter
+from gateway.domain.events import Actor, Change, Event, MetadataUpdated, Occurrence, Position
 from gateway.domain.principals import PrincipalKind
-from gateway.storage.database import Database, transaction
-from gateway.storage.events import append_event
+from gateway.storage.database import Database, connection, transaction
+from gateway.storage.events import append_event, read_events
 
 DEADLINE_SECONDS = 20
+EVERYTHING = EventFilter()
 ACTOR = Actor(kind=PrincipalKind.PLATFORM, id="key", label="the platform")
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -43,6 +45,18 @@ async def write(database: Database, *occurrences: Occurrence) -> None:
     for occurrence in occurrences:
         async with transaction(database) as connection:
             await append_event(connection, occurrence)
+
+
+async def whole_log(
+    database: Database, *, matching: EventFilter = EVERYTHING, after: Position | None = None
+) -> list[Event]:
+    """Read what has been committed, after waiting for whatever transaction still runs before it."""
+    async with asyncio.timeout(DEADLINE_SECONDS), connection(database) as held:
+        while True:
+            page = await read_events(held, matching=matching, after=after, limit=1_000_000)
+            if not page.state.waiting:
+                return page.events
+            await asyncio.sleep(0.005)
 
 
 async def receive(events: AsyncIterator[Event], *, count: int) -> list[tuple[UUID, int]]:

@@ -2,6 +2,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -14,9 +15,7 @@ from gateway.storage.database import Database, connection, open_database, transa
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
 from tests.conftest import address, run_on
-from tests.postgres.happenings import Subject, receive, until, write
-
-EVERYTHING = EventFilter()
+from tests.postgres.happenings import EVERYTHING, Subject, receive, until, write
 
 
 @pytest.fixture
@@ -310,16 +309,17 @@ async def test_generator_around_a_following_cleans_up(feed: Feed) -> None:
 
 
 async def test_feed_starts_before_its_database(server_url: str) -> None:
-    url = address(server_url, database="late")
+    name = f"late_{uuid4().hex}"
+    url = address(server_url, database=name)
     subject = Subject()
     async with Feed(open_database(url), url=url, poll_seconds=0.2) as feed:
         await until(lambda: feed.observations.reconnects)
-        await run_on(server_url, "create database late")
+        await run_on(server_url, f"create database {name}")
         await migrate(url)
         async with open_database(url) as database:
             await until(lambda: feed.observations.connected)
             await commit(database, feed, subject)
-    await run_on(server_url, "drop database late with (force)")
+    await run_on(server_url, f"drop database {name} with (force)")
 
 
 async def test_following_ends_with_its_feed(database: Database, database_url: str) -> None:

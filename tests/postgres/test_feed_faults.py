@@ -1,0 +1,182 @@
+"""What the feed loses when something dies: nothing."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.domain.event_filters import EventFilter
+from gateway.feed import Feed
+from gateway.storage.cluster import Cluster
+from gateway.storage.database import Database, open_database, transaction
+from gateway.storage.events import append_event
+from gateway.storage.migrations import migrate
+from tests.postgres.happenings import Subject, receive, until, write
+from tests.postgres.storms import storm
+
+# What a checkpoint or a standby would have logged of transaction ids is left out, so that a crash forgets them.
+FORGETS_IDS = {"wal_level": "minimal", "max_wal_senders": "0", "checkpoint_timeout": "1h"}
+
+
+class Mortal:
+    """A server that can be killed as `pg_ctl restart -m immediate` does."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.url = ""
+
+    async def start(self) -> None:
+        postmaster = await asyncio.to_thread(self._cluster.start)
+        self.url = f"postgresql://postgres@/postgres?host={postmaster.socket_directory}&port=5432"
+
+    async def crash(self) -> None:
+        postmaster = self._cluster.postmaster()
+        assert postmaster is not None
+        postmaster.process.send_signal(signal.SIGQUIT)
+        await asyncio.to_thread(postmaster.process.wait, 20)
+        await self.start()
+
+
+@pytest.fixture
+def cluster(data_directory: Path) -> Iterator[Cluster]:
+    made = Cluster(data=data_directory / "postgres", settings=FORGETS_IDS)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def server(cluster: Cluster) -> Mortal:
+    mortal = Mortal(cluster)
+    await mortal.start()
+    await migrate(mortal.url)
+    return mortal
+
+
+async def test_storm_survives_crashes_of_postgres(server: Mortal) -> None:
+    async def crashes() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.5)
+            await server.crash()
+        await asyncio.sleep(0.5)
+
+    assert await storm(server.url, fault=crashes) > 100
+
+
+async def test_storm_survives_the_death_of_its_listeners(database_url: str) -> None:
+    async def murders() -> None:
+        murderer = await asyncpg.connect(database_url)
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            await murderer.execute("""
+                select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and application_name in ('gateway tail', 'gateway bell')
+            """)
+        await murderer.close()
+
+    assert await storm(database_url, fault=murders) > 100
+
+
+async def test_storm_survives_transactions_that_commit_late(database_url: str) -> None:
+    async def latecomers() -> None:
+        async with open_database(database_url, idle_in_transaction_seconds=20) as database:
+            await asyncio.gather(*(late(database, seconds=0.1 * number) for number in range(1, 12)))
+
+    async def late(database: Database, *, seconds: float) -> None:
+
+        async with transaction(database) as held:
+            await append_event(held, Subject().next())
+            await asyncio.sleep(seconds)
+
+    assert await storm(database_url, fault=latecomers) > 100
+
+
+async def test_crash_that_hands_out_transaction_ids_again_loses_nothing(server: Mortal) -> None:
+    subject = Subject()
+    async with (
+        open_database(server.url) as database,
+        Feed(database, url=server.url, poll_seconds=0.2) as feed,
+        feed.follow(EventFilter()) as events,
+    ):
+        await until(lambda: feed.observations.connected)
+        await write(database, subject.next())
+        await receive(events, count=1)
+        before = await spend_transaction_ids(server.url)
+        position = await feed.position()
+        await server.crash()
+        assert await next_transaction_id(server.url) < before
+        await write(database, subject.next())
+        assert await receive(events, count=1) == [(subject.installation_id, 2)]
+        async with feed.follow(EventFilter(), after=position) as resumed:
+            assert await receive(resumed, count=1) == [(subject.installation_id, 2)]
+
+
+async def spend_transaction_ids(url: str) -> int:
+    server = await asyncpg.connect(url)
+    for _ in range(100):
+        await server.execute("begin; select pg_current_xact_id(); rollback")
+    await server.close()
+    return await next_transaction_id(url)
+
+
+async def next_transaction_id(url: str) -> int:
+    server = await asyncpg.connect(url)
+    xid: int = await server.fetchval("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    await server.close()
+    return xid
+
+
+class Proxy:
+    """Passes bytes on to Postgres' socket, until it is told to swallow those of the connections that it has."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._silent: set[object] = set()
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def fall_silent(self) -> None:
+        self._silent |= self._open
+
+    async def serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        server, requests = await asyncio.open_unix_connection(self._path)
+        self._open |= {answers, requests}
+        with suppress(ConnectionError):
+            await asyncio.gather(self._pass(client, requests), self._pass(server, answers))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if writer not in self._silent:
+                writer.write(data)
+        writer.close()
+
+
+@asynccontextmanager
+async def proxied(server: Mortal) -> AsyncIterator[tuple[Proxy, str]]:
+    directory = server.url.partition("host=")[2].partition("&")[0]
+    proxy = Proxy(f"{directory}/.s.PGSQL.5432")
+    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    try:
+        yield proxy, f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+    finally:
+        listener.close()
+
+
+async def test_line_that_is_dead_without_a_word_is_replaced(server: Mortal) -> None:
+    subject = Subject()
+    async with (
+        proxied(server) as (proxy, url),
+        open_database(server.url) as database,
+        Feed(database, url=url, poll_seconds=0.2, timeout_seconds=0.5) as feed,
+    ):
+        await until(lambda: feed.observations.connected)
+        events = feed.follow(EventFilter())
+        await events.start()
+        proxy.fall_silent()
+        await write(database, subject.next())
+        feed.ring()
+        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        assert feed.observations.reconnects >= 1
