@@ -1,6 +1,5 @@
 """How payloads follow each other in one response: as server-sent events, or as the parts of a multipart body."""
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -87,14 +86,3 @@ def _part(body: bytes) -> bytes:
 
 EVENT_STREAM = EventStreamFraming()
 MULTIPART = MultipartFraming()
-
-
-class Ending(enum.Enum):
-    """Why a connection ends before all has been said."""
-
-    GONE = enum.auto()
-    """The client went away."""
-    STUCK = enum.auto()
-    """The client takes nothing any more."""
-    LEAVING = enum.auto()
-    """The gateway stops."""

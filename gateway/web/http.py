@@ -22,9 +22,9 @@ from gateway.web.authentication import Authentication
 from gateway.web.framing import EVENT_STREAM, MULTIPART, Framing
 from gateway.web.lifetime import Lifetime
 from gateway.web.negotiation import Representation, accepted
+from gateway.web.outlets import ClientGone
 from gateway.web.rejections import MethodNotAllowed, MutationByGet, NotAcceptable
 from gateway.web.requests import (
-    ClientGone,
     GraphQLRequest,
     graphql_request,
     graphql_request_from_url,

@@ -17,15 +17,15 @@ class Interruptible(Generic[Reason]):
         self._reason: Reason | None = None
         self._ended = False
 
-    async def run(self, work: Coroutine[Any, Any, None]) -> Reason | None:
-        """Do the work. Returns the reason for which it was interrupted, or None where it came to its own end."""
+    async def run(self, work: Coroutine[Any, Any, Reason | None]) -> Reason | None:
+        """Do the work. Returns the reason for which it was interrupted, or else what the work itself returned."""
         if self._reason is not None:
             work.close()
             return self._reason
         task = _this_task()
         self._task = task
         try:
-            await work
+            return await work
         except asyncio.CancelledError:
             if not self._interrupted() or task.uncancel() > 0:
                 raise  # it is not this work alone that ends

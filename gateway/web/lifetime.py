@@ -1,6 +1,7 @@
 """How long the gateway, and everything that is open on it, goes on: the watch over connections, and leaving well."""
 
 import asyncio
+import enum
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -12,6 +13,17 @@ T = TypeVar("T")
 
 TICK_SECONDS = 1.0
 """How often connections are looked after: their limits are tens of seconds."""
+
+
+class Ending(enum.Enum):
+    """Why a connection ends that nobody said goodbye on."""
+
+    GONE = enum.auto()
+    """The client went away."""
+    LOST = enum.auto()
+    """The client takes nothing, or says nothing, any more."""
+    LEAVING = enum.auto()
+    """The gateway stops."""
 
 
 class Connection(Protocol):

@@ -1,12 +1,15 @@
 """The way out to one client: it knows how long the client has taken nothing."""
 
 import asyncio
-from typing import Any
 
 from starlette.types import Message, Scope, Send
 
 ABORT_EXTENSION = "gateway.abort"
 """The scope's extension by which a connection is dropped at once, with all that waits in its buffers."""
+
+
+class ClientGone(Exception):
+    """The client went away: nobody reads what would be said, and what it began to say has no end."""
 
 
 class Outlet:
@@ -21,12 +24,14 @@ class Outlet:
         self._waiting_since = 0.0
 
     async def send(self, message: Message) -> None:
-        """Send, as soon as the client takes something again."""
+        """Send, as soon as the client takes something again. Raises ClientGone."""
         if not self._waiting:
             self._waiting_since = self._clock()
         self._waiting += 1
         try:
             await self._send(message)
+        except OSError:  # as ASGI has it
+            raise ClientGone from None
         finally:
             self._waiting -= 1
             self._waiting_since = self._clock()
@@ -38,6 +43,6 @@ class Outlet:
 
 def abort(scope: Scope) -> None:
     """Drop the connection without another word, where the server knows how: a goodbye would wait with all the rest."""
-    extension: Any = scope.get("extensions", {}).get(ABORT_EXTENSION)
+    extension = scope.get("extensions", {}).get(ABORT_EXTENSION)
     if extension is not None:
-        extension()
+        extension["abort"]()

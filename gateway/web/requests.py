@@ -11,13 +11,10 @@ from starlette.types import Receive
 
 from gateway.domain.errors import BadUserInput
 from gateway.domain.json_text import read_json
+from gateway.web.outlets import ClientGone
 from gateway.web.rejections import BodyTooSlow, PayloadTooLarge, UnsupportedContentType
 
 JSON_TYPE = "application/json"
-
-
-class ClientGone(Exception):
-    """The client went away before its request was complete."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

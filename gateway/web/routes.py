@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from gateway.execution.engine import Engine
@@ -10,6 +10,7 @@ from gateway.web.authentication import Authentication
 from gateway.web.http import HttpEndpoint, HttpLimits, MakeContext
 from gateway.web.lifetime import Lifetime
 from gateway.web.streams import StreamLimits
+from gateway.web.websocket import SocketEndpoint, SocketLimits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +19,7 @@ class WebLimits:
 
     http: HttpLimits = field(default_factory=HttpLimits)
     stream: StreamLimits = field(default_factory=StreamLimits)
+    socket: SocketLimits = field(default_factory=SocketLimits)
 
 
 def graphql_routes(
@@ -40,4 +42,11 @@ def graphql_routes(
         stream_limits=limits.stream,
         page=page,
     )
-    return [Route(path, http)]
+    socket = SocketEndpoint(
+        engine=engine,
+        authentication=authentication,
+        make_context=make_context,
+        lifetime=lifetime,
+        limits=limits.socket,
+    )
+    return [Route(path, http), WebSocketRoute(path, socket)]

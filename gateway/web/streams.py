@@ -12,10 +12,10 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal
 from gateway.execution.errors import Refusal, formatted
 from gateway.execution.subscriptions import Payload
-from gateway.web.framing import Ending, Framing
+from gateway.web.framing import Framing
 from gateway.web.interruptions import Interruptible
-from gateway.web.lifetime import Lifetime
-from gateway.web.outlets import Outlet, abort
+from gateway.web.lifetime import Ending, Lifetime
+from gateway.web.outlets import ClientGone, Outlet, abort
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,11 +63,11 @@ class StreamResponse:
 
     def tend(self, now: float) -> None:
         if self._outlet.stuck_seconds(now) > self._limits.stuck:
-            self._pump.interrupt(Ending.STUCK)
+            self._pump.interrupt(Ending.LOST)
         elif self._started and now - self._spoken_at >= self._limits.keep_alive:
             self._spoken_at = now
             self._stop_signs_of_life()
-            self._sign_of_life = asyncio.create_task(self._write(self._framing.keep_alive))
+            self._sign_of_life = asyncio.create_task(self._give_sign_of_life())
 
     def leave(self) -> None:
         self._pump.interrupt(Ending.LEAVING)
@@ -75,24 +75,33 @@ class StreamResponse:
     def expel(self, error: GatewayError) -> None:
         self._pump.interrupt(error)
 
-    async def _say_all(self) -> None:
-        await self._start()
-        await self._write(self._framing.opening)
+    async def _say_all(self) -> Ending | None:
+        try:
+            await self._start()
+            await self._write(self._framing.opening)
+            await self._say_payloads()
+            await self._write(self._framing.complete)
+        except ClientGone:
+            return Ending.GONE
+        return None
+
+    async def _say_payloads(self) -> None:
         try:
             async for payload in self._payloads:
                 await self._write(self._framing.payload(payload))
         except Refusal as refusal:
             await self._write(self._framing.errors(refusal.errors))
+        except ClientGone:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
             await self._write(self._framing.errors([formatted(error)]))
-        await self._write(self._framing.complete)
 
     async def _finish(self, ending: Ending | GatewayError | None, scope: Scope) -> None:
         self._stop_signs_of_life()
         match ending:
             case Ending.GONE:
                 return
-            case Ending.STUCK:
+            case Ending.LOST:
                 abort(scope)
                 return
             case Ending.LEAVING:
@@ -101,8 +110,13 @@ class StreamResponse:
                 last = self._framing.errors([formatted(ending)]) + self._framing.complete
             case None:
                 last = b""
-        await self._start()
-        await self._write(last, more=False)
+        with suppress(ClientGone):
+            await self._start()
+            await self._write(last, more=False)
+
+    async def _give_sign_of_life(self) -> None:
+        with suppress(ClientGone):  # it is told that to the listener, too
+            await self._write(self._framing.keep_alive)
 
     async def _start(self) -> None:
         if not self._started:

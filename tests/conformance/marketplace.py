@@ -21,6 +21,7 @@ from gateway.execution.operations import Operation
 from gateway.web.authentication import Authentication
 from gateway.web.health import health_routes
 from gateway.web.lifetime import Lifetime
+from gateway.web.protocols import HttpProtocol, WebSocketProtocol
 from gateway.web.routes import WebLimits, graphql_routes
 
 KEY = "a-key"
@@ -276,6 +277,8 @@ async def _serving(application: Starlette, *, ws_max_size: int) -> AsyncIterator
         application,
         port=0,
         log_level="warning",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
         ws_max_size=ws_max_size,
         ws_ping_interval=None,
         ws_per_message_deflate=False,

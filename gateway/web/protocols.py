@@ -1,0 +1,35 @@
+"""uvicorn's protocols, with a way to drop a client that takes nothing: a goodbye would wait in its buffers for ever.
+
+Give them to uvicorn as `http=` and `ws=`, together with `ws_ping_interval=None` (uvicorn's own pings end a silent socket
+with 1011, after which clients do not try again) and `ws_per_message_deflate=False` (a compressor for each socket takes
+more memory than all the rest of it, and compresses for each anew what all are told alike).
+"""
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from gateway.web.outlets import ABORT_EXTENSION
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """HTTP/1.1."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            self.scope["extensions"][ABORT_EXTENSION] = {"abort": self.transport.abort}
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:  # who reads nothing is owed no pongs
+            self.conn.data_to_send()

@@ -1,0 +1,334 @@
+"""graphql-transport-ws to the letter: every message, and every code that a socket is closed with."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from gateway.domain.errors import Forbidden
+from gateway.web.routes import WebLimits
+from gateway.web.websocket import SocketLimits
+from tests.conformance.marketplace import KEY, Gateway, eventually, served
+from tests.conformance.sockets import INIT, acknowledged, opened
+
+TICKS = "subscription { ticks { place } }"
+
+
+def next_of(identifier: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "next", "id": identifier, "payload": {"data": data}}
+
+
+async def test_queries_and_mutations_have_one_answer(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("1", "query Q($name: String!) { hello(name: $name) }", variables={"name": "socket"})
+        assert await socket.received(2) == [
+            next_of("1", {"hello": "Hello, socket!"}),
+            {"type": "complete", "id": "1"},
+        ]
+        await socket.subscribe("1", "mutation { change }", operationName=None, variables=None)
+        assert await socket.received(2) == [next_of("1", {"change": 1}), {"type": "complete", "id": "1"}]
+
+
+async def test_a_subscription_goes_on_until_its_source_ends(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe('a "quoted" id\u2028', "subscription { count(to: 2) }")
+        identifier = 'a "quoted" id\u2028'
+        assert await socket.received(3) == [
+            next_of(identifier, {"count": 0}),
+            next_of(identifier, {"count": 1}),
+            {"type": "complete", "id": identifier},
+        ]
+
+
+async def test_operations_run_side_by_side(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("slow", "{ gated }")
+        await socket.subscribe("quick", "{ hello }")
+        assert await socket.received(2) == [
+            next_of("quick", {"hello": "Hello, world!"}),
+            {"type": "complete", "id": "quick"},
+        ]
+        gateway.market.gate.set()
+        assert await socket.received(2) == [next_of("slow", {"gated": "open"}), {"type": "complete", "id": "slow"}]
+
+
+async def test_complete_stops_the_source_at_once_and_frees_the_id(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("1", TICKS)
+        await eventually(lambda: gateway.market.followers == 1)
+        await socket.send({"type": "complete", "id": "1"})
+        await eventually(lambda: gateway.market.followers == 0)
+        await gateway.market.tick(1)
+        await socket.subscribe("1", "subscription { count(to: 1) }")
+        assert await socket.received(2) == [next_of("1", {"count": 0}), {"type": "complete", "id": "1"}]
+        await socket.send({"type": "complete", "id": "never heard of"}, {"type": "ping"})
+        assert await socket.receive() == {"type": "pong"}
+    assert gateway.engine.plans == 0
+
+
+async def test_a_mutation_that_its_client_no_longer_wants_is_still_finished(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("1", "mutation { change(gated: true) }")
+        await eventually(lambda: len(gateway.market.prepared) == 1)
+        await socket.send({"type": "complete", "id": "1"}, {"type": "ping"})
+        assert await socket.receive() == {"type": "pong"}
+    gateway.market.gate.set()
+    await eventually(lambda: gateway.market.mutations == 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "message", "code"),
+    [
+        ("{ nothing }", "Cannot query field 'nothing' on type 'Query'.", "BAD_USER_INPUT"),
+        ("{", "Syntax Error: Expected Name, found <EOF>.", "BAD_USER_INPUT"),
+        ("{ forbidden }", "This is not for you.", "FORBIDDEN"),
+    ],
+)
+async def test_what_cannot_run_is_told_by_error_and_by_no_complete(
+    gateway: Gateway, query: str, message: str, code: str
+) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("1", query)
+        answer = await socket.receive()
+        assert (answer["type"], answer["id"]) == ("error", "1")
+        assert [(error["message"], error["extensions"]) for error in answer["payload"]] == [(message, {"code": code})]
+        await socket.send({"type": "ping"})
+        assert await socket.receive() == {"type": "pong"}
+
+
+async def test_a_source_that_fails_ends_with_a_typed_error(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("1", "subscription { expiring }")
+        assert await socket.received(2) == [
+            next_of("1", {"expiring": 1}),
+            {
+                "type": "error",
+                "id": "1",
+                "payload": [
+                    {"message": "The log begins later.", "extensions": {"code": "CURSOR_EXPIRED", "oldest": "c7"}}
+                ],
+            },
+        ]
+        await socket.subscribe("1", "subscription { crashing }")
+        _, failure = await socket.received(2)
+        (error,) = failure["payload"]
+        assert (error["message"], error["extensions"]["code"]) == ("Internal error.", "INTERNAL")
+
+
+async def test_pings_are_answered_also_before_anything_else(gateway: Gateway) -> None:
+    async with opened(gateway) as socket:
+        await socket.send({"type": "ping"}, {"type": "ping", "payload": {"at": 1.0}}, {"type": "pong"}, INIT)
+        assert await socket.received(3) == [
+            {"type": "pong"},
+            {"type": "pong", "payload": {"at": 1.0}},
+            {"type": "connection_ack"},
+        ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "nonsense",
+        "[]",
+        "null",
+        "{}",
+        '{"type": "start"}',
+        '{"type": "next", "id": "1", "payload": {}}',
+        '{"type": "connection_ack"}',
+        '{"type": "connection_init", "payload": "secret"}',
+        '{"type": "ping", "payload": 1}',
+        '{"type": "pong", "payload": []}',
+        '{"type": "subscribe", "id": "1"}',
+        '{"type": "subscribe", "id": 1, "payload": {"query": "{ hello }"}}',
+        '{"type": "subscribe", "id": "", "payload": {"query": "{ hello }"}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": null}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{ hello }", "variables": []}}',
+        '{"type": "complete"}',
+        '{"type": {"type": "ping"}}',
+        "[" * 50_000,
+        b'{"type": "ping"}',
+    ],
+    ids=lambda message: str(message)[:40],
+)
+async def test_what_the_protocol_does_not_know_closes_with_4400(gateway: Gateway, message: str | bytes) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.connection.send(message)
+        code, reason = await socket.close()
+        assert code == 4400
+        assert str(reason).startswith("Invalid message received: ")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        {},
+        {"Authorization": None},
+        {"Authorization": "Bearer unknown"},
+        {"Authorization": 7},
+        {"Authorization": KEY},
+    ],
+)
+async def test_who_is_not_known_is_closed_with_4401(gateway: Gateway, payload: dict[str, Any] | None) -> None:
+    async with opened(gateway) as socket:
+        await socket.send({"type": "connection_init", "payload": payload})
+        assert await socket.close() == (4401, "Unauthorized")
+
+
+async def test_an_operation_before_the_acknowledgement_closes_with_4401(gateway: Gateway) -> None:
+    async with opened(gateway) as socket:
+        await socket.subscribe("1", "{ hello }")
+        assert await socket.close() == (4401, "Unauthorized")
+
+
+async def test_the_key_may_come_with_the_upgrade(gateway: Gateway) -> None:
+    async with opened(gateway, additional_headers={"authorization": f"Bearer {KEY}"}) as socket:
+        await socket.send({"type": "connection_init"})
+        assert await socket.receive() == {"type": "connection_ack"}
+        await socket.subscribe("1", "{ caller }")
+        assert await socket.receive() == next_of("1", {"caller": "first"})
+
+
+@pytest.mark.parametrize("key", ["unlucky", "crashing"])
+async def test_a_look_up_that_fails_closes_with_a_code_that_clients_retry(gateway: Gateway, key: str) -> None:
+    async with opened(gateway) as socket:
+        await socket.send({"type": "connection_init", "payload": {"authorization": f"Bearer {key}"}})
+        assert await socket.close() == (1013, "Try again later")
+
+
+async def test_a_right_that_is_lost_closes_with_4403(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as concerned, opened(gateway) as other:
+        other_key = {"Authorization": "Bearer another-key"}
+        await other.send({"type": "connection_init", "payload": other_key})
+        await other.receive()
+        await concerned.subscribe("1", TICKS)
+        await eventually(lambda: gateway.market.followers == 1)
+        gateway.lifetime.expel(lambda principal: principal.id == "first", Forbidden("The key was revoked."))
+        assert await concerned.close() == (4403, "Forbidden")
+        await other.send({"type": "ping"})
+        assert await other.receive() == {"type": "pong"}
+    await eventually(lambda: gateway.market.followers == 0)
+
+
+async def test_another_subprotocol_closes_with_4406(gateway: Gateway) -> None:
+    async with opened(gateway, subprotocol="graphql-ws") as socket:
+        assert socket.connection.subprotocol is None
+        assert await socket.close() == (4406, "Subprotocol not acceptable")
+
+
+async def test_who_does_not_say_who_it_is_is_closed_with_4408() -> None:
+    limits = WebLimits(socket=SocketLimits(initialisation=0.5))
+    async with served(limits=limits) as gateway:
+        async with opened(gateway) as silent, opened(gateway) as hanging:
+            await hanging.send({"type": "connection_init", "payload": {"Authorization": "Bearer hanging"}})
+            assert await silent.close() == (4408, "Connection initialisation timeout")
+            assert await hanging.close() == (4408, "Connection initialisation timeout")
+        await eventually(lambda: not gateway.lifetime.connections)
+
+
+async def test_an_id_in_use_closes_with_4409(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.subscribe("x" * 200, TICKS)
+        await socket.subscribe("x" * 200, TICKS)
+        assert await socket.close() == (4409, ("Subscriber for " + "x" * 200)[:123])
+    await eventually(lambda: gateway.market.followers == 0)
+
+
+async def test_a_second_initialisation_closes_with_4429(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        await socket.send(INIT)
+        assert await socket.close() == (4429, "Too many initialisation requests")
+
+
+async def test_a_frame_beyond_the_limit_closes_with_1009() -> None:
+    async with served(ws_max_size=1_000) as gateway, acknowledged(gateway) as socket:
+        await socket.subscribe("1", "#" * 1_000)
+        assert (await socket.close())[0] == 1009
+
+
+async def test_operations_beyond_the_limit_are_refused_each() -> None:
+    limits = WebLimits(socket=SocketLimits(operations=2))
+    async with served(limits=limits) as gateway, acknowledged(gateway) as socket:
+        for identifier in ("1", "2", "3"):
+            await socket.subscribe(identifier, TICKS)
+        answer = await socket.receive()
+        assert (answer["type"], answer["id"]) == ("error", "3")
+        assert answer["payload"][0]["extensions"] == {"code": "RATE_LIMITED"}
+        await socket.send({"type": "complete", "id": "1"})
+        await socket.subscribe("3", "{ hello }")
+        assert await socket.receive() == next_of("3", {"hello": "Hello, world!"})
+
+
+async def test_the_gateway_pings_and_drops_who_does_not_answer() -> None:
+    limits = WebLimits(socket=SocketLimits(ping=1.0))
+    async with served(limits=limits) as gateway:
+        async with acknowledged(gateway) as lively, acknowledged(gateway) as dead:
+            await dead.subscribe("1", TICKS)
+            for _ in range(3):
+                assert await lively.receive() == {"type": "ping"}
+                await lively.send({"type": "pong"})
+            assert await dead.close() == (1006, "")
+            await lively.subscribe("1", "{ hello }")
+            assert next_of("1", {"hello": "Hello, world!"}) in await lively.received(2)
+        await eventually(lambda: gateway.market.followers == 0)
+
+
+async def test_who_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
+    limits = WebLimits(socket=SocketLimits(stuck=1.0))
+    query = "subscription { ticks { place padding(size: 100000) } }"
+    async with (
+        served(limits=limits) as gateway,
+        acknowledged(gateway) as reading,
+        acknowledged(gateway, max_queue=1) as stuck,
+    ):
+        await stuck.subscribe("1", query)
+        await reading.subscribe("1", query)
+        await eventually(lambda: gateway.market.followers == 2)
+        await gateway.market.tick(*range(100))
+        messages = await reading.received(100)
+        assert [message["payload"]["data"]["ticks"]["place"] for message in messages] == list(range(100))
+        await eventually(lambda: gateway.market.followers == 1)
+        with pytest.raises(ConnectionClosed):
+            await stuck.received(101)
+        assert stuck.connection.close_code == 1006
+
+
+async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        for number in range(10):
+            await socket.subscribe(str(number), TICKS)
+        await eventually(lambda: gateway.market.followers == 10)
+        socket.connection.transport.abort()
+        await eventually(lambda: gateway.market.followers == 0)
+    await eventually(lambda: not gateway.lifetime.connections)
+    assert gateway.engine.plans == 0
+
+
+async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as idle, acknowledged(gateway) as busy:
+        await idle.subscribe("1", TICKS)
+        await busy.subscribe("1", TICKS)
+        await busy.subscribe("2", "{ gated }")
+        await busy.subscribe("3", "mutation { change(gated: true) }")
+        await eventually(lambda: len(gateway.market.prepared) == 4)
+        gateway.lifetime.begin()
+        assert await idle.close() == (1012, "Service restart")
+        await eventually(lambda: gateway.market.followers == 0)
+        assert len(gateway.lifetime.connections) == 1
+        gateway.market.gate.set()
+        answers = await busy.received(4)
+        assert next_of("2", {"gated": "open"}) in answers
+        assert next_of("3", {"change": 1}) in answers
+        assert await busy.close() == (1012, "Service restart")
+        async with asyncio.timeout(1):
+            await gateway.lifetime.finished()
+        async with opened(gateway) as late:
+            assert await late.close() == (1012, "Service restart")
+
+
+async def test_other_paths_have_no_socket(gateway: Gateway) -> None:
+    gateway.url += "/other"
+    with pytest.raises(InvalidStatus):
+        async with opened(gateway):
+            pass
