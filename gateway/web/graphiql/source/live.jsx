@@ -5,7 +5,8 @@ import { createClient } from "graphql-ws";
 import { requestHeaders, socketAddress } from "./transport.js";
 
 const KEPT = 200;
-const RETRY_MILLISECONDS = 1000;
+const SHORTEST_WAIT = 1000; // milliseconds, doubled with every failure in a row
+const LONGEST_WAIT = 30_000;
 
 const DOCUMENT = `subscription Live($after: String) {
   installationEvents(after: $after) {
@@ -52,17 +53,25 @@ const isFinal = (failure) => Array.isArray(failure) || [4400, 4401, 4403].includ
 
 // Calls `show` with each event and `tell` with the state of the line, until the function it gives back is called.
 function follow({ endpoint, secret, show, tell }) {
+  let wait = SHORTEST_WAIT;
   const client = createClient({
     url: socketAddress(endpoint),
     connectionParams: requestHeaders(secret),
     retryAttempts: 0,
-    on: { connected: () => tell("live") },
+    on: {
+      connected() {
+        wait = SHORTEST_WAIT;
+        tell("live");
+      },
+    },
   });
   let after = null;
   let timer = null;
   let stopped = false;
   const again = () => {
-    if (!stopped) timer = setTimeout(subscribe, RETRY_MILLISECONDS);
+    if (stopped) return;
+    timer = setTimeout(subscribe, wait);
+    wait = Math.min(wait * 2, LONGEST_WAIT);
   };
   function subscribe() {
     client.subscribe(
