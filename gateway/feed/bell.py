@@ -9,7 +9,7 @@ import logging
 import time
 from typing import Final
 
-from gateway.feed.lines import Patience, open_line
+from gateway.feed.lines import Pace, Patience, open_line
 from gateway.feed.observations import Observations
 from gateway.storage.database import DriverConnection
 from gateway.storage.queries import queries
@@ -24,7 +24,7 @@ class Bell:
         self._url: Final = url
         self._observations: Final = observations
         self._timeout_seconds: Final = timeout_seconds
-        self._pace_seconds: Final = pace_seconds
+        self._pace: Final = Pace(shortest=pace_seconds)
         self._rung: Final = asyncio.Event()
         self._rung_at: float | None = None
         self._sent: tuple[int, float] | None = None
@@ -59,9 +59,11 @@ class Bell:
         ) as connection:
             while True:
                 await self._rung.wait()
+                self._pace.begin()
                 await self._ring_once(connection)
+                self._pace.end()
                 patience.reset()
-                await asyncio.sleep(self._pace_seconds)
+                await self._pace.rest()
 
     async def _ring_once(self, connection: DriverConnection) -> None:
         rung_at = self._rung_at if self._rung_at is not None else time.monotonic()

@@ -16,7 +16,7 @@ from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Event, Position
 from gateway.feed.followers import Followers
-from gateway.feed.lines import Patience, open_line
+from gateway.feed.lines import Pace, Patience, open_line
 from gateway.feed.observations import Observations
 from gateway.storage.database import DriverConnection
 from gateway.storage.events import NEWS_CHANNEL, ensure_epoch, log_snapshot, read_events
@@ -24,6 +24,7 @@ from gateway.storage.events import NEWS_CHANNEL, ensure_epoch, log_snapshot, rea
 _logger = logging.getLogger(__name__)
 
 _EVERYTHING = EventFilter()
+_EVENTS_AT_ONCE = 32
 _SHORTEST_WAIT_SECONDS = 0.005
 """How soon the log is read again where events wait for a transaction that is still running."""
 
@@ -49,12 +50,11 @@ class Tail:
         self._recognise: Final = recognise
         self._poll_seconds: Final = poll_seconds
         self._timeout_seconds: Final = timeout_seconds
-        self._pace_seconds: Final = pace_seconds
+        self._pace: Final = Pace(shortest=pace_seconds)
         self._batch_size: Final = batch_size
         self._news: Final = asyncio.Event()
         self._position: Position | None = None
         self._recheck_seconds = _SHORTEST_WAIT_SECONDS
-        self._began_at = 0.0
         self._holder, self._held_since = 0, 0.0
 
     def nudge(self) -> None:
@@ -93,7 +93,7 @@ class Tail:
 
     async def _read(self, connection: DriverConnection) -> float:
         """Hand out what is new; answer for how many seconds no more is expected."""
-        self._began_at = time.monotonic()
+        self._pace.begin()
         if self._position is None or not self._followers:
             await self._jump(connection)
             return self._poll_seconds
@@ -102,17 +102,21 @@ class Tail:
         except CursorExpired:
             await self._jump(connection)
             return self._poll_seconds
-        self._deliver(page.events, before=self._position)
+        await self._deliver(page.events, start=self._position)
         self._watch_horizon(page.state.horizon, next_xid=page.state.next_xid)
+        self._pace.end()
         if len(page.events) == self._batch_size:
             return 0.0
         return self._pause_while(waiting=page.state.waiting)
 
-    def _deliver(self, events: Sequence[Event], *, before: Position) -> None:
-        if events:
-            self._observations.events_read += len(events)
-            self._followers.deliver(events, before=before)
-            self._position = events[-1].position
+    async def _deliver(self, events: Sequence[Event], *, start: Position) -> None:
+        """Hand events out, a few at a time: with many followers others would wait for the loop."""
+        self._observations.events_read += len(events)
+        for first in range(0, len(events), _EVENTS_AT_ONCE):
+            some = events[first : first + _EVENTS_AT_ONCE]
+            self._followers.deliver(some, before=self._position or start)
+            self._position = some[-1].position
+            await asyncio.sleep(0)
 
     async def _jump(self, connection: DriverConnection) -> None:
         """Go to where the log stands, and have everybody who follows read from the log what lies between.
@@ -134,11 +138,12 @@ class Tail:
         return pause
 
     async def _wait(self, pause: float) -> None:
+        if not pause:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._news.wait()
-        # Under a storm of news one read serves many of them.
-        await asyncio.sleep(self._began_at + self._pace_seconds - time.monotonic())
+        await self._pace.rest()
         self._news.clear()
 
     def _watch_horizon(self, horizon: int, *, next_xid: int) -> None:

@@ -30,7 +30,7 @@ class Mortal:
         self.url = ""
 
     async def start(self) -> None:
-        postmaster = await asyncio.to_thread(self._cluster.start)
+        postmaster = await asyncio.to_thread(self._cluster.start, database="postgres")
         self.url = f"postgresql://postgres@/postgres?host={postmaster.socket_directory}&port=5432"
 
     async def crash(self) -> None:
