@@ -51,8 +51,13 @@ SOURCES: dict[InstallationAction, frozenset[InstallationStatus | None]] = {
 """From which statuses an action leads on; None is an installation that does not exist yet."""
 
 
-def leads_on(action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod) -> bool:
-    """Tell whether the action is possible from this status. Only API-key applications create installations."""
+def leads_on(
+    action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod | None = None
+) -> bool:
+    """Tell whether the action is possible from this status.
+
+    The application's method matters for CREATE alone: only API-key applications create installations.
+    """
     if action is InstallationAction.CREATE and method is not AuthorizationMethod.API_KEY:
         return False
     return status in SOURCES[action]

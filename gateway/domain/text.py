@@ -9,6 +9,7 @@ FEWEST_SLUG_CHARACTERS = 2
 MOST_SLUG_CHARACTERS = 63
 """As a label of a host name (RFC 1035), so that a slug can become one."""
 MOST_URL_CHARACTERS = 2048
+MOST_MESSAGE_CHARACTERS = 1000
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")
@@ -38,6 +39,13 @@ def checked_text(value: str, *, name: str, most: int, may_be_blank: bool = False
     if has_lone_surrogate(value):
         raise BadUserInput(f"{name} has half of a surrogate pair, which is no character.")
     return value
+
+
+def checked_message(value: str | None) -> str | None:
+    """Give an optional message back if it is at most MOST_MESSAGE_CHARACTERS of text. Raises BadUserInput."""
+    if value is None:
+        return None
+    return checked_text(value, name="message", most=MOST_MESSAGE_CHARACTERS, may_be_blank=True)
 
 
 def checked_slug(value: str, *, name: str) -> str:

@@ -1,0 +1,1 @@
+"""What clients see: types, queries, mutations, subscriptions, errors. A resolver calls one function and converts."""

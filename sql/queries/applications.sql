@@ -52,8 +52,8 @@ where true
     and :category = any(a.categories) --? category
     and a.authorization_method = :authorization_method --? authorization_method
     and a.listed = :listed --? listed
-    and (a.name, a.id) > (:cursor_name, :cursor_id) --? after
-    and (a.name, a.id) < (:cursor_name, :cursor_id) --? before
+    and (a.name, a.id) > (:above_name, :above_id) --? above
+    and (a.name, a.id) < (:below_name, :below_id) --? below
 order by a.name, a.id --? ascending
 order by a.name desc, a.id desc --? descending
 limit :limit;

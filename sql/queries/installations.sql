@@ -96,10 +96,10 @@ cross join lateral (
         and i.status = any(:status::text[]) --? status
         and i.updated_at >= :updated_since --? updated_since
         and i.metadata::jsonb @> :metadata::text::jsonb --? metadata
-        and (i.created_at, i.id) > (:cursor_time, :cursor_id) --? created_after
-        and (i.created_at, i.id) < (:cursor_time, :cursor_id) --? created_before
-        and (i.updated_at, i.id) > (:cursor_time, :cursor_id) --? updated_after
-        and (i.updated_at, i.id) < (:cursor_time, :cursor_id) --? updated_before
+        and (i.created_at, i.id) > (:above_time, :above_id) --? created_above
+        and (i.created_at, i.id) < (:below_time, :below_id) --? created_below
+        and (i.updated_at, i.id) > (:above_time, :above_id) --? updated_above
+        and (i.updated_at, i.id) < (:below_time, :below_id) --? updated_below
     order by i.created_at, i.id --? created_ascending
     order by i.created_at desc, i.id desc --? created_descending
     order by i.updated_at, i.id --? updated_ascending

@@ -1,0 +1,168 @@
+"""The one place where the rooms are put together."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.domain.principals import Principal
+from gateway.execution.engine import Engine
+from gateway.feed.feed import Feed
+from gateway.schema.context import Context
+from gateway.schema.schema import build_schema
+from gateway.settings import Settings
+from gateway.storage.database import Database, open_database
+from gateway.storage.migrations import MigrationError, check_migrations
+from gateway.usecases.api_keys import KeyRing
+from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
+from gateway.usecases.gateway import Gateway
+from gateway.web.authentication import Authentication
+from gateway.web.graphiql.bundles import BundleMissing, load_bundle
+from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
+from gateway.web.health import health_routes
+from gateway.web.http import HttpLimits
+from gateway.web.lifetime import Lifetime
+from gateway.web.routes import WebLimits, graphql_routes
+
+LOG = logging.getLogger("gateway")
+KEY_USE_SECONDS = 5.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Welcome:
+    """What GraphiQL offers to whoever tries the embedded default: keys ready to use, and tabs that run as they are."""
+
+    keys: Sequence[PrefilledKey]
+    tabs: Sequence[ExampleTab]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    database_url: str,
+    lifetime: Lifetime | None = None,
+    welcome: Welcome | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> Starlette:
+    """Make the application. Its lifespan refuses a database whose migrations are behind or ahead: MigrationError.
+
+    `lifetime` is the caller's way to drain it. `welcome` is for the embedded default alone, which also answers
+    introspection without a key, and shows GraphiQL, unless the settings say otherwise.
+    """
+    lifetime = lifetime or Lifetime()
+    database = _database(settings, url=database_url)
+    feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds)
+    gateway = Gateway(database=database, now=now, ring=feed.ring, failure_limit=settings.failure_limit)
+    key_ring = KeyRing(gateway)
+    graphiql = _graphiql(settings, welcome=welcome)
+
+    def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
+        return Context(gateway=gateway, feed=feed, key_ring=key_ring, caller=principal, last_event_id=last_event_id)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(database)
+            await check_migrations(database)
+            await stack.enter_async_context(feed)
+            await stack.enter_async_context(_repeated(settings.clock_seconds, lambda: _tick(gateway)))
+            stack.push_async_callback(key_ring.note_use)
+            await stack.enter_async_context(_repeated(KEY_USE_SECONDS, key_ring.note_use))
+            await stack.enter_async_context(lifetime.watching())
+            yield
+
+    return Starlette(
+        routes=[
+            *graphql_routes(
+                engine=Engine(build_schema(), max_tokens=settings.max_tokens),
+                authentication=Authentication(
+                    key_ring.authenticate,
+                    anonymous_introspection=_embedded_unless_set(settings.anonymous_introspection, welcome=welcome),
+                ),
+                make_context=make_context,
+                lifetime=lifetime,
+                limits=WebLimits(http=HttpLimits(body_bytes=settings.max_body_bytes)),
+                page=_as_application(graphiql) if graphiql else None,
+            ),
+            *(graphiql.routes() if graphiql else ()),
+            *health_routes(lifetime=lifetime, ready=lambda: _unreadiness(database)),
+        ],
+        lifespan=lifespan,
+    )
+
+
+def _embedded_unless_set(setting: bool | None, *, welcome: Welcome | None) -> bool:
+    return welcome is not None if setting is None else setting
+
+
+def _database(settings: Settings, *, url: str) -> Database:
+    return open_database(
+        url,
+        pool_size=settings.pool_size,
+        acquire_seconds=settings.acquire_seconds,
+        statement_seconds=settings.statement_seconds,
+        lock_seconds=settings.lock_seconds,
+    )
+
+
+def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:
+    if not _embedded_unless_set(settings.graphiql, welcome=welcome):
+        return None
+    try:
+        bundle = load_bundle()
+    except BundleMissing:
+        bundle = None  # the page says so itself
+    return GraphiQL(bundle=bundle, keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
+
+
+async def _unreadiness(database: Database) -> str | None:
+    try:
+        await check_migrations(database)
+    except MigrationError as error:
+        return str(error)
+    return None
+
+
+async def _tick(gateway: Gateway) -> None:
+    while await expire_due_installations(gateway) == BATCH_SIZE:
+        pass
+
+
+@asynccontextmanager
+async def _repeated(seconds: float, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Do some work now and every so many seconds, whatever became of it the last time."""
+
+    async def repeat() -> None:
+        while True:
+            try:
+                await work()
+            except Exception:
+                LOG.exception("What is done every %g seconds failed; it will be tried again", seconds)
+            await asyncio.sleep(seconds)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _as_application(graphiql: GraphiQL) -> ASGIApp:
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await graphiql.page(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return page

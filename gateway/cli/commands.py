@@ -1,0 +1,195 @@
+"""The command line: what there is, what each command takes, and how its failures are said."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import uvloop
+
+from gateway import __version__
+from gateway.cli.texts import DESCRIPTION, KEY_TEXT, SERVE_TEXT, settings_text
+from gateway.settings import SettingRefused
+
+Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command, and exit with its status: 0 done, 1 failed, 2 called wrongly, 130 interrupted."""
+    given = _parser().parse_args(arguments)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            sys.exit(runner.run(given.command(given)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        sys.exit(f"gateway: {error}")
+
+
+def _is_expected(error: Exception) -> bool:
+    """Tell whether the error's message alone says what to do."""
+    from gateway.domain.errors import ExpectedFailure, GatewayError
+    from gateway.storage.embedded import EmbeddedPostgresError
+    from gateway.storage.migrations import MigrationError
+
+    expected = (SettingRefused, EmbeddedPostgresError, MigrationError, GatewayError, ExpectedFailure, OSError)
+    return isinstance(error, expected)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    _add_serve(commands)
+    _add_migrate(commands)
+    _add_schema(commands)
+    _add_key(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, summary: str, command: Command | None, **more: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=more.pop("description", summary),
+        formatter_class=argparse.RawDescriptionHelpFormatter, **more,
+    )  # fmt: skip
+    if command is not None:
+        parser.set_defaults(command=command)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="use the embedded Postgres in this directory (without --data: the database that DATABASE_URL names, or"
+        " else the embedded one in your user data directory)",
+    )
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _add(commands, "serve", "Start the gateway.", _serve, description=SERVE_TEXT, epilog=settings_text())
+    _add_data(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="port to listen on; 0 takes a free one (default: 8000)"
+    )
+    parser.add_argument("--no-demo", action="store_true", help="embedded only: do not load the example data")
+    parser.add_argument("--migrate", action="store_true", help="with DATABASE_URL: apply missing migrations first")
+    parser.add_argument(
+        "--drain-seconds", type=float, metavar="SECONDS",
+        help="how long running requests may go on after a signal to stop (default: GATEWAY_DRAIN_SECONDS)",
+    )  # fmt: skip
+
+
+def _add_migrate(commands: Any) -> None:
+    _add_data(_add(commands, "migrate", "Bring the database's tables up to this version of the gateway.", _migrate))
+
+
+def _add_schema(commands: Any) -> None:
+    parser = _add(commands, "schema", "Print the GraphQL schema.", _schema)
+    parser.add_argument(
+        "--check", nargs="?", type=Path, const=Path("schema.graphql"), metavar="FILE",
+        help="instead of printing, compare with a file (default: schema.graphql) and say what differs",
+    )  # fmt: skip
+
+
+def _add_key(commands: Any) -> None:
+    parser = _add(commands, "key", "Issue, list and revoke API keys.", None, description=KEY_TEXT)
+    actions = parser.add_subparsers(required=True, metavar="ACTION", title="actions")
+    issue = _add(actions, "issue", "Make a key and print its secret, which is shown this once.", _issue_key)
+    _add_data(issue)
+    issue.add_argument("--kind", required=True, choices=("platform", "application", "account"), help="whose key it is")
+    issue.add_argument("--application", metavar="SLUG|ID", help="the application, for --kind application")
+    issue.add_argument(
+        "--account", metavar="ID",
+        help="the account, for --kind account; with --kind application it binds the key to this one account",
+    )  # fmt: skip
+    issue.add_argument("--expires", type=_time, metavar="ISO-TIME", help="when it ends, such as 2027-01-31T12:00:00Z")
+    issue.add_argument("--label", required=True, metavar="TEXT", help="what to call it, in lists and in the log")
+    issue.add_argument("--json", action="store_true", help="print one JSON object")
+    listing = _add(actions, "list", "List all keys, without their secrets.", _list_keys)
+    _add_data(listing)
+    listing.add_argument("--json", action="store_true", help="print one JSON array")
+    revoke = _add(actions, "revoke", "End a key: it is refused from then on.", _revoke_key)
+    _add_data(revoke)
+    revoke.add_argument("id", metavar="ID", help="the key's id, as `gateway key list` shows it")
+
+
+def _add_demo(commands: Any) -> None:
+    _add_data(_add(commands, "demo", "Load the example data into the database; what is there already stays.", _demo))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:  # noqa: PLR2004 - what a port is
+        raise ValueError(text)
+    return port
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.astimezone()
+
+
+async def _serve(given: argparse.Namespace) -> int:
+    from gateway.cli.serving import serve
+
+    return await serve(
+        data=given.data,
+        host=given.host,
+        port=given.port,
+        demo=not given.no_demo,
+        migrate_first=given.migrate,
+        drain_seconds=given.drain_seconds,
+    )
+
+
+async def _migrate(given: argparse.Namespace) -> int:
+    from gateway.cli.databases import apply_migrations
+
+    return await apply_migrations(given.data)
+
+
+async def _demo(given: argparse.Namespace) -> int:
+    from gateway.cli.databases import load_demo
+
+    return await load_demo(given.data)
+
+
+async def _schema(given: argparse.Namespace) -> int:
+    from gateway.cli.sdl import check_sdl, show_sdl
+
+    return show_sdl() if given.check is None else check_sdl(given.check)
+
+
+async def _issue_key(given: argparse.Namespace) -> int:
+    from gateway.cli.keys import issue
+
+    return await issue(
+        given.data,
+        kind=given.kind,
+        application=given.application,
+        account=given.account,
+        expires_at=given.expires,
+        label=given.label,
+        as_json=given.json,
+    )
+
+
+async def _list_keys(given: argparse.Namespace) -> int:
+    from gateway.cli.keys import show
+
+    return await show(given.data, as_json=given.json)
+
+
+async def _revoke_key(given: argparse.Namespace) -> int:
+    from gateway.cli.keys import revoke
+
+    return await revoke(given.data, api_key_id=given.id)

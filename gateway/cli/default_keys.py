@@ -1,0 +1,88 @@
+"""The embedded default's own keys: one for the platform, an application and an account, the same at every start."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
+from gateway.demo.stories import PLATFORM, WAITING_TIE
+from gateway.domain.errors import AccountNotFound, ApplicationNotFound, Unauthenticated
+from gateway.domain.principals import PrincipalKind
+from gateway.usecases.api_keys import KeyRing, issue_key
+from gateway.usecases.gateway import Gateway
+
+APPLICATION = next(one for one in APPLICATIONS if one.slug == WAITING_TIE[0])
+ACCOUNT = next(one for one in ACCOUNTS if one.name == WAITING_TIE[1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefaultKey:
+    kind: PrincipalKind
+    label: str
+    secret: str = field(repr=False)
+
+
+_WANTED = (
+    (PrincipalKind.PLATFORM, "The platform", None, None),
+    (PrincipalKind.APPLICATION, APPLICATION.name, APPLICATION.id, None),
+    (PrincipalKind.ACCOUNT, ACCOUNT.name, None, ACCOUNT.id),
+)
+
+
+async def default_keys(gateway: Gateway, directory: Path) -> tuple[DefaultKey, ...]:
+    """Read the keys kept in the data directory, and make those that are missing or no longer in force.
+
+    Without the example data there is a key for the platform alone.
+    """
+    path = directory / "keys.json"
+    kept = _read(path)
+    keys = []
+    for kind, label, application_id, account_id in _WANTED:
+        secret = kept.get(kind.value)
+        if secret is None or not await _in_force(gateway, secret):
+            try:
+                issued = await issue_key(
+                    gateway,
+                    PLATFORM,
+                    kind=kind,
+                    application_id=application_id,
+                    account_id=account_id,
+                    label=label,
+                    expires_at=None,
+                )
+            except (ApplicationNotFound, AccountNotFound):
+                continue
+            secret = issued.secret
+        keys.append(DefaultKey(kind=kind, label=label, secret=secret))
+    _write(path, {key.kind.value: key.secret for key in keys})
+    return tuple(keys)
+
+
+async def _in_force(gateway: Gateway, secret: str) -> bool:
+    try:
+        await KeyRing(gateway).authenticate(secret)
+    except Unauthenticated:
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _write(path: Path, secrets: dict[str, str]) -> None:
+    """Write whole or not at all, readable by the owner alone from the first byte."""
+    if _read(path) == secrets:
+        path.chmod(0o600)
+        return
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600), "w", encoding="utf-8") as file:
+        json.dump(secrets, file, indent=2)
+        file.write("\n")
+    fresh.replace(path)

@@ -1,0 +1,117 @@
+"""`gateway key issue|list|revoke`."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from gateway.cli.places import opened_gateway, place
+from gateway.domain.api_keys import ApiKey
+from gateway.domain.errors import BadUserInput
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.settings import read_settings
+from gateway.usecases import reading
+from gateway.usecases.api_keys import issue_key, list_keys, revoke_key
+from gateway.usecases.gateway import Gateway
+
+OPERATOR = Principal(kind=PrincipalKind.PLATFORM, label="command line")
+
+
+async def issue(
+    data: Path | None,
+    *,
+    kind: str,
+    application: str | None,
+    account: str | None,
+    expires_at: datetime | None,
+    label: str,
+    as_json: bool,
+) -> int:
+    """Make a key; print its secret, or one JSON object."""
+    async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
+        issued = await issue_key(
+            gateway,
+            OPERATOR,
+            kind=PrincipalKind(kind.upper()),
+            application_id=None if application is None else await _application_id(gateway, application),
+            account_id=None if account is None else _uuid(account, option="--account"),
+            label=label,
+            expires_at=expires_at,
+        )
+    if as_json:
+        shown = {
+            "id": str(issued.api_key.id),
+            "secret": issued.secret,
+            "kind": issued.api_key.kind.value,
+            "label": issued.api_key.label,
+            "expiresAt": _shown(issued.api_key.expires_at),
+        }
+        print(json.dumps(shown))
+    else:
+        print(issued.secret)
+    return 0
+
+
+async def _application_id(gateway: Gateway, named: str) -> UUID:
+    try:
+        return UUID(named)
+    except ValueError:
+        application = await reading.find_application_by_slug(gateway, OPERATOR, slug=named)
+    if application is None:
+        raise BadUserInput(f"There is no application {named!r}. Give its slug, or its id.")
+    return application.id
+
+
+def _uuid(text: str, *, option: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadUserInput(f"{option} takes an id (a UUID), not {text!r}.") from None
+
+
+async def show(data: Path | None, *, as_json: bool) -> int:
+    """List all keys, as lines or as one JSON array."""
+    async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
+        keys = await list_keys(gateway, OPERATOR)
+    if as_json:
+        print(json.dumps([_described(key) for key in keys]))
+        return 0
+    print(f"{'ID':36}  {'KIND':11}  {'STATE':9}  {'LAST USED':20}  PREFIX            LABEL")
+    for key in keys:
+        used = _shown(key.last_used_at) or "never"
+        print(f"{key.id}  {key.kind.value:11}  {_state(key):9}  {used[:19]:20}  igw_{key.prefix}  {key.label}")
+    return 0
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= datetime.now(UTC) else "in force"
+
+
+def _described(key: ApiKey) -> dict[str, str | None]:
+    return {
+        "id": str(key.id),
+        "prefix": f"igw_{key.prefix}",
+        "kind": key.kind.value,
+        "applicationId": None if key.application_id is None else str(key.application_id),
+        "accountId": None if key.account_id is None else str(key.account_id),
+        "label": key.label,
+        "createdAt": _shown(key.created_at),
+        "expiresAt": _shown(key.expires_at),
+        "revokedAt": _shown(key.revoked_at),
+        "lastUsedAt": _shown(key.last_used_at),
+    }
+
+
+def _shown(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+async def revoke(data: Path | None, *, api_key_id: str) -> int:
+    """End a key, and say so."""
+    wanted = _uuid(api_key_id, option="ID")
+    async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
+        key, revoked_at = await revoke_key(gateway, OPERATOR, api_key_id=wanted)
+    print(f"revoked {key.id} ({key.label}) at {_shown(revoked_at)}")
+    return 0

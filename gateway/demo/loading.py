@@ -1,0 +1,88 @@
+"""Loading the example data, into any database and as often as wished: what is there already is left alone."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, ExampleApplication, example_id
+from gateway.demo.stories import PLATFORM, Part, Telling, cast
+from gateway.domain.errors import SlugTaken
+from gateway.domain.pages import Window
+from gateway.usecases import history, marketplace, reading
+from gateway.usecases.gateway import Gateway
+
+_FIRST_STORY_DAYS_AGO = 60.0
+_DAYS_BETWEEN_STORIES = 0.5
+
+
+async def load_example_data(gateway: Gateway) -> int:
+    """Load what is missing of the example data; answer how many installations' stories were told."""
+    now = gateway.now()
+    await _register_everybody(replace(gateway, now=lambda: now - timedelta(days=_FIRST_STORY_DAYS_AGO + 1)))
+    told = 0
+    for number, (application, account, story) in enumerate(await _untold(gateway)):
+        telling = Telling(
+            gateway=gateway,
+            application=application,
+            account=account,
+            time=_beginning(now, number=number),
+            installation_id=first_installation_id(application, account),
+        )
+        # One transaction for a whole story: nobody, and no clock, sees it half told.
+        async with gateway.writing():
+            await story(telling)
+        told += 1
+    return told
+
+
+def _same(value: UUID) -> UUID:
+    return value
+
+
+def _beginning(now: datetime, *, number: int) -> datetime:
+    return now - timedelta(days=_FIRST_STORY_DAYS_AGO - number * _DAYS_BETWEEN_STORIES)
+
+
+def first_installation_id(application: ExampleApplication, account: ExampleAccount) -> UUID:
+    """Tell the id of the first installation of an example tie."""
+    return example_id(f"{application.slug} in {account.name}")
+
+
+async def _register_everybody(gateway: Gateway) -> None:
+    for account in ACCOUNTS:
+        await marketplace.register_account(gateway, PLATFORM, account_id=account.id, name=account.name)
+    for application in APPLICATIONS:
+        try:
+            await marketplace.register_application(
+                replace(gateway, new_id=partial(_same, application.id)),
+                PLATFORM,
+                slug=application.slug,
+                name=application.name,
+                description=application.description,
+                categories=application.categories,
+                logo_url=None,
+                authorization_method=application.method,
+                requires_configuration=application.requires_configuration,
+                listed=application.listed,
+            )
+        except SlugTaken:
+            continue
+
+
+async def _untold(gateway: Gateway) -> list[Part]:
+    """Find the ties whose story is not told: no event, no installation, and an application that is ours."""
+    everybody = cast()
+    firsts = [first_installation_id(application, account) for application, account, _ in everybody]
+    ties = [(application.id, account.id) for application, account, _ in everybody]
+    histories = await history.list_histories(
+        gateway, PLATFORM, installation_ids=firsts, window=Window(size=1, backward=False, after=None, before=None)
+    )
+    living = await reading.find_installations_by_tie(gateway, PLATFORM, ties=ties)
+    known = await reading.find_applications(gateway, PLATFORM, ids=[application.id for application in APPLICATIONS])
+    ours = {application.id for application in known if application}
+    return [
+        one
+        for one, past, installation in zip(everybody, histories, living, strict=True)
+        if not past.items and installation is None and one[0].id in ours
+    ]

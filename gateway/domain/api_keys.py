@@ -1,0 +1,69 @@
+"""API keys: random 256 bits behind a readable prefix; only a digest is ever stored."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from gateway.domain.principals import Principal, PrincipalKind
+
+_MARK = "igw"
+_PREFIX_BYTES, _SECRET_BYTES = 9, 32  # 12 and 43 characters of base64url
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiKey:
+    """A key as it is stored."""
+
+    id: UUID
+    prefix: str
+    digest: bytes
+    kind: PrincipalKind
+    application_id: UUID | None
+    account_id: UUID | None
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(
+            kind=self.kind,
+            application_id=self.application_id,
+            account_id=self.account_id,
+            id=str(self.id),
+            label=self.label,
+        )
+
+    def opens(self, secret: str, *, now: datetime) -> bool:
+        """Tell whether this is the key's secret, and the key is in force. Takes the same time for every secret."""
+        matches = hmac.compare_digest(self.digest, digest_of(secret))
+        return matches and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def _random_text(size: int) -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+
+
+def new_secret() -> str:
+    """Make the text of a new key: `igw_<prefix>_<secret>`."""
+    # The parts are told apart by "_", so the prefix has none, and no "-" that would end a word.
+    prefix = _random_text(_PREFIX_BYTES).replace("_", "x").replace("-", "y")
+    return f"{_MARK}_{prefix}_{_random_text(_SECRET_BYTES)}"
+
+
+def prefix_of(secret: str) -> str | None:
+    """Find the part that the key is found by; None where the text is not of a key's form."""
+    mark, _, rest = secret.partition("_")
+    prefix, _, hidden = rest.partition("_")
+    return prefix if (mark, len(prefix), len(hidden)) == (_MARK, 12, 43) and secret.isascii() else None
+
+
+def digest_of(secret: str) -> bytes:
+    """SHA-256: 256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).digest()

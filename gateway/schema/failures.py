@@ -1,0 +1,149 @@
+"""Expected failures as clients see them: typed members of a mutation's result."""
+
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+
+from gateway.domain import errors
+from gateway.domain.actions import InstallationAction
+from gateway.domain.installations import InstallationStatus
+from gateway.schema.context import Info
+from gateway.schema.nodes import Installation
+
+
+@strawberry.interface(description="An expected failure: nothing was changed.")
+class Error:
+    message: str = strawberry.field(description="What is wrong, and what to do; for people.")
+
+
+@strawberry.type(description="There is no such installation, or none that this caller sees.")
+class InstallationNotFound(Error):
+    installation_id: strawberry.ID
+
+
+@strawberry.type(description="There is no such application, or none that this caller sees.")
+class ApplicationNotFound(Error):
+    application_id: strawberry.ID | None
+
+
+@strawberry.type(description="There is no such account, or none that this caller sees.")
+class AccountNotFound(Error):
+    account_id: strawberry.ID | None
+
+
+@strawberry.type(description="There is no such API key.")
+class ApiKeyNotFound(Error):
+    api_key_id: strawberry.ID
+
+
+@strawberry.type(description="The installation's status, or its application, does not allow it now.")
+class ActionNotAllowed(Error):
+    action: InstallationAction
+    status: InstallationStatus | None = strawberry.field(description="Null where there is no installation.")
+    allowed_actions: list[InstallationAction] = strawberry.field(description="What this caller may do instead.")
+
+
+@strawberry.type(description="Somebody changed the installation since the caller read it.")
+class VersionConflict(Error):
+    expected_version: int
+    current_version: int
+    installation: Installation
+
+
+@strawberry.type(description="The application is already installed for the account, with other metadata.")
+class InstallationAlreadyExists(Error):
+    installation: Installation
+
+
+@strawberry.type(description="One rule that metadata broke.")
+class MetadataViolation:
+    path: str = strawberry.field(description="Where, as a JSON Pointer (RFC 6901); empty for the whole.")
+    rule: str
+    limit: int | None = strawberry.field(description="The rule's figure, where it has one.")
+
+
+@strawberry.type(description="The metadata breaks the rules; every violation found is listed.")
+class MetadataRejected(Error):
+    violations: list[MetadataViolation]
+
+
+@strawberry.type(description="Another application has this slug.")
+class SlugTaken(Error):
+    slug: str
+
+
+def _id(value: object) -> strawberry.ID | None:
+    return None if value is None else strawberry.ID(str(value))
+
+
+def _action_not_allowed(error: errors.ActionNotAllowed) -> ActionNotAllowed:
+    return ActionNotAllowed(
+        message=error.message, action=error.action, status=error.status, allowed_actions=list(error.allowed_actions)
+    )
+
+
+def _version_conflict(error: errors.VersionConflict) -> VersionConflict:
+    return VersionConflict(
+        message=error.message,
+        expected_version=error.expected_version,
+        current_version=error.current_version,
+        installation=Installation.of(error.installation),
+    )
+
+
+def _metadata_rejected(error: errors.MetadataRejected) -> MetadataRejected:
+    violations = [
+        MetadataViolation(path=violation.path, rule=violation.rule.value, limit=violation.limit)
+        for violation in error.violations
+    ]
+    return MetadataRejected(message=error.message, violations=violations)
+
+
+class Failure:
+    """An exception handler of Strawberry's: turns one expected failure into its type, in every result that has it."""
+
+    def __init__(self, exception_type: type[Exception], error_type: type, convert: Callable[[Any], object]) -> None:
+        self.exception_type = exception_type
+        self.error_type = error_type
+        self._convert = convert
+
+    def handle(self, exception: Any, *, field: object, info: Info) -> object:  # noqa: ARG002 - Strawberry's signature
+        return self._convert(exception)
+
+
+FAILURES = (
+    Failure(
+        errors.InstallationNotFound,
+        InstallationNotFound,
+        lambda error: InstallationNotFound(
+            message=error.message, installation_id=strawberry.ID(str(error.installation_id))
+        ),
+    ),
+    Failure(
+        errors.ApplicationNotFound,
+        ApplicationNotFound,
+        lambda error: ApplicationNotFound(message=error.message, application_id=_id(error.application_id)),
+    ),
+    Failure(
+        errors.AccountNotFound,
+        AccountNotFound,
+        lambda error: AccountNotFound(message=error.message, account_id=_id(error.account_id)),
+    ),
+    Failure(
+        errors.ApiKeyNotFound,
+        ApiKeyNotFound,
+        lambda error: ApiKeyNotFound(message=error.message, api_key_id=strawberry.ID(str(error.api_key_id))),
+    ),
+    Failure(errors.ActionNotAllowed, ActionNotAllowed, _action_not_allowed),
+    Failure(errors.VersionConflict, VersionConflict, _version_conflict),
+    Failure(
+        errors.InstallationAlreadyExists,
+        InstallationAlreadyExists,
+        lambda error: InstallationAlreadyExists(
+            message=error.message, installation=Installation.of(error.installation)
+        ),
+    ),
+    Failure(errors.MetadataRejected, MetadataRejected, _metadata_rejected),
+    Failure(errors.SlugTaken, SlugTaken, lambda error: SlugTaken(message=error.message, slug=error.slug)),
+)

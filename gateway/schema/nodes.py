@@ -1,0 +1,235 @@
+"""The objects that clients see: applications, accounts, installations."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import strawberry
+
+from gateway.domain import installations as domain
+from gateway.domain import policy
+from gateway.domain.actions import InstallationAction
+from gateway.domain.errors import BadUserInput
+from gateway.domain.installations import AuthorizationMethod, InstallationStatus, StatusReasonCode, SyncState
+from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
+from gateway.schema.context import Info
+from gateway.schema.inputs import InstallationFilter, InstallationOrder, account_id_of
+from gateway.schema.scalars import JsonValue, json_text
+
+if TYPE_CHECKING:
+    from gateway.schema.connections import InstallationConnection
+    from gateway.schema.events import InstallationEventConnection
+
+LazyInstallations = Annotated["InstallationConnection", strawberry.lazy("gateway.schema.connections")]
+LazyEvents = Annotated["InstallationEventConnection", strawberry.lazy("gateway.schema.events")]
+
+
+@strawberry.interface(description="Something with an identifier of its own: the same in logs and in SQL.")
+class Node:
+    id: strawberry.ID
+
+
+@strawberry.type(description="A third-party client in the marketplace.")
+class Application(Node):
+    row: strawberry.Private[domain.Application]
+    slug: str = strawberry.field(description="Its readable name in addresses; never changes.")
+    name: str
+    description: str
+    categories: list[str]
+    logo_url: str | None
+    authorization_method: AuthorizationMethod
+    requires_configuration: bool = strawberry.field(
+        description="With OAuth: whether the application still has to activate what was authorized."
+    )
+    listed: bool = strawberry.field(description="Whether everybody sees it in the marketplace.")
+    created_at: datetime
+    updated_at: datetime
+
+    @staticmethod
+    def of(row: domain.Application) -> "Application":
+        return Application(
+            row=row,
+            id=strawberry.ID(str(row.id)),
+            slug=row.slug,
+            name=row.name,
+            description=row.description,
+            categories=list(row.categories),
+            logo_url=row.logo_url,
+            authorization_method=row.authorization_method,
+            requires_configuration=row.requires_configuration,
+            listed=row.listed,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+    @strawberry.field(description="The installation for an account; of the caller's own one where none is named.")
+    async def installation(self, info: Info, account_id: strawberry.ID | None = None) -> "Installation | None":
+        wanted = account_id_of(account_id) or info.context.principal.account_id
+        if wanted is None:
+            raise BadUserInput("accountId is needed: this caller is not bound to an account.", argument="accountId")
+        row = await info.context.loaders.ties.load((self.row.id, wanted))
+        return Installation.of(row) if row else None
+
+    @strawberry.field(description="The application's installations that the caller sees.")
+    async def installations(
+        self,
+        info: Info,
+        filter: InstallationFilter | None = None,
+        order_by: InstallationOrder | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> LazyInstallations:
+        from gateway.schema.connections import installation_connection
+
+        return await installation_connection(
+            info, of="application", parent=self.row.id, filter=filter, order_by=order_by,
+            first=first, after=after, last=last, before=before,
+        )  # fmt: skip
+
+
+@strawberry.type(description="A company's account on the platform.")
+class Account(Node):
+    row: strawberry.Private[domain.Account]
+    name: str
+
+    @staticmethod
+    def of(row: domain.Account) -> "Account":
+        return Account(row=row, id=strawberry.ID(str(row.id)), name=row.name)
+
+    @strawberry.field(description="The account's installations that the caller sees.")
+    async def installations(
+        self,
+        info: Info,
+        filter: InstallationFilter | None = None,
+        order_by: InstallationOrder | None = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> LazyInstallations:
+        from gateway.schema.connections import installation_connection
+
+        return await installation_connection(
+            info, of="account", parent=self.row.id, filter=filter, order_by=order_by,
+            first=first, after=after, last=last, before=before,
+        )  # fmt: skip
+
+
+@strawberry.type(description="Why an installation has its status.")
+class StatusReason:
+    code: StatusReasonCode
+    message: str | None
+    since: datetime
+
+
+@strawberry.type(description="One part of a synchronisation, as the application names it: tags, tax-codes, vendors, ….")
+class SyncStep:
+    name: str
+    done: int
+    total: int | None = strawberry.field(description="Null while the application does not know it.")
+
+
+def sync_steps(steps: tuple[domain.SyncStep, ...]) -> list[SyncStep]:
+    return [SyncStep(name=step.name, done=step.done, total=step.total) for step in steps]
+
+
+@strawberry.type(description="The current or last synchronisation.")
+class Sync:
+    state: SyncState
+    started_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None = strawberry.field(
+        description="While it runs: when its lease ends, unless the application reports before."
+    )
+    steps: list[SyncStep]
+    message: str | None
+
+    @staticmethod
+    def of(row: domain.Sync) -> "Sync":
+        return Sync(
+            state=row.state,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            expires_at=row.expires_at,
+            steps=sync_steps(row.steps),
+            message=row.message,
+        )
+
+
+@strawberry.type(description="The tie between an application and a company's account.")
+class Installation(Node):
+    row: strawberry.Private[domain.Installation]
+    status: InstallationStatus
+    version: int = strawberry.field(description="One more with every change.")
+    connection_failures: int = strawberry.field(description="How often the connection failed, in a row.")
+    authorization_expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    activated_at: datetime | None = strawberry.field(description="When it last became ready for use.")
+
+    @staticmethod
+    def of(row: domain.Installation) -> "Installation":
+        return Installation(
+            row=row,
+            id=strawberry.ID(str(row.id)),
+            status=row.status,
+            version=row.version,
+            connection_failures=row.connection_failures,
+            authorization_expires_at=row.authorization_expires_at,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            activated_at=row.activated_at,
+        )
+
+    @strawberry.field
+    async def application(self, info: Info) -> Application:
+        return Application.of(await _tied_application(info, self.row.application_id))
+
+    @strawberry.field
+    async def account(self, info: Info) -> Account:
+        row = await info.context.loaders.tied_accounts.load(self.row.account_id)
+        assert row is not None  # noqa: S101 - a foreign key holds it
+        return Account.of(row)
+
+    @strawberry.field
+    def status_reason(self) -> StatusReason:
+        reason = self.row.status_reason
+        return StatusReason(code=reason.code, message=reason.message, since=reason.since)
+
+    @strawberry.field(
+        description="The application's own JSON object. Null to a caller who may not read it: an account's user."
+    )
+    def metadata(self, info: Info) -> JsonValue | None:
+        return json_text(self.row.metadata) if policy.reads_metadata(info.context.principal) else None
+
+    @strawberry.field(description="What this caller may do now.")
+    async def allowed_actions(self, info: Info) -> list[InstallationAction]:
+        application = await _tied_application(info, self.row.application_id)
+        return list(policy.allowed_actions(info.context.principal, installation=self.row, application=application))
+
+    @strawberry.field(description="The current or last synchronisation; null before the first.")
+    def sync(self) -> Sync | None:
+        return Sync.of(self.row.sync) if self.row.sync else None
+
+    @strawberry.field(description="What happened to it, oldest first.")
+    async def history(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> LazyEvents:
+        from gateway.schema.events import history_connection
+
+        return await history_connection(
+            info, installation_id=self.row.id, first=first, after=after, last=last, before=before
+        )
+
+
+async def _tied_application(info: Info, application_id: UUID) -> domain.Application:
+    row = await info.context.loaders.tied_applications.load(application_id)
+    assert row is not None  # noqa: S101 - a foreign key holds it
+    return row

@@ -1,0 +1,84 @@
+"""The scalars that clients see: times, and any JSON value."""
+
+from datetime import UTC, datetime
+from typing import Any, NewType
+
+import orjson
+import strawberry
+from graphql import (
+    BooleanValueNode,
+    FloatValueNode,
+    GraphQLError,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
+    StringValueNode,
+    ValueNode,
+    VariableNode,
+)
+
+from gateway.domain.json_text import read_integer, read_number
+
+JsonValue = NewType("JsonValue", object)
+"""Any JSON value: as `orjson.Fragment` on the way out, as Python objects on the way in."""
+
+
+def json_text(text: str) -> JsonValue:
+    """Embed text that already is JSON."""
+    return JsonValue(orjson.Fragment(text))
+
+
+def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:  # noqa: PLR0911 - one for each
+    match node:
+        case StringValueNode() | BooleanValueNode():
+            return node.value
+        case NullValueNode():
+            return None
+        case IntValueNode():
+            return read_integer(node.value)
+        case FloatValueNode():
+            return read_number(node.value)
+        case ListValueNode():
+            return [_json_literal(value, variables) for value in node.values]
+        case ObjectValueNode():
+            return {field.name.value: _json_literal(field.value, variables) for field in node.fields}
+        case VariableNode():
+            return (variables or {}).get(node.name.value)
+        case _:
+            raise GraphQLError("An enum value is no JSON; write it as a string.", node)
+
+
+def _date_time(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _parsed_date_time(value: object) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value.upper() else None
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise GraphQLError("A DateTime is an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z.")
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:
+        raise GraphQLError("This DateTime is beyond the years that can be told.") from None
+
+
+SCALARS: dict[object, Any] = {
+    JsonValue: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value. Numbers come back as they were written: big integers, 1.0 and 1 are kept apart.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+        parse_literal=_json_literal,
+    ),
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A time as RFC 3339 writes it, in UTC, to the microsecond: 2026-01-31T12:00:00.123456Z.",
+        specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
+        serialize=_date_time,
+        parse_value=_parsed_date_time,
+    ),
+}

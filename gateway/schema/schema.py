@@ -1,0 +1,28 @@
+"""The whole schema, put together once."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from gateway.schema.events import EVENT_TYPES
+from gateway.schema.failures import FAILURES
+from gateway.schema.mutations import Mutation
+from gateway.schema.queries import Query
+from gateway.schema.scalars import SCALARS
+from gateway.schema.subscriptions import Subscription
+
+
+def build_schema() -> strawberry.Schema:
+    """Make the schema that the gateway serves and `gateway schema` prints."""
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=EVENT_TYPES,
+        exception_handlers=FAILURES,
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def print_sdl() -> str:
+    """Print the schema as SDL, ending in a newline."""
+    return build_schema().as_str().rstrip() + "\n"

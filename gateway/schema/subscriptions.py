@@ -1,0 +1,62 @@
+"""What can be watched live."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import strawberry
+
+from gateway.domain.cursors import decode_position
+from gateway.domain.event_filters import EventFilter
+from gateway.domain.events import EventKind
+from gateway.schema.context import Info
+from gateway.schema.events import (
+    InstallationEvent,
+    InstallationStatusChanged,
+    event_of,
+    filter_of,
+)
+from gateway.schema.inputs import InstallationEventFilter
+
+_STATUS_CHANGES = frozenset({EventKind.STATUS_CHANGED})
+
+
+async def _follow(info: Info, matching: EventFilter, *, after: str | None) -> AsyncGenerator[InstallationEvent, None]:
+    cursor = info.context.last_event_id if after is None else after
+    position = None if cursor is None else decode_position(cursor, argument="after")
+    async with aclosing(info.context.feed.follow(matching, after=position)) as events:
+        async for event in events:
+            yield event_of(event)
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription(
+        description="Each change of status, once and in order; with `after`, first what came since that cursor."
+    )
+    async def installation_status_changed(
+        self,
+        info: Info,
+        installation_id: strawberry.ID | None = None,
+        application_id: strawberry.ID | None = None,
+        account_id: strawberry.ID | None = None,
+        after: str | None = None,
+    ) -> AsyncGenerator[InstallationStatusChanged, None]:
+        given = InstallationEventFilter(
+            installation_id=installation_id, application_id=application_id, account_id=account_id
+        )
+        matching = filter_of(info, given, kinds=_STATUS_CHANGES)
+        async with aclosing(_follow(info, matching, after=after)) as events:
+            async for event in events:
+                if isinstance(event, InstallationStatusChanged):
+                    yield event
+
+    @strawberry.subscription(
+        description="Each event that the caller may see, once and in order; with `after`, first what came since that"
+        " cursor."
+    )
+    async def installation_events(
+        self, info: Info, filter: InstallationEventFilter | None = None, after: str | None = None
+    ) -> AsyncGenerator[InstallationEvent, None]:
+        async with aclosing(_follow(info, filter_of(info, filter), after=after)) as events:
+            async for event in events:
+                yield event

@@ -1,0 +1,142 @@
+"""The configuration: read from the environment once, at the start; a wrong value is refused with what is allowed."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+class SettingRefused(Exception):
+    """A setting has a value that it cannot have."""
+
+    def __init__(self, name: str, value: str, *, allowed: str) -> None:
+        super().__init__(f"{name} is {value!r}; allowed is {allowed}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A sort of value: how it is read, and what is allowed, in words."""
+
+    read: Callable[[str], Any]
+    allowed: str
+
+
+def _between(least: float, most: float, *, number: Callable[[str], Any], unit: str) -> Kind:
+    def read(text: str) -> Any:
+        value = number(text)
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
+
+    sort = "a whole number" if number is int else "a number"
+    return Kind(read=read, allowed=f"{sort} of {unit} from {least:g} to {most:g}")
+
+
+def _switch(text: str) -> bool:
+    return {"on": True, "off": False}[text.lower()]
+
+
+def _level(text: str) -> str:
+    return {level: level for level in ("debug", "info", "warning", "error")}[text.lower()]
+
+
+_ON_OFF = Kind(read=_switch, allowed="on or off")
+_LOG_LEVEL = Kind(read=_level, allowed="debug, info, warning or error")
+
+
+def _seconds(least: float, most: float) -> Kind:
+    return _between(least, most, number=float, unit="seconds")
+
+
+def _count(least: int, most: int, *, unit: str) -> Kind:
+    return _between(least, most, number=int, unit=unit)
+
+
+def _setting(default: Any, kind: Kind, sentence: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "sentence": sentence})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Each field is read from GATEWAY_ and its name in capitals.
+
+    Those that are None by default follow the way the gateway is started: on in the embedded default, off with
+    DATABASE_URL.
+    """
+
+    graphiql: bool | None = _setting(None, _ON_OFF, "Serve GraphiQL to browsers on /graphql.")
+    anonymous_introspection: bool | None = _setting(None, _ON_OFF, "Answer introspection without a key.")
+    log_level: str = _setting("info", _LOG_LEVEL, "How much is logged.")
+    pool_size: int = _setting(10, _count(1, 500, unit="connections"), "Connections to Postgres; the feed has two more.")
+    acquire_seconds: float = _setting(5, _seconds(0.1, 60), "How long a request waits for a connection.")
+    statement_seconds: float = _setting(10, _seconds(0.1, 600), "How long one SQL statement may take.")
+    lock_seconds: float = _setting(5, _seconds(0.1, 600), "How long a statement waits for a locked row.")
+    failure_limit: int = _setting(
+        5, _count(1, 1000, unit="failures"), "Connection failures in a row that make an installation INACTIVE."
+    )
+    clock_seconds: float = _setting(1, _seconds(0.05, 5), "How often expired authorizations and leases are looked for.")
+    poll_seconds: float = _setting(1, _seconds(0.05, 60), "How often the event log is read when no notification comes.")
+    drain_seconds: float = _setting(20, _seconds(0, 3600), "How long a stopping gateway lets running requests finish.")
+    max_body_bytes: int = _setting(
+        1_000_000, _count(1_000, 100_000_000, unit="bytes"), "The largest request body, and WebSocket message."
+    )
+    max_tokens: int = _setting(4_000, _count(100, 1_000_000, unit="tokens"), "The largest GraphQL document.")
+    max_subscriptions: int = _setting(
+        100, _count(1, 10_000, unit="operations"), "Operations at a time on one WebSocket."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """A setting as people read it."""
+
+    name: str
+    default: str
+    allowed: str
+    sentence: str
+
+
+def describe_settings() -> Iterator[Description]:
+    """Describe each setting, in the order of their fields."""
+    for one in fields(Settings):
+        yield Description(
+            name=_variable(one.name),
+            default=_shown(one.default),
+            allowed=one.metadata["kind"].allowed,
+            sentence=one.metadata["sentence"],
+        )
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read all settings.
+
+    Raises:
+        SettingRefused: One has a value that it cannot have, or a GATEWAY_… variable is none of ours.
+    """
+    known = {_variable(one.name): one for one in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith("GATEWAY_"):
+            continue
+        if name not in known:
+            raise SettingRefused(name, text, allowed=f"one of these settings: {', '.join(known)}")
+        kind: Kind = known[name].metadata["kind"]
+        try:
+            values[known[name].name] = kind.read(text.strip())
+        except (ValueError, KeyError):
+            raise SettingRefused(name, text, allowed=kind.allowed) from None
+    return Settings(**values)
+
+
+def _variable(name: str) -> str:
+    return f"GATEWAY_{name.upper()}"
+
+
+def _shown(default: object) -> str:
+    match default:
+        case None:
+            return "on, and off with DATABASE_URL"
+        case bool():
+            return "on" if default else "off"
+        case _:
+            return str(default)

@@ -1,0 +1,127 @@
+"""Applications: rows and objects."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from gateway.domain.cursors import Keyset
+from gateway.domain.installations import Application, AuthorizationMethod
+from gateway.domain.pages import ApplicationFilter, Window
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.storage.database import Connection
+from gateway.storage.queries import queries
+
+
+def _application(row: Record) -> Application:
+    return Application(
+        id=row["id"],
+        slug=row["slug"],
+        name=row["name"],
+        description=row["description"],
+        categories=tuple(row["categories"]),
+        logo_url=row["logo_url"],
+        authorization_method=AuthorizationMethod(row["authorization_method"]),
+        requires_configuration=row["requires_configuration"],
+        listed=row["listed"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+async def insert_application(connection: Connection, application: Application) -> bool:
+    """Store a new application; False where its slug is taken."""
+    inserted = await queries.insert_application(
+        connection,
+        id=application.id,
+        slug=application.slug,
+        name=application.name,
+        description=application.description,
+        categories=list(application.categories),
+        logo_url=application.logo_url,
+        authorization_method=application.authorization_method.value,
+        requires_configuration=application.requires_configuration,
+        listed=application.listed,
+        now=application.created_at,
+    )
+    return inserted is not None
+
+
+async def lock_application(connection: Connection, *, application_id: UUID) -> Application | None:
+    row = await queries.lock_application(connection, id=application_id)
+    return row and _application(row)
+
+
+async def update_application(connection: Connection, application: Application) -> None:
+    await queries.update_application(
+        connection,
+        id=application.id,
+        name=application.name,
+        description=application.description,
+        categories=list(application.categories),
+        logo_url=application.logo_url,
+        requires_configuration=application.requires_configuration,
+        listed=application.listed,
+        updated_at=application.updated_at,
+    )
+
+
+async def select_applications(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Application]:
+    rows = queries.select_applications_by_id(connection, ids=list(ids))
+    return {row["id"]: _application(row) async for row in rows}
+
+
+async def select_application_by_slug(connection: Connection, *, slug: str) -> Application | None:
+    row = await queries.select_application_by_slug(connection, slug=slug)
+    return row and _application(row)
+
+
+def _narrowing(principal: Principal, *, matching: ApplicationFilter) -> dict[str, dict[str, Any]]:
+    """Each flag of the query that applies, with its parameters."""
+    flags: dict[str, dict[str, Any]] = {}
+    match principal.kind:
+        case PrincipalKind.APPLICATION:
+            flags["seen_by_application"] = {"own_application_id": principal.application_id}
+        case PrincipalKind.ACCOUNT:
+            flags["seen_by_account"] = {"own_account_id": principal.account_id}
+        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
+            pass
+    if matching.search is not None:
+        escaped = matching.search.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+        flags["search"] = {"pattern": f"%{escaped}%"}
+    if matching.category is not None:
+        flags["category"] = {"category": matching.category}
+    if matching.authorization_method is not None:
+        flags["authorization_method"] = {"authorization_method": matching.authorization_method.value}
+    if matching.listed is not None:
+        flags["listed"] = {"listed": matching.listed}
+    return flags
+
+
+def _given(flags: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {name: value for parameters in flags.values() for name, value in parameters.items()}
+
+
+async def select_application_page(
+    connection: Connection,
+    principal: Principal,
+    *,
+    matching: ApplicationFilter,
+    window: Window[Keyset],
+) -> list[Application]:
+    """Read one row more than the window's size, in its direction."""
+    flags = _narrowing(principal, matching=matching)
+    if window.after is not None:
+        flags["above"] = {"above_name": window.after.value, "above_id": window.after.id}
+    if window.before is not None:
+        flags["below"] = {"below_name": window.before.value, "below_id": window.before.id}
+    flags["descending" if window.backward else "ascending"] = {"limit": window.size + 1}
+    select = queries.variant("select_application_page", flags)
+    return [_application(row) async for row in select(connection, **_given(flags))]
+
+
+async def count_applications(connection: Connection, principal: Principal, *, matching: ApplicationFilter) -> int:
+    flags = _narrowing(principal, matching=matching)
+    count: int = await queries.variant("count_applications", flags)(connection, **_given(flags))
+    return count

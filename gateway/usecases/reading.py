@@ -1,0 +1,156 @@
+"""What can be read. What its caller may not see does not exist: None, or a shorter list."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.domain.cursors import Keyset
+from gateway.domain.errors import Forbidden
+from gateway.domain.installations import Account, Application, Installation, InstallationStatus
+from gateway.domain.pages import ApplicationFilter, Page, Window
+from gateway.domain.policy import reads_metadata, sees_application
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.storage.accounts import select_accounts
+from gateway.storage.applications import (
+    count_applications,
+    select_application_by_slug,
+    select_application_page,
+    select_applications,
+)
+from gateway.storage.database import Connection
+from gateway.storage.installations import select_installations, select_installations_by_tie
+from gateway.storage.pages import InstallationList, count_installations, select_installation_pages
+from gateway.usecases.gateway import Gateway
+
+Tie = tuple[UUID, UUID]
+"""An application's id and an account's."""
+
+
+async def find_installations(
+    gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]
+) -> list[Installation | None]:
+    async with gateway.reading() as connection:
+        found = await select_installations(connection, ids=ids)
+    return [_visible(principal, installation=found.get(installation_id)) for installation_id in ids]
+
+
+async def find_installations_by_tie(
+    gateway: Gateway, principal: Principal, *, ties: Sequence[Tie]
+) -> list[Installation | None]:
+    async with gateway.reading() as connection:
+        found = await select_installations_by_tie(connection, ties=ties)
+    return [_visible(principal, installation=found.get(tie)) for tie in ties]
+
+
+def _visible(principal: Principal, *, installation: Installation | None) -> Installation | None:
+    if installation is None:
+        return None
+    seen = principal.sees(application_id=installation.application_id, account_id=installation.account_id)
+    return installation if seen else None
+
+
+async def find_tied_applications(gateway: Gateway, *, ids: Sequence[UUID]) -> list[Application | None]:
+    """Read applications of installations that the caller sees, and with them these."""
+    async with gateway.reading() as connection:
+        found = await select_applications(connection, ids=ids)
+    return [found.get(application_id) for application_id in ids]
+
+
+async def find_tied_accounts(gateway: Gateway, *, ids: Sequence[UUID]) -> list[Account | None]:
+    """Read accounts of installations that the caller sees, and with them these."""
+    async with gateway.reading() as connection:
+        found = await select_accounts(connection, ids=ids)
+    return [found.get(account_id) for account_id in ids]
+
+
+async def find_applications(gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]) -> list[Application | None]:
+    async with gateway.reading() as connection:
+        found = await select_applications(connection, ids=ids)
+        seen = await _seen(connection, principal, applications=list(found.values()))
+    return [seen.get(application_id) for application_id in ids]
+
+
+async def find_application_by_slug(gateway: Gateway, principal: Principal, *, slug: str) -> Application | None:
+    async with gateway.reading() as connection:
+        application = await select_application_by_slug(connection, slug=slug)
+        if application is None:
+            return None
+        seen = await _seen(connection, principal, applications=[application])
+    return seen.get(application.id)
+
+
+async def _seen(
+    connection: Connection, principal: Principal, *, applications: list[Application]
+) -> dict[UUID, Application]:
+    installed: set[UUID] = set()
+    unlisted = [application.id for application in applications if not application.listed]
+    if principal.account_id is not None and unlisted:
+        ties = [(application_id, principal.account_id) for application_id in unlisted]
+        found = await select_installations_by_tie(connection, ties=ties)
+        installed = {application_id for application_id, _ in found}
+    return {
+        application.id: application
+        for application in applications
+        if sees_application(principal, application=application, installed=application.id in installed)
+    }
+
+
+async def find_accounts(gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]) -> list[Account | None]:
+    """Read accounts: the platform sees all, an account itself, an application those that have it installed."""
+    wanted = [account_id for account_id in ids if principal.account_id in {None, account_id}]
+    async with gateway.reading() as connection:
+        if principal.kind is PrincipalKind.APPLICATION and principal.application_id is not None:
+            ties = [(principal.application_id, account_id) for account_id in wanted]
+            installed = await select_installations_by_tie(connection, ties=ties)
+            wanted = [account_id for _, account_id in installed]
+        found = await select_accounts(connection, ids=wanted)
+    return [found.get(account_id) for account_id in ids]
+
+
+async def list_applications(
+    gateway: Gateway, principal: Principal, *, matching: ApplicationFilter, window: Window[Keyset]
+) -> Page[Application]:
+    async with gateway.reading() as connection:
+        found = await select_application_page(connection, principal, matching=matching, window=window)
+    return window.page(found)
+
+
+async def count_listed_applications(gateway: Gateway, principal: Principal, *, matching: ApplicationFilter) -> int:
+    async with gateway.reading() as connection:
+        return await count_applications(connection, principal, matching=matching)
+
+
+async def list_installations(
+    gateway: Gateway,
+    principal: Principal,
+    *,
+    parents: Sequence[UUID | None],
+    listed: InstallationList,
+    window: Window[Keyset],
+) -> list[Page[Installation]]:
+    """Read one page for each parent.
+
+    Raises:
+        Forbidden: The list is filtered by metadata, which the caller may not read.
+    """
+    _require_readable(principal, listed=listed)
+    async with gateway.reading() as connection:
+        found = await select_installation_pages(connection, principal, parents=parents, listed=listed, window=window)
+    return [window.page(rows) for rows in found]
+
+
+async def count_listed_installations(
+    gateway: Gateway, principal: Principal, *, parents: Sequence[UUID | None], listed: InstallationList
+) -> list[dict[InstallationStatus, int]]:
+    """Count, for each parent, the installations in each status.
+
+    Raises:
+        Forbidden: The list is filtered by metadata, which the caller may not read.
+    """
+    _require_readable(principal, listed=listed)
+    async with gateway.reading() as connection:
+        return await count_installations(connection, principal, parents=parents, listed=listed)
+
+
+def _require_readable(principal: Principal, *, listed: InstallationList) -> None:
+    if listed.matching.metadata is not None and not reads_metadata(principal):
+        raise Forbidden("Metadata belongs to the application: an account's user may not filter by it.")
