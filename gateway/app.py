@@ -18,6 +18,7 @@ from gateway.feed.feed import Feed
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
+from gateway.storage.api_keys import KEYS_CHANNEL
 from gateway.storage.database import Database, open_database
 from gateway.storage.migrations import MigrationError, check_migrations
 from gateway.usecases.api_keys import KeyRing
@@ -62,9 +63,9 @@ def create_app(
     """
     lifetime = lifetime or Lifetime()
     database = _database(settings, url=database_url)
-    feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds)
-    gateway = Gateway(database=database, now=now, ring=feed.ring, failure_limit=settings.failure_limit)
+    gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)
     key_ring = KeyRing(gateway)
+    feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: key_ring.forget})
     graphiql = _graphiql(settings, welcome=welcome)
 
     def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:

@@ -1,6 +1,7 @@
 """The feed of one process: its bell, its tail and everybody who follows."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 from gateway.domain.event_filters import EventFilter
@@ -18,7 +19,8 @@ class Feed:
     """Use with `async with`, or `start` and `stop`. It starts without a database too, and goes on when there is one.
 
     `database` is for reading backlogs, by at most `readers` connections at once; `url` is for two connections of the
-    feed's own. A follower's buffer holds `buffer_size` events; a read takes `batch_size`.
+    feed's own. A follower's buffer holds `buffer_size` events; a read takes `batch_size`. `heard` says what to do when
+    other channels are notified, and whenever notifications of theirs may have been missed.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Feed:
         buffer_size: int = 1024,
         batch_size: int = 256,
         readers: int = 4,
+        heard: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         self.observations: Final = Observations()
         self._buffer_size: Final = buffer_size
@@ -46,6 +49,7 @@ class Feed:
             followers=self._followers,
             observations=self.observations,
             recognise=self._bell.recognise,
+            heard=heard or {},
             poll_seconds=poll_seconds,
             timeout_seconds=timeout_seconds,
             pace_seconds=pace_seconds,

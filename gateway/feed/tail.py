@@ -8,7 +8,7 @@ goes on where it stood.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -39,6 +39,7 @@ class Tail:
         followers: Followers,
         observations: Observations,
         recognise: Callable[[int], bool],
+        heard: Mapping[str, Callable[[], None]],
         poll_seconds: float,
         timeout_seconds: float,
         pace_seconds: float,
@@ -48,6 +49,7 @@ class Tail:
         self._followers: Final = followers
         self._observations: Final = observations
         self._recognise: Final = recognise
+        self._heard: Final = heard
         self._poll_seconds: Final = poll_seconds
         self._timeout_seconds: Final = timeout_seconds
         self._pace: Final = Pace(shortest=pace_seconds)
@@ -79,6 +81,9 @@ class Tail:
         ) as connection:
             connection.add_termination_listener(lambda _connection: self._news.set())
             await connection.add_listener(NEWS_CHANNEL, self._hear)
+            for channel, act in self._heard.items():
+                await connection.add_listener(channel, lambda *_, act=act: act())
+                act()  # what was notified before is not told again
             if await ensure_epoch(connection):
                 _logger.warning("The log was written in another cluster: it has a new epoch, and old cursors expire.")
             while True:

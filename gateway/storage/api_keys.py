@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from asyncpg import Record
@@ -10,6 +11,9 @@ from gateway.domain.api_keys import ApiKey
 from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import Connection
 from gateway.storage.queries import queries
+
+KEYS_CHANNEL: Final = "api_keys"
+"""What a revocation notifies: whoever remembers keys forgets them."""
 
 
 def _api_key(row: Record) -> ApiKey:
