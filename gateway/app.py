@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal
 from gateway.execution.engine import Engine
 from gateway.feed.feed import Feed
@@ -63,7 +64,7 @@ def create_app(
     """
     lifetime = lifetime or Lifetime()
     database = _database(settings, url=database_url)
-    gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)
+    gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)  # noqa: PLW0108 - the feed comes below
     key_ring = KeyRing(gateway)
     feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: key_ring.forget})
     graphiql = _graphiql(settings, welcome=welcome)
@@ -78,7 +79,7 @@ def create_app(
             await check_migrations(database)
             await stack.enter_async_context(feed)
             await stack.enter_async_context(_repeated(settings.clock_seconds, lambda: _tick(gateway)))
-            stack.push_async_callback(key_ring.note_use)
+            stack.push_async_callback(_attempt, key_ring.note_use)
             await stack.enter_async_context(_repeated(KEY_USE_SECONDS, key_ring.note_use))
             await stack.enter_async_context(lifetime.watching())
             yield
@@ -140,16 +141,23 @@ async def _tick(gateway: Gateway) -> None:
         pass
 
 
+async def _attempt(work: Callable[[], Awaitable[None]]) -> None:
+    """Do what can be done again later, where it fails."""
+    try:
+        await work()
+    except GatewayError as error:
+        LOG.warning("Put off: %s", error)
+    except Exception:
+        LOG.exception("What is done again and again has failed")
+
+
 @asynccontextmanager
 async def _repeated(seconds: float, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Do some work now and every so many seconds, whatever became of it the last time."""
 
     async def repeat() -> None:
         while True:
-            try:
-                await work()
-            except Exception:
-                LOG.exception("What is done every %g seconds failed; it will be tried again", seconds)
+            await _attempt(work)
             await asyncio.sleep(seconds)
 
     task = asyncio.create_task(repeat())

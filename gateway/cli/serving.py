@@ -34,7 +34,8 @@ async def serve(
     """Serve until a signal to stop; a second one stops at once."""
     settings = read_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("databases").setLevel(logging.WARNING)
+    for name in ("databases", "uvicorn", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     lifetime = Lifetime()
     with _listening(host, port) as listener, _stoppable(lifetime) as stop:
         async with place(data, exclusive=True) as found:
