@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal
@@ -26,12 +24,13 @@ from gateway.usecases.api_keys import KeyRing
 from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
 from gateway.usecases.gateway import Gateway
 from gateway.web.authentication import Authentication
-from gateway.web.graphiql.bundles import BundleMissing, load_bundle
+from gateway.web.graphiql.bundles import load_bundle
 from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
 from gateway.web.health import health_routes
 from gateway.web.http import HttpLimits
 from gateway.web.lifetime import Lifetime
 from gateway.web.routes import WebLimits, graphql_routes
+from gateway.web.websocket import SocketLimits
 
 LOG = logging.getLogger("gateway")
 KEY_USE_SECONDS = 5.0
@@ -94,8 +93,11 @@ def create_app(
                 ),
                 make_context=make_context,
                 lifetime=lifetime,
-                limits=WebLimits(http=HttpLimits(body_bytes=settings.max_body_bytes)),
-                page=_as_application(graphiql) if graphiql else None,
+                limits=WebLimits(
+                    http=HttpLimits(body_bytes=settings.max_body_bytes),
+                    socket=SocketLimits(operations=settings.max_subscriptions),
+                ),
+                page=graphiql.page_app if graphiql else None,
             ),
             *(graphiql.routes() if graphiql else ()),
             *health_routes(lifetime=lifetime, ready=lambda: _unreadiness(database)),
@@ -121,11 +123,7 @@ def _database(settings: Settings, *, url: str) -> Database:
 def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:
     if not _embedded_unless_set(settings.graphiql, welcome=welcome):
         return None
-    try:
-        bundle = load_bundle()
-    except BundleMissing:
-        bundle = None  # the page says so itself
-    return GraphiQL(bundle=bundle, keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
+    return GraphiQL(bundle=load_bundle(), keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
 
 
 async def _unreadiness(database: Database) -> str | None:
@@ -167,11 +165,3 @@ async def _repeated(seconds: float, work: Callable[[], Awaitable[None]]) -> Asyn
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-def _as_application(graphiql: GraphiQL) -> ASGIApp:
-    async def page(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await graphiql.page(Request(scope, receive))
-        await response(scope, receive, send)
-
-    return page

@@ -24,6 +24,7 @@ from gateway.storage.migrations import check_migrations, migrate
 from gateway.web.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.web.graphiql.page import PrefilledKey
 from gateway.web.lifetime import Lifetime
+from gateway.web.protocols import HttpProtocol, WebSocketProtocol
 
 BACKLOG = 2048
 
@@ -109,8 +110,8 @@ def _configuration(app: Starlette, settings: Settings, *, drain_seconds: float |
     drain = settings.drain_seconds if drain_seconds is None else drain_seconds
     return uvicorn.Config(
         app,
-        http="httptools",
-        ws="websockets-sansio",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,

@@ -1,8 +1,8 @@
 """uvicorn's protocols, with a way to drop a client that takes nothing: a goodbye would wait in its buffers for ever.
 
-Give them to uvicorn as `http=` and `ws=`, together with `ws_ping_interval=None` (uvicorn's own pings end a silent socket
-with 1011, after which clients do not try again) and `ws_per_message_deflate=False` (a compressor for each socket takes
-more memory than all the rest of it, and compresses for each anew what all are told alike).
+Give them to uvicorn as `http=` and `ws=`, together with `ws_ping_interval=None` (uvicorn's own pings end a silent
+socket with 1011, after which clients do not try again) and `ws_per_message_deflate=False` (a compressor for each socket
+takes more memory than all the rest of it, and compresses for each anew what all are told alike).
 """
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

@@ -1,7 +1,7 @@
 """GraphQL over WebSocket, by the sub-protocol graphql-transport-ws.
 
 A socket is one task that listens, and one for each operation that runs on it. Each operation awaits that its message
-went out before it takes its next event, so that what waits here is bounded; whoever reads slowly slows down nobody else.
+went out before it takes its next event, so that what waits here is bounded; a slow reader slows down nobody else.
 """
 
 import asyncio

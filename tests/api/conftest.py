@@ -23,6 +23,7 @@ from gateway.usecases.api_keys import issue_key
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.marketplace import register_account, register_application
 from gateway.web.lifetime import Lifetime
+from gateway.web.protocols import HttpProtocol, WebSocketProtocol
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
@@ -172,7 +173,15 @@ def serve(database_url: str) -> Serve:
         settings, lifetime = settings or Settings(), Lifetime()
         app = create_app(settings, database_url=database_url, lifetime=lifetime, **more)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5, ws="websockets-sansio"
+            app,
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
