@@ -26,6 +26,8 @@ class StreamLimits:
     """Between signs of life to the client, where there is nothing else to tell."""
     stuck: float = 30.0
     """For which the client may take nothing before it is dropped."""
+    goodbye: float = 5.0
+    """For which the client may keep the stream's last words waiting."""
 
 
 class StreamResponse:
@@ -55,7 +57,11 @@ class StreamResponse:
         with self._lifetime.open(self):
             listener = asyncio.create_task(self._listen(receive))
             try:
-                await self._finish(await self._pump.run(self._say_all()), scope)
+                ending = await self._pump.run(self._say_all())
+                self._stop_signs_of_life()
+                if ending is Ending.LOST or (ending is not Ending.GONE and not await self._said_goodbye(ending)):
+                    abort(scope)
+                    await asyncio.wait([listener], timeout=1)  # the server takes note in its next turn
             finally:
                 listener.cancel()
                 self._stop_signs_of_life()
@@ -96,23 +102,20 @@ class StreamResponse:
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
             await self._write(self._framing.errors([formatted(error)]))
 
-    async def _finish(self, ending: Ending | GatewayError | None, scope: Scope) -> None:
-        self._stop_signs_of_life()
+    async def _said_goodbye(self, ending: Ending | GatewayError | None) -> bool:
         match ending:
-            case Ending.GONE:
-                return
-            case Ending.LOST:
-                abort(scope)
-                return
-            case Ending.LEAVING:
-                last = self._framing.leaving
-            case GatewayError():
-                last = self._framing.errors([formatted(ending)]) + self._framing.complete
             case None:
                 last = b""
-        with suppress(ClientGone):
-            await self._start()
-            await self._write(last, more=False)
+            case GatewayError():
+                last = self._framing.errors([formatted(ending)]) + self._framing.complete
+            case _:
+                last = self._framing.leaving
+        with suppress(ClientGone, TimeoutError):
+            async with asyncio.timeout(self._limits.goodbye):
+                await self._start()
+                await self._write(last, more=False)
+                return True
+        return False
 
     async def _give_sign_of_life(self) -> None:
         with suppress(ClientGone):  # it is told that to the listener, too

@@ -2,8 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -67,7 +67,7 @@ class Market:
             self.ticks.extend(places)
             self.ticked.notify_all()
 
-    async def follow(self, after: int) -> AsyncIterator[Tick]:
+    async def follow(self, after: int) -> AsyncGenerator[Tick, None]:
         self.followers += 1
         try:
             for number in itertools.count(after):
@@ -184,8 +184,9 @@ class Subscription:
     async def ticks(self, info: strawberry.Info, after: int | None = None) -> AsyncIterator[TickView]:
         context = _context(info)
         start = int((context.last_event_id or "c0")[1:]) if after is None else after
-        async for tick in context.market.follow(start):
-            yield TickView(tick=tick)
+        async with aclosing(context.market.follow(start)) as ticks:
+            async for tick in ticks:
+                yield TickView(tick=tick)
 
     @strawberry.subscription
     async def count(self, to: int) -> AsyncIterator[int]:

@@ -1,0 +1,43 @@
+"""What those who run the gateway are told, also while it leaves."""
+
+import asyncio
+
+import httpx
+
+from tests.conformance.marketplace import KEY, Gateway, eventually
+
+
+async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(base_url=gateway.url.removesuffix("/graphql")) as client:
+
+        async def readiness() -> tuple[int, dict[str, str]]:
+            response = await client.get("/readyz")
+            return response.status_code, response.json()
+
+        assert await readiness() == (200, {"status": "ready"})
+        gateway.market.reason = "The database does not answer."
+        assert await readiness() == (503, {"status": "not ready", "reason": "The database does not answer."})
+        gateway.market.reason = "crash"
+        assert await readiness() == (503, {"status": "not ready", "reason": "The check failed; the log says why."})
+        gateway.market.reason = None
+        gateway.lifetime.begin()
+        assert await readiness() == (503, {"status": "not ready", "reason": "The gateway is stopping."})
+        response = await client.get("/healthz")
+        assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+async def test_a_leaving_gateway_finishes_what_runs_and_takes_nothing_new(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client:
+        running = asyncio.create_task(client.post(gateway.url, json={"query": "mutation { change(gated: true) }"}))
+        await eventually(lambda: len(gateway.market.prepared) == 1)
+        gateway.lifetime.begin()
+        finished = asyncio.create_task(gateway.lifetime.finished())
+        refused = await client.post(gateway.url, json={"query": "{ hello }"})
+        (error,) = refused.json()["errors"]
+        assert (refused.status_code, error["extensions"]) == (503, {"code": "UNAVAILABLE"})
+        assert refused.headers["retry-after"] == "1"
+        assert not finished.done()
+        gateway.market.gate.set()
+        assert (await running).json() == {"data": {"change": 1}}
+        async with asyncio.timeout(1):
+            await finished

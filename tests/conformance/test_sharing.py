@@ -1,0 +1,120 @@
+"""What equal subscribers would be told alike is executed and encoded once, also when some of them leave."""
+
+import asyncio
+import gc
+from typing import Any
+
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.engine import Engine
+from gateway.execution.subscriptions import EventStream, Payload
+from tests.conformance.marketplace import SCHEMA, Context, Market, eventually
+
+PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
+ACCOUNT = Principal(kind=PrincipalKind.ACCOUNT)
+TICKS = "subscription { ticks { place } }"
+
+
+class Followers:
+    """Subscribers of one engine, without a transport between."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(SCHEMA)
+        self.market = Market()
+
+    async def follow(
+        self, query: str = TICKS, *, principal: Principal = PLATFORM, variables: dict[str, Any] | None = None
+    ) -> EventStream:
+        context = Context(market=self.market, principal=principal)
+        return await self.engine.subscribe(self.engine.prepare(query), variables, context)
+
+
+async def next_payloads(streams: list[EventStream]) -> list[Payload]:
+    async with asyncio.timeout(10):
+        return await asyncio.gather(*(anext(stream) for stream in streams))
+
+
+async def test_a_thousand_equal_subscribers_cost_one_execution_for_an_event() -> None:
+    followers = Followers()
+    streams = [await followers.follow() for _ in range(1_000)]
+    for place in (3, 4):
+        await followers.market.tick(place)
+        payloads = await next_payloads(streams)
+        assert {id(payload) for payload in payloads} == {id(payloads[0])}
+        assert payloads[0].text == f'{{"data":{{"ticks":{{"place":{place}}}}}}}'
+    assert followers.market.executions == [3, 4]
+    assert followers.engine.plans == 1
+    for stream in streams:
+        await stream.aclose()
+    assert (followers.engine.plans, followers.market.followers) == (0, 0)
+
+
+async def test_what_differs_is_not_shared() -> None:
+    followers = Followers()
+    with_variable = "subscription S($after: Int) { ticks(after: $after) { place } }"
+    streams = [
+        await followers.follow(),
+        await followers.follow(principal=ACCOUNT),
+        await followers.follow("subscription { ticks { at: place } }"),
+        await followers.follow(with_variable, variables={"after": 0}),
+        await followers.follow(with_variable, variables={"after": None}),
+        await followers.follow(with_variable, variables={}),
+        await followers.follow(with_variable),
+    ]
+    await followers.market.tick(1)
+    await next_payloads(streams)
+    assert len(followers.market.executions) == followers.engine.plans == len(streams)
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_an_event_without_a_share_key_is_executed_for_each() -> None:
+    followers = Followers()
+    streams = [await followers.follow() for _ in range(3)]
+    await followers.market.tick(-1)
+    await next_payloads(streams)
+    assert followers.market.executions == [-1, -1, -1]
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_who_leaves_in_the_middle_does_not_take_the_answer_from_the_others() -> None:
+    followers = Followers()
+    streams = [await followers.follow() for _ in range(3)]
+    waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+    await eventually(lambda: followers.market.followers == 3)
+    await followers.market.tick(1)
+    while not followers.market.executions:  # noqa: ASYNC110 - the very turn of the loop in which it has begun
+        await asyncio.sleep(0)
+    waiting[0].cancel()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert [payload.cursor for payload in results[1:] if isinstance(payload, Payload)] == ["c1", "c1"]
+    assert followers.market.executions == [1]
+    for stream in streams:
+        await stream.aclose()
+    assert followers.engine.plans == 0
+
+
+async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -> None:
+    followers = Followers()
+    ahead, behind = await followers.follow(), await followers.follow()
+    await followers.market.tick(*range(200))
+    for stream in (ahead, behind):
+        for place in range(200):
+            assert (await anext(stream)).cursor == f"c{place}"
+    assert len(followers.market.executions) == 400
+    (plan,) = followers.engine._plans._plans.values()
+    assert len(plan._renderings) == 64
+    await ahead.aclose()
+    await behind.aclose()
+
+
+async def test_a_source_that_cannot_be_opened_leaves_no_plan_behind() -> None:
+    followers = Followers()
+    stream = await followers.follow("subscription { expiring }")
+    await anext(stream)
+    del stream
+    gc.collect()
+    stream = await followers.follow("subscription { count(to: 0) }")
+    assert [payload async for payload in stream] == []
+    assert [payload async for payload in stream] == []
