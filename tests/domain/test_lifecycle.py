@@ -1,0 +1,267 @@
+"""Each rule of the lifecycle by itself; which action leads where, the matrix shows."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.domain import lifecycle
+from gateway.domain.events import (
+    AuthorizationRenewed,
+    MetadataUpdated,
+    StatusChanged,
+)
+from gateway.domain.installations import (
+    AuthorizationMethod,
+    Installation,
+    InstallationStatus,
+    StatusReason,
+    StatusReasonCode,
+    SyncState,
+)
+from gateway.domain.lifecycle import Step
+from tests.domain.examples import (
+    ACCOUNT_ID,
+    APPLICATION_ID,
+    BEFORE,
+    NOW,
+    OTHER_ID,
+    a_sync,
+    an_application,
+    an_installation,
+)
+
+AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
+INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
+LIMIT = 5
+LATER = NOW + timedelta(days=30)
+
+
+def authorized(
+    installation: Installation | None, *, method: AuthorizationMethod = AuthorizationMethod.OAUTH, **fields: bool
+) -> Installation | None:
+    step = lifecycle.authorize(
+        installation, installation_id=OTHER_ID, application=an_application(method, **fields), account_id=ACCOUNT_ID,
+        expires_at=LATER, now=NOW,
+    )  # fmt: skip
+    return step and step.installation
+
+
+def created(installation: Installation | None, *, metadata: str | None) -> Installation | None:
+    step = lifecycle.create(
+        installation, installation_id=OTHER_ID, application=an_application(AuthorizationMethod.API_KEY),
+        account_id=ACCOUNT_ID, metadata=metadata, now=NOW,
+    )  # fmt: skip
+    return step.installation
+
+
+def expired(installation: Installation) -> Step | None:
+    return lifecycle.expire(installation, failure_limit=LIMIT, now=NOW)
+
+
+def inactive_because(code: StatusReasonCode, *, message: str | None = None) -> StatusReason:
+    return StatusReason(code=code, message=message, since=NOW)
+
+
+def test_authorizing_begins_an_installation_without_metadata() -> None:
+    assert authorized(None) == Installation(
+        id=OTHER_ID,
+        application_id=APPLICATION_ID,
+        account_id=ACCOUNT_ID,
+        status=ACTIVATED,
+        status_reason=StatusReason(code=StatusReasonCode.AUTHORIZATION_COMPLETED, message=None, since=NOW),
+        metadata="{}",
+        version=1,
+        sync=None,
+        connection_failures=0,
+        authorization_expires_at=LATER,
+        created_at=NOW,
+        updated_at=NOW,
+        activated_at=NOW,
+    )
+
+
+def test_an_installation_that_is_only_authorized_was_not_activated() -> None:
+    begun = authorized(None, requires_configuration=True)
+    assert begun is not None
+    assert (begun.status, begun.activated_at) == (AUTHORIZED, None)
+
+
+def test_authorizing_brings_back_what_was_inactive_and_forgets_its_failures() -> None:
+    before = an_installation(INACTIVE, connection_failures=LIMIT, activated_at=BEFORE)
+    assert authorized(before) == replace(
+        before,
+        status=ACTIVATED,
+        status_reason=StatusReason(code=StatusReasonCode.AUTHORIZATION_COMPLETED, message=None, since=NOW),
+        version=8,
+        connection_failures=0,
+        authorization_expires_at=LATER,
+        updated_at=NOW,
+        activated_at=NOW,
+    )
+
+
+def test_coming_back_as_authorized_keeps_the_time_of_the_last_activation() -> None:
+    back = authorized(an_installation(INACTIVE, activated_at=BEFORE), method=AuthorizationMethod.API_KEY)
+    assert back is not None
+    assert (back.status, back.activated_at) == (AUTHORIZED, BEFORE)
+
+
+@pytest.mark.parametrize("status", [AUTHORIZED, ACTIVATED, PENDING])
+def test_authorizing_again_renews_the_expiry_and_nothing_else(status: InstallationStatus) -> None:
+    before = an_installation(status)
+    after = replace(before, authorization_expires_at=LATER, version=8, updated_at=NOW)
+    step = lifecycle.authorize(
+        before, installation_id=OTHER_ID, application=an_application(), account_id=ACCOUNT_ID, expires_at=LATER,
+        now=NOW,
+    )  # fmt: skip
+    assert step == Step(installation=after, change=AuthorizationRenewed(expires_at=LATER))
+    assert authorized(after) is None
+
+
+def test_a_renewal_may_take_the_expiry_away() -> None:
+    step = lifecycle.authorize(
+        an_installation(authorization_expires_at=LATER), installation_id=OTHER_ID, application=an_application(),
+        account_id=ACCOUNT_ID, expires_at=None, now=NOW,
+    )  # fmt: skip
+    assert step is not None
+    assert step.change == AuthorizationRenewed(expires_at=None)
+
+
+def test_creating_completes_an_authorized_installation_and_keeps_its_expiry() -> None:
+    before = an_installation(AUTHORIZED, authorization_expires_at=LATER)
+    assert created(before, metadata='{"plan":"large"}') == replace(
+        before,
+        status=ACTIVATED,
+        status_reason=StatusReason(code=StatusReasonCode.API_KEY_CONNECTED, message=None, since=NOW),
+        metadata='{"plan":"large"}',
+        version=8,
+        updated_at=NOW,
+        activated_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "kept"),
+    [
+        (None, None, "{}"),
+        (None, '{"a":1}', '{"a":1}'),
+        (an_installation(AUTHORIZED), None, '{"plan":"small"}'),
+        (an_installation(AUTHORIZED), "{}", "{}"),
+    ],
+)
+def test_metadata_left_out_at_creation_stays_as_it_is(
+    before: Installation | None, given: str | None, kept: str
+) -> None:
+    after = created(before, metadata=given)
+    assert after is not None
+    assert after.metadata == kept
+
+
+def test_activating_notes_the_time() -> None:
+    step = lifecycle.activate(an_installation(AUTHORIZED), now=NOW)
+    assert step is not None
+    assert step.installation is not None
+    assert step.installation.activated_at == NOW
+
+
+@pytest.mark.parametrize("code", [StatusReasonCode.NOT_ENTITLED, StatusReasonCode.DEACTIVATED])
+def test_deactivating_ends_a_running_sync_as_failed_and_leaves_the_count(code: StatusReasonCode) -> None:
+    before = an_installation(PENDING)
+    step = lifecycle.deactivate(before, code=code, message="bye", now=NOW)
+    assert step == Step(
+        installation=replace(
+            before,
+            status=INACTIVE,
+            status_reason=inactive_because(code, message="bye"),
+            version=8,
+            updated_at=NOW,
+            sync=a_sync(SyncState.FAILED, finished_at=NOW, message="The installation became inactive."),
+        ),
+        change=StatusChanged(before=PENDING, after=INACTIVE, reason=code, message="bye"),
+    )
+
+
+def test_deactivating_leaves_a_finished_sync_alone() -> None:
+    sync = a_sync(SyncState.SUCCEEDED)
+    step = lifecycle.deactivate(an_installation(sync=sync), code=StatusReasonCode.DEACTIVATED, message=None, now=NOW)
+    assert step is not None
+    assert step.installation is not None
+    assert step.installation.sync == sync
+
+
+def test_metadata_without_a_changed_key_is_nothing_new() -> None:
+    assert lifecycle.update_metadata(an_installation(), metadata="{}", changed_keys=(), now=NOW) is None
+
+
+def test_an_event_names_the_changed_keys() -> None:
+    before = an_installation(INACTIVE)
+    step = lifecycle.update_metadata(before, metadata='{"a":1}', changed_keys=("a", "plan"), now=NOW)
+    after = replace(before, metadata='{"a":1}', version=8, updated_at=NOW)
+    assert step == Step(installation=after, change=MetadataUpdated(changed_keys=("a", "plan")))
+
+
+@pytest.mark.parametrize("status", [AUTHORIZED, ACTIVATED, PENDING])
+def test_an_authorization_expires(status: InstallationStatus) -> None:
+    step = expired(an_installation(status, authorization_expires_at=NOW))
+    assert step is not None
+    assert step.installation is not None
+    code = StatusReasonCode.AUTHORIZATION_EXPIRED
+    assert step.change == StatusChanged(before=status, after=INACTIVE, reason=code, message=None)
+    assert step.installation.status_reason == inactive_because(code)
+
+
+@pytest.mark.parametrize(
+    "installation",
+    [
+        an_installation(),
+        an_installation(authorization_expires_at=LATER),
+        an_installation(INACTIVE, authorization_expires_at=BEFORE),
+        an_installation(PENDING),
+        an_installation(PENDING, authorization_expires_at=LATER),
+        an_installation(sync=a_sync(SyncState.TIMED_OUT)),
+    ],
+    ids=["no expiry", "not yet", "inactive already", "lease not yet", "neither yet", "ended already"],
+)
+def test_the_clock_leaves_alone_whose_time_has_not_come(installation: Installation) -> None:
+    assert expired(installation) is None
+
+
+LEASE = "The lease ran out before the application reported again."
+
+
+@pytest.mark.parametrize(
+    ("failures", "status", "code"),
+    [(0, ACTIVATED, StatusReasonCode.SYNC_TIMED_OUT), (LIMIT - 1, INACTIVE, StatusReasonCode.CONNECTION_FAILED)],
+)
+def test_a_lease_that_runs_out_is_a_failed_sync(
+    failures: int, status: InstallationStatus, code: StatusReasonCode
+) -> None:
+    before = an_installation(PENDING, connection_failures=failures, sync=a_sync(expires_at=NOW))
+    assert expired(before) == Step(
+        installation=replace(
+            before,
+            status=status,
+            status_reason=StatusReason(code=code, message=LEASE, since=NOW),
+            version=8,
+            connection_failures=failures + 1,
+            updated_at=NOW,
+            sync=a_sync(SyncState.TIMED_OUT, finished_at=NOW, message=LEASE),
+        ),
+        change=StatusChanged(before=PENDING, after=status, reason=code, message=LEASE),
+    )
+
+
+def test_where_both_ran_out_the_authorization_decides() -> None:
+    step = expired(an_installation(PENDING, authorization_expires_at=NOW, sync=a_sync(expires_at=BEFORE)))
+    assert step is not None
+    assert step.installation is not None
+    assert step.installation.status_reason == inactive_because(StatusReasonCode.AUTHORIZATION_EXPIRED)
+    assert expired(step.installation) is None
+
+
+def test_a_clock_that_goes_back_makes_nothing_older() -> None:
+    step = lifecycle.activate(an_installation(AUTHORIZED, updated_at=LATER), now=NOW)
+    assert step is not None
+    assert step.installation is not None
+    assert (step.installation.updated_at, step.installation.version) == (LATER, 8)

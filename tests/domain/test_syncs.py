@@ -1,0 +1,167 @@
+"""What synchronisations and reports of the connection change."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.domain import lifecycle
+from gateway.domain.events import (
+    ConnectionReported,
+    StatusChanged,
+    SyncProgressed,
+)
+from gateway.domain.installations import (
+    Installation,
+    InstallationStatus,
+    StatusReason,
+    StatusReasonCode,
+    SyncOutcome,
+    SyncState,
+)
+from gateway.domain.lifecycle import Step
+from tests.domain.examples import (
+    NOW,
+    STEPS,
+    a_sync,
+    an_installation,
+)
+
+AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
+INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
+LIMIT = 5
+
+
+def finished(installation: Installation, outcome: SyncOutcome, *, limit: int = LIMIT) -> Step:
+    step = lifecycle.finish_sync(installation, outcome=outcome, message="so it ended", failure_limit=limit, now=NOW)
+    assert step is not None
+    return step
+
+
+def reported(installation: Installation, *, succeeded: bool) -> Step | None:
+    return lifecycle.report_connection(installation, succeeded=succeeded, message="503", failure_limit=LIMIT, now=NOW)
+
+
+def test_a_sync_begins_with_a_lease() -> None:
+    step = lifecycle.start_sync(an_installation(sync=a_sync(SyncState.FAILED)), lease_seconds=60, steps=STEPS, now=NOW)
+    assert step is not None
+    assert step.installation is not None
+    assert step.installation.sync == a_sync(
+        started_at=NOW, expires_at=NOW + timedelta(seconds=60), lease_seconds=60, steps=STEPS
+    )
+
+
+def test_progress_renews_the_lease_and_tells_the_steps() -> None:
+    before = an_installation(PENDING, sync=a_sync(lease_seconds=60))
+    renewed = a_sync(lease_seconds=60, expires_at=NOW + timedelta(seconds=60), steps=STEPS, message="halfway")
+    step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    after = replace(before, sync=renewed, version=8, updated_at=NOW)
+    assert step == Step(installation=after, change=SyncProgressed(steps=STEPS))
+
+
+def test_progress_that_tells_nothing_new_renews_the_lease_without_an_event() -> None:
+    before = an_installation(PENDING, sync=a_sync(steps=STEPS, message="halfway"))
+    renewed = a_sync(steps=STEPS, message="halfway", expires_at=NOW + timedelta(seconds=300))
+    step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    assert step == Step(installation=replace(before, sync=renewed), change=None)
+
+
+def test_a_new_message_is_progress() -> None:
+    before = an_installation(PENDING, sync=a_sync(steps=STEPS))
+    step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    assert step.change == SyncProgressed(steps=STEPS)
+
+
+def test_a_sync_that_succeeds_shows_that_the_connection_works() -> None:
+    before = an_installation(PENDING, connection_failures=4)
+    step = finished(before, SyncOutcome.SUCCEEDED)
+    assert step.installation == replace(
+        before,
+        status=ACTIVATED,
+        status_reason=StatusReason(code=StatusReasonCode.SYNC_SUCCEEDED, message="so it ended", since=NOW),
+        version=8,
+        connection_failures=0,
+        updated_at=NOW,
+        sync=a_sync(SyncState.SUCCEEDED, finished_at=NOW, message="so it ended"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("failures", "status", "code"),
+    [(0, ACTIVATED, StatusReasonCode.SYNC_FAILED), (LIMIT - 1, INACTIVE, StatusReasonCode.CONNECTION_FAILED)],
+)
+def test_a_sync_that_fails_counts_as_a_failed_connection(
+    failures: int, status: InstallationStatus, code: StatusReasonCode
+) -> None:
+    before = an_installation(PENDING, connection_failures=failures)
+    step = finished(before, SyncOutcome.FAILED)
+    assert step == Step(
+        installation=replace(
+            before,
+            status=status,
+            status_reason=StatusReason(code=code, message="so it ended", since=NOW),
+            version=8,
+            connection_failures=failures + 1,
+            updated_at=NOW,
+            sync=a_sync(SyncState.FAILED, finished_at=NOW, message="so it ended"),
+        ),
+        change=StatusChanged(before=PENDING, after=status, reason=code, message="so it ended"),
+    )
+
+
+@pytest.mark.parametrize("outcome", SyncOutcome)
+@pytest.mark.parametrize("state", SyncState)
+def test_a_sync_is_finished_again_only_as_it_was_finished(outcome: SyncOutcome, state: SyncState) -> None:
+    status = PENDING if state is SyncState.RUNNING else ACTIVATED
+    installation = an_installation(status, sync=a_sync(state))
+    assert lifecycle.sync_is_finished(installation, outcome=outcome) is (state.value == outcome.value)
+
+
+def test_finishing_a_finished_sync_again_changes_nothing() -> None:
+    installation = an_installation(sync=a_sync(SyncState.SUCCEEDED))
+    step = lifecycle.finish_sync(
+        installation, outcome=SyncOutcome.SUCCEEDED, message="again", failure_limit=LIMIT, now=NOW
+    )
+    assert step is None
+
+
+def test_what_never_synchronised_did_not_finish() -> None:
+    assert not lifecycle.sync_is_finished(an_installation(), outcome=SyncOutcome.FAILED)
+
+
+@pytest.mark.parametrize("status", [ACTIVATED, PENDING])
+def test_failures_are_counted_until_the_limit(status: InstallationStatus) -> None:
+    before = an_installation(status, connection_failures=LIMIT - 2)
+    assert reported(before, succeeded=False) == Step(
+        installation=replace(before, version=8, connection_failures=LIMIT - 1, updated_at=NOW),
+        change=ConnectionReported(succeeded=False, failures=LIMIT - 1, message="503"),
+    )
+
+
+def test_the_last_failure_makes_inactive_and_ends_a_running_sync() -> None:
+    before = an_installation(PENDING, connection_failures=LIMIT - 1)
+    code = StatusReasonCode.CONNECTION_FAILED
+    assert reported(before, succeeded=False) == Step(
+        installation=replace(
+            before,
+            status=INACTIVE,
+            status_reason=StatusReason(code=code, message="503", since=NOW),
+            version=8,
+            connection_failures=LIMIT,
+            updated_at=NOW,
+            sync=a_sync(SyncState.FAILED, finished_at=NOW, message="The installation became inactive."),
+        ),
+        change=StatusChanged(before=PENDING, after=INACTIVE, reason=code, message="503"),
+    )
+
+
+def test_a_success_ends_the_row_of_failures() -> None:
+    before = an_installation(connection_failures=LIMIT - 1)
+    assert reported(before, succeeded=True) == Step(
+        installation=replace(before, version=8, connection_failures=0, updated_at=NOW),
+        change=ConnectionReported(succeeded=True, failures=0, message="503"),
+    )
+
+
+def test_a_success_after_a_success_is_nothing_new() -> None:
+    assert reported(an_installation(connection_failures=0), succeeded=True) is None
