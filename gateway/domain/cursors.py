@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from typing import assert_never
 from uuid import UUID
 
 from gateway.domain.errors import BadUserInput
@@ -59,6 +60,8 @@ def encode_keyset(keyset: Keyset, *, connection: str, order: str) -> str:
             value = b"t" + _TIME.pack((time - _BEGINNING) // timedelta(microseconds=1))
         case str() as text:
             value = b"s" + text.encode()
+        case _ as unknown:
+            assert_never(unknown)
     return _sealed(keyset.id.bytes + value, domain=_list(connection, order))
 
 
@@ -86,7 +89,7 @@ def _keyset(payload: bytes) -> Keyset | None:
             case b"t":
                 (microseconds,) = _TIME.unpack(value)
                 return Keyset(value=_BEGINNING + timedelta(microseconds=microseconds), id=UUID(bytes=identifier))
-            case b"s":
+            case b"s" if b"\0" not in value:  # which no text in Postgres has
                 return Keyset(value=value.decode(), id=UUID(bytes=identifier))
     except (struct.error, ValueError, OverflowError):
         return None

@@ -1,6 +1,7 @@
 """Who may see and do what: the decisions that depend on the caller."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from gateway.domain.actions import ACTORS, InstallationAction
 from gateway.domain.errors import ActionNotAllowed, Forbidden
@@ -78,6 +79,8 @@ def sees_application(principal: Principal, *, application: Application, installe
             return application.listed or application.id == principal.application_id
         case PrincipalKind.ACCOUNT:
             return application.listed or installed
+        case _:
+            assert_never(principal.kind)
 
 
 _A = {

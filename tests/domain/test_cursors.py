@@ -6,7 +6,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.domain.cursors import Keyset, decode_keyset, decode_position, encode_keyset, encode_position
+from gateway.domain.cursors import (
+    Keyset,
+    _list,
+    _sealed,
+    decode_keyset,
+    decode_position,
+    encode_keyset,
+    encode_position,
+)
 from gateway.domain.errors import BadUserInput
 from gateway.domain.events import Position
 
@@ -14,7 +22,9 @@ positions = st.builds(
     Position, epoch=st.integers(0, 2**60 - 1), xid=st.integers(0, 2**63 - 1), id=st.integers(0, 2**63 - 1)
 )
 keysets = st.builds(
-    Keyset, value=st.datetimes(timezones=st.just(UTC)) | st.text(st.characters(codec="utf-8")), id=st.uuids()
+    Keyset,
+    value=st.datetimes(timezones=st.just(UTC)) | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    id=st.uuids(),
 )
 alphabet = string.ascii_letters + string.digits + "-_"
 KEYSET = Keyset(value=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), id=UUID(int=7))
@@ -77,3 +87,14 @@ def test_event_cursor_and_list_cursor_are_not_taken_for_each_other() -> None:
 def test_position_that_no_log_can_have_is_refused(position: Position) -> None:
     with pytest.raises(BadUserInput):
         decode_position(encode_position(position), argument="after")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"t", b"t1234567", b"t" + b"\x7f" * 8, b"s\xff", b"s\0", b"x12345678"],
+    ids=["nothing", "no time", "short time", "time beyond all calendars", "no UTF-8", "U+0000", "neither"],
+)
+def test_keyset_that_was_made_by_somebody_else_is_refused(payload: bytes) -> None:
+    forged = _sealed(KEYSET.id.bytes + payload, domain=_list("installations", "x"))
+    with pytest.raises(BadUserInput):
+        decode_keyset(forged, connection="installations", order="x", argument="after")

@@ -44,7 +44,7 @@ def authorized(
         installation, installation_id=OTHER_ID, application=an_application(method, **fields), account_id=ACCOUNT_ID,
         expires_at=LATER, now=NOW,
     )  # fmt: skip
-    return step and step.installation
+    return None if step is None else step.installation
 
 
 def created(installation: Installation | None, *, metadata: str | None) -> Installation | None:

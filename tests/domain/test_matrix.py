@@ -141,7 +141,9 @@ def assert_moved(
     assert step is not None
     assert step.installation is not None
     after = step.installation
-    assert step.change == StatusChanged(before=before and before.status, after=status, reason=reason, message=None)
+    assert step.change == StatusChanged(
+        before=None if before is None else before.status, after=status, reason=reason, message=None
+    )
     assert (after.status, after.status_reason) == (status, StatusReason(code=reason, message=None, since=NOW))
     expected = (OTHER_ID, 1, NOW) if before is None else (INSTALLATION_ID, 8, NOW)
     assert (after.id, after.version, after.updated_at) == expected

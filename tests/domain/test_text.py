@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.domain.errors import BadUserInput
-from gateway.domain.text import checked_slug, checked_text, checked_url
+from gateway.domain.text import checked_message, checked_slug, checked_text, checked_url
 
 
 @pytest.mark.parametrize("value", ["a", "Müller & Söhne 🎉", " spaces stay ", "line\nbreak", "x" * 20])
@@ -91,3 +91,13 @@ def test_what_is_no_web_address_is_bad_input(value: str) -> None:
         "logoUrl must be an absolute URL that starts with https:// or http://, without credentials,"
         " of at most 2048 of the characters that URLs may have."
     )
+
+
+@pytest.mark.parametrize("message", [None, "", "x" * 1000])
+def test_a_message_may_be_left_out_blank_or_long(message: str | None) -> None:
+    assert checked_message(message) == message
+
+
+def test_a_message_may_not_be_longer_than_is_read() -> None:
+    with pytest.raises(BadUserInput, match=r"^message has 1001 characters; at most 1000 are allowed\.$"):
+        checked_message("x" * 1001)

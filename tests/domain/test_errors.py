@@ -1,0 +1,79 @@
+"""What callers read when something goes wrong."""
+
+import pytest
+
+from gateway.domain.actions import InstallationAction
+from gateway.domain.errors import (
+    AccountNotFound,
+    ActionNotAllowed,
+    ApiKeyNotFound,
+    ApplicationNotFound,
+    ExpectedFailure,
+    InstallationAlreadyExists,
+    InstallationNotFound,
+    MetadataRejected,
+    SlugTaken,
+    VersionConflict,
+)
+from gateway.domain.installations import InstallationStatus
+from gateway.domain.metadata_rules import MetadataRule, MetadataViolation
+from tests.domain.examples import OTHER_ID, an_installation
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (InstallationNotFound(OTHER_ID), f"There is no installation {OTHER_ID}."),
+        (ApplicationNotFound(OTHER_ID), f"There is no application {OTHER_ID}."),
+        (AccountNotFound(OTHER_ID), f"There is no account {OTHER_ID}."),
+        (ApiKeyNotFound(OTHER_ID), f"There is no API key {OTHER_ID}."),
+        (SlugTaken("ledger"), "Another application has the slug 'ledger'."),
+        (
+            InstallationAlreadyExists(an_installation()),
+            "The application is already installed for this account. Update that installation instead.",
+        ),
+    ],
+)
+def test_failures_say_what_is_so(failure: ExpectedFailure, message: str) -> None:
+    assert (failure.message, str(failure)) == (message, message)
+
+
+def test_a_conflict_tells_both_versions() -> None:
+    conflict = VersionConflict(expected_version=3, installation=an_installation())
+    assert (conflict.expected_version, conflict.current_version) == (3, 7)
+    assert conflict.message == (
+        "The installation is at version 7, not 3. Read it again, and repeat the change if it is still wanted."
+    )
+
+
+def test_a_refusal_tells_what_is_allowed() -> None:
+    refused = ActionNotAllowed(
+        "No.",
+        action=InstallationAction.DELETE,
+        status=InstallationStatus.PENDING_INTEGRATION,
+        allowed_actions=(InstallationAction.FINISH_SYNC,),
+    )
+    assert (refused.action, refused.status, refused.allowed_actions) == (
+        InstallationAction.DELETE,
+        InstallationStatus.PENDING_INTEGRATION,
+        (InstallationAction.FINISH_SYNC,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (1, "(/0: TOO_DEEP)"),
+        (3, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP)"),
+        (5, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP, and 2 more)"),
+    ],
+)
+def test_of_many_violations_the_message_names_three(count: int, told: str) -> None:
+    violations = tuple(MetadataViolation.at((index,), rule=MetadataRule.TOO_DEEP) for index in range(count))
+    rejected = MetadataRejected(violations)
+    assert (rejected.message, rejected.violations) == (f"The metadata was not stored {told}.", violations)
+
+
+def test_a_violation_of_the_whole_says_so() -> None:
+    whole = MetadataViolation.at((), rule=MetadataRule.TOO_LARGE)
+    assert MetadataRejected((whole,)).message == "The metadata was not stored (the whole: TOO_LARGE)."

@@ -1,0 +1,117 @@
+import pytest
+
+from gateway.domain.actions import InstallationAction
+from gateway.domain.errors import ActionNotAllowed, Forbidden
+from gateway.domain.installations import AuthorizationMethod, InstallationStatus
+from gateway.domain.policy import (
+    reads_metadata,
+    require_actor,
+    require_allowed,
+    require_platform,
+    sees_application,
+)
+from gateway.domain.principals import Principal, PrincipalKind
+from tests.domain.examples import CALLERS, OTHER_ID, an_application, an_installation
+
+PLATFORM, APPLICATION, ACCOUNT, SYSTEM = (
+    PrincipalKind.PLATFORM, PrincipalKind.APPLICATION, PrincipalKind.ACCOUNT, PrincipalKind.SYSTEM,
+)  # fmt: skip
+INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
+
+
+def test_only_the_platform_keeps_the_registers() -> None:
+    require_platform(CALLERS[PLATFORM], intention="register accounts")
+    for kind in (APPLICATION, ACCOUNT, SYSTEM):
+        with pytest.raises(Forbidden, match=r"^Only the platform may register accounts\.$"):
+            require_platform(CALLERS[kind], intention="register accounts")
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "message"),
+    [
+        (APPLICATION, InstallationAction.AUTHORIZE, "An application may not do AUTHORIZE; the platform may."),
+        (
+            ACCOUNT,
+            InstallationAction.ACTIVATE,
+            "An account's user may not do ACTIVATE; an application and the platform may.",
+        ),
+        (
+            SYSTEM,
+            InstallationAction.DELETE,
+            "The gateway itself may not do DELETE; an account's user and an application and the platform may.",
+        ),
+    ],
+)
+def test_who_may_never_do_it_is_told_who_may(kind: PrincipalKind, action: InstallationAction, message: str) -> None:
+    with pytest.raises(Forbidden) as forbidden:
+        require_actor(CALLERS[kind], action=action)
+    assert forbidden.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "message"),
+    [
+        (
+            InstallationAction.CREATE,
+            None,
+            "Only applications of the API_KEY method create installations; with OAUTH, authorizing does.",
+        ),
+        (
+            InstallationAction.DELETE,
+            PENDING,
+            "The installation synchronises: deleting it now would lose data. Finish the synchronisation first.",
+        ),
+        (
+            InstallationAction.ACTIVATE,
+            INACTIVE,
+            "ACTIVATE is not possible while the installation is INACTIVE. It has to be authorized again.",
+        ),
+        (InstallationAction.ACTIVATE, None, "ACTIVATE needs an installation, and there is none."),
+        (
+            InstallationAction.ACTIVATE,
+            PENDING,
+            "ACTIVATE is not possible while the installation is PENDING_INTEGRATION.",
+        ),
+    ],
+)
+def test_a_refusal_says_why(action: InstallationAction, status: InstallationStatus | None, message: str) -> None:
+    with pytest.raises(ActionNotAllowed) as refused:
+        require_allowed(
+            CALLERS[PLATFORM],
+            action=action,
+            installation=None if status is None else an_installation(status),
+            application=an_application(AuthorizationMethod.OAUTH),
+        )
+    assert refused.value.message == message
+
+
+def test_metadata_is_read_by_everybody_but_accounts() -> None:
+    assert {kind: reads_metadata(CALLERS[kind]) for kind in PrincipalKind} == {
+        PLATFORM: True,
+        APPLICATION: True,
+        ACCOUNT: False,
+        SYSTEM: True,
+    }
+
+
+STRANGER = Principal(kind=APPLICATION, application_id=OTHER_ID)
+
+
+@pytest.mark.parametrize(
+    ("principal", "listed", "installed", "seen"),
+    [
+        (CALLERS[PLATFORM], False, False, True),
+        (CALLERS[SYSTEM], False, False, True),
+        (CALLERS[APPLICATION], False, False, True),
+        (STRANGER, True, False, True),
+        (STRANGER, False, True, False),
+        (CALLERS[ACCOUNT], True, False, True),
+        (CALLERS[ACCOUNT], False, True, True),
+        (CALLERS[ACCOUNT], False, False, False),
+    ],
+)
+def test_unlisted_applications_are_seen_by_few(
+    principal: Principal, *, listed: bool, installed: bool, seen: bool
+) -> None:
+    application = an_application(listed=listed)
+    assert sees_application(principal, application=application, installed=installed) is seen
