@@ -59,11 +59,10 @@ class Bell:
         ) as connection:
             while True:
                 await self._rung.wait()
+                await self._pace.rest()
                 self._pace.begin()
                 await self._ring_once(connection)
-                self._pace.end()
                 patience.reset()
-                await self._pace.rest()
 
     async def _ring_once(self, connection: DriverConnection) -> None:
         rung_at = self._rung_at if self._rung_at is not None else time.monotonic()

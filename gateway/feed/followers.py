@@ -125,6 +125,15 @@ class Followers:
         if not groups:
             del index[key]
 
+    def want(self, installation_id: UUID, application_id: UUID, account_id: UUID) -> bool:
+        """Tell whether there may be anybody for an event, before it is made."""
+        return (
+            None in self._of_application
+            or installation_id in self._of_installation
+            or account_id in self._of_account
+            or application_id in self._of_application
+        )
+
     def deliver(self, events: Iterable[Event], *, before: Position) -> None:
         """Hand events to whom they match. `before` is where the tail stood before the first of them."""
         for event in events:

@@ -58,24 +58,21 @@ class Patience:
 class Pace:
     """Keeps what is done on every news from taking all the time there is: one time serves many news.
 
-    From one beginning to the next at least `shortest` passes, and after the work four times as long as it took, so
-    that many processes together leave the database to those who write, at the price of some milliseconds.
+    From one beginning to the next passes at least `shortest`, and twice as long each time that news keep coming, up to
+    `longest`: so many processes together leave the database to those who write, and a lone event is not held up.
     """
 
-    _REST = 4
-    _LONGEST_REST_SECONDS = 0.05
-
-    def __init__(self, *, shortest: float) -> None:
-        self._shortest = shortest
-        self._began_at = self._ended_at = 0.0
+    def __init__(self, *, shortest: float, longest: float = 0.032) -> None:
+        self._shortest, self._longest = shortest, longest
+        self._interval = shortest
+        self._began_at = 0.0
 
     def begin(self) -> None:
-        self._began_at = self._ended_at = time.monotonic()
-
-    def end(self) -> None:
-        self._ended_at = time.monotonic()
+        self._began_at = time.monotonic()
 
     async def rest(self) -> None:
-        worked = self._ended_at - self._began_at
-        interval = max(self._shortest, worked + min(worked * self._REST, self._LONGEST_REST_SECONDS))
-        await asyncio.sleep(self._began_at + interval - time.monotonic())
+        """Call it when there are news: it returns when it is time to act on them."""
+        passed = time.monotonic() - self._began_at
+        storming = passed < 2 * self._interval
+        self._interval = min(2 * self._interval, self._longest) if storming else self._shortest
+        await asyncio.sleep(self._interval - passed)

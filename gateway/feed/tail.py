@@ -8,18 +8,18 @@ goes on where it stood.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
 from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Event, Position
+from gateway.domain.events import Position
 from gateway.feed.followers import Followers
 from gateway.feed.lines import Pace, Patience, open_line
 from gateway.feed.observations import Observations
 from gateway.storage.database import DriverConnection
-from gateway.storage.events import NEWS_CHANNEL, ensure_epoch, log_snapshot, read_events
+from gateway.storage.events import NEWS_CHANNEL, LogPage, ensure_epoch, log_snapshot, read_events
 
 _logger = logging.getLogger(__name__)
 
@@ -103,25 +103,34 @@ class Tail:
             await self._jump(connection)
             return self._poll_seconds
         try:
-            page = await read_events(connection, matching=_EVERYTHING, after=self._position, limit=self._batch_size)
+            page = await read_events(
+                connection,
+                matching=_EVERYTHING,
+                after=self._position,
+                limit=self._batch_size,
+                wanted=self._followers.want,
+            )
         except CursorExpired:
             await self._jump(connection)
             return self._poll_seconds
-        await self._deliver(page.events, start=self._position)
+        await self._deliver(page, start=self._position)
         self._watch_horizon(page.state.horizon, next_xid=page.state.next_xid)
-        self._pace.end()
-        if len(page.events) == self._batch_size:
+        if page.read == self._batch_size:
             return 0.0
         return self._pause_while(waiting=page.state.waiting)
 
-    async def _deliver(self, events: Sequence[Event], *, start: Position) -> None:
-        """Hand events out, a few at a time: with many followers others would wait for the loop."""
-        self._observations.events_read += len(events)
-        for first in range(0, len(events), _EVENTS_AT_ONCE):
-            some = events[first : first + _EVENTS_AT_ONCE]
+    async def _deliver(self, page: LogPage, *, start: Position) -> None:
+        """Hand events out, a few at a time: with many followers others would wait for the loop.
+
+        Who came since the page was asked for finds in the log what was not wanted then.
+        """
+        self._observations.events_read += page.read
+        for first in range(0, len(page.events), _EVENTS_AT_ONCE):
+            some = page.events[first : first + _EVENTS_AT_ONCE]
             self._followers.deliver(some, before=self._position or start)
             self._position = some[-1].position
             await asyncio.sleep(0)
+        self._position = page.end or self._position
 
     async def _jump(self, connection: DriverConnection) -> None:
         """Go to where the log stands, and have everybody who follows read from the log what lies between.

@@ -5,7 +5,7 @@ answers the log's state in its own snapshot, and refuses a place after which som
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -33,6 +33,18 @@ class LogPage:
 
     events: list[Event]
     state: LogState
+    read: int
+    """How many events were read, those that nobody wanted included."""
+    end: Position | None
+    """The last place that was read; None where there was nothing."""
+
+
+Wanted = Callable[[UUID, UUID, UUID], bool]
+"""Tells of an event's installation, application and account whether anybody asks for it."""
+
+
+def _everything(_installation_id: UUID, _application_id: UUID, _account_id: UUID) -> bool:
+    return True
 
 
 async def append_event(connection: Connection, occurrence: Occurrence) -> None:
@@ -52,14 +64,21 @@ async def append_event(connection: Connection, occurrence: Occurrence) -> None:
     )
 
 
-async def read_events(connection: Connection, *, matching: EventFilter, after: Position | None, limit: int) -> LogPage:
-    """Read the next events after a place, or the first ones that are kept.
+async def read_events(
+    connection: Connection,
+    *,
+    matching: EventFilter,
+    after: Position | None,
+    limit: int,
+    wanted: Wanted = _everything,
+) -> LogPage:
+    """Read the next events after a place, or the first ones that are kept; make objects of those that are wanted.
 
     Raises:
         CursorExpired: The log no longer holds everything after this place.
     """
     window = Window(size=limit, backward=False, after=after, before=None)
-    pages = await _select(connection, parents=[None], matching=matching, window=window, limit=limit)
+    pages = await _select(connection, parents=[None], matching=matching, window=window, limit=limit, wanted=wanted)
     return pages[0]
 
 
@@ -120,6 +139,7 @@ async def _select(
     matching: EventFilter,
     window: Window[Position],
     limit: int,
+    wanted: Wanted = _everything,
 ) -> list[LogPage]:
     flags = _narrowing(matching, window=window)
     flags["backward" if window.backward else "forward"] = {"limit": limit, "parents": list(parents)}
@@ -130,7 +150,7 @@ async def _select(
     pages: list[list[Record]] = [[] for _ in parents]
     async for row in select(connection, **parameters):
         pages[row["parent"] - 1].append(row)
-    return [_page(rows, window=window) for rows in pages]
+    return [_page(rows, window=window, wanted=wanted) for rows in pages]
 
 
 def _narrowing(matching: EventFilter, *, window: Window[Position]) -> dict[str, dict[str, Any]]:
@@ -151,12 +171,20 @@ def _narrowing(matching: EventFilter, *, window: Window[Position]) -> dict[str, 
     return flags
 
 
-def _page(rows: Sequence[Record], *, window: Window[Position]) -> LogPage:
+def _page(rows: Sequence[Record], *, window: Window[Position], wanted: Wanted) -> LogPage:
     state = _state(rows[0])
     for place in (window.after, window.before):
         if place is not None:
             state.require_all_since(place)
-    return LogPage(events=list(_events(rows, epoch=state.epoch)), state=state)
+    if rows[0]["id"] is None:  # the one row that a parent without events has
+        return LogPage(events=[], state=state, read=0, end=None)
+    events = [
+        _event(row, epoch=state.epoch)
+        for row in rows
+        if wanted(row["installation_id"], row["application_id"], row["account_id"])
+    ]
+    end = Position(epoch=state.epoch, xid=rows[-1]["xid"], id=rows[-1]["id"])
+    return LogPage(events=events, state=state, read=len(rows), end=end)
 
 
 def _state(row: Record) -> LogState:
@@ -170,16 +198,14 @@ def _state(row: Record) -> LogState:
     )
 
 
-def _events(rows: Iterable[Record], *, epoch: int) -> Iterable[Event]:
-    for row in rows:
-        if row["id"] is not None:
-            yield Event(
-                position=Position(epoch=epoch, xid=row["xid"], id=row["id"]),
-                occurred_at=row["occurred_at"],
-                actor=Actor(kind=PrincipalKind(row["actor_kind"]), id=row["actor_id"], label=row["actor_label"]),
-                installation_id=row["installation_id"],
-                application_id=row["application_id"],
-                account_id=row["account_id"],
-                version=row["version"],
-                change=change_of(row["kind"], text=row["change"]),
-            )
+def _event(row: Record, *, epoch: int) -> Event:
+    return Event(
+        position=Position(epoch=epoch, xid=row["xid"], id=row["id"]),
+        occurred_at=row["occurred_at"],
+        actor=Actor(kind=PrincipalKind(row["actor_kind"]), id=row["actor_id"], label=row["actor_label"]),
+        installation_id=row["installation_id"],
+        application_id=row["application_id"],
+        account_id=row["account_id"],
+        version=row["version"],
+        change=change_of(row["kind"], text=row["change"]),
+    )
