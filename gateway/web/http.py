@@ -82,8 +82,10 @@ class HttpEndpoint:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
                 response = refusal(error, form=form)
-        # a stream is a connection from here on, and no running request
-        await response(scope, receive, send)
+            if not isinstance(response, StreamResponse):
+                await response(scope, receive, send)
+                return
+        await response(scope, receive, send)  # a connection from here on, and no running request
 
     def _forms(self, scope: Scope, headers: Headers) -> tuple[Representation, ...]:
         forms = accepted(headers.get("accept"))

@@ -5,15 +5,30 @@ socket with 1011, after which clients do not try again) and `ws_per_message_defl
 takes more memory than all the rest of it, and compresses for each anew what all are told alike).
 """
 
+import asyncio
+import socket
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
 from gateway.web.outlets import ABORT_EXTENSION
 
+STUCK_SECONDS = 30
+"""For which a client may leave what was sent unacknowledged, or its window closed, before the kernel drops it.
+
+This is for answers of one piece: uvicorn takes them whole, and would keep for ever what is not taken.
+"""
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1."""
+    """HTTP/1.1, with which every WebSocket begins, too."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn names the class that it gets in practice
+        connection = transport.get_extra_info("socket")
+        if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1_000)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
