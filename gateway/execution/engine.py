@@ -34,14 +34,14 @@ class Engine:
         rules: Sequence[type[ASTValidationRule]] = (),
         max_tokens: int = 4_000,
         max_documents: int = 1_000,
-        max_document_bytes: int = 1_000_000,
+        max_document_bytes: int = 400_000,
         max_coercion_errors: int = 10,
         hide_suggestions: bool = False,
     ) -> None:
         """Prepare to run `schema`.
 
         `rules` are validated beside those of the specification. `max_tokens` bounds what is parsed of one document,
-        `max_documents` and `max_document_bytes` what is kept (of their source: parsed, it takes many times as much).
+        `max_documents` and `max_document_bytes` what is kept (of their source: parsed, it takes 120 times as much).
         """
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
