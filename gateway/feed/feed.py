@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, Self
 
+from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Position
 from gateway.feed.bell import Bell
@@ -12,7 +14,8 @@ from gateway.feed.following import Following
 from gateway.feed.observations import Observations
 from gateway.feed.readers import Readers
 from gateway.feed.tail import Tail
-from gateway.storage.database import Database
+from gateway.storage.database import Database, connection
+from gateway.storage.events import ensure_epoch
 
 
 class Feed:
@@ -37,6 +40,7 @@ class Feed:
         heard: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         self.observations: Final = Observations()
+        self._database: Final = database
         self._buffer_size: Final = buffer_size
         self._batch_size: Final = batch_size
         self._followers: Final = Followers(observations=self.observations)
@@ -58,6 +62,11 @@ class Feed:
         self._running: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
+        """Begin. Where the database is there, the log has its epoch before anything is written to it."""
+        if self._database.is_connected:
+            with suppress(Unavailable, TimedOut):  # then the tail does it as soon as the database is back
+                async with connection(self._database) as held:
+                    await ensure_epoch(held)
         self._running = (
             asyncio.create_task(self._tail.run(), name="the feed's tail"),
             asyncio.create_task(self._bell.run(), name="the feed's bell"),

@@ -330,3 +330,16 @@ async def test_following_ends_with_its_feed(database: Database, database_url: st
     waiting = asyncio.ensure_future(anext(following, None))
     await feed.stop()
     assert await waiting is None
+
+
+async def test_restored_log_has_its_epoch_before_the_feed_has_started(database: Database, database_url: str) -> None:
+    await write(database, Subject().next())
+    async with connection(database) as held:
+        await held.execute("update installation_events set xid = xid + 1000000000")
+        await held.execute("update event_log set system_identifier = 1")
+    subject = Subject()
+    async with Feed(database, url=database_url, poll_seconds=0.2) as feed:
+        position = await feed.position()
+        await commit(database, feed, subject)
+        async with feed.follow(EVERYTHING, after=position) as events:
+            assert await receive(events, count=1) == [(subject.installation_id, 1)]
