@@ -2,6 +2,8 @@
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
 from uuid import UUID
 
 
@@ -17,6 +19,20 @@ class PrincipalKind(enum.Enum):
     SYSTEM = "SYSTEM"
     """The gateway's own clock; no key is ever issued for it."""
 
+    def fits(self, *, application_id: UUID | None, account_id: UUID | None) -> bool:
+        """Tell whether a credential of this kind may be bound so."""
+        match self:
+            case PrincipalKind.PLATFORM:
+                return application_id is None and account_id is None
+            case PrincipalKind.APPLICATION:
+                return application_id is not None
+            case PrincipalKind.ACCOUNT:
+                return application_id is None and account_id is not None
+            case PrincipalKind.SYSTEM:
+                return False
+            case _:
+                assert_never(self)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
@@ -28,11 +44,17 @@ class Principal:
     id: str | None = None
     """The credential's own identifier, as it stands in the log of events."""
     label: str | None = None
+    expires_at: datetime | None = None
+    """When the credential ends, and with it every stream that was opened by it; None: it ends when it is revoked."""
 
     @property
     def bounds(self) -> tuple[PrincipalKind, UUID | None, UUID | None]:
         """All that visibility depends on: callers with equal bounds see the same."""
         return (self.kind, self.application_id, self.account_id)
+
+    def has_expired(self, *, now: datetime) -> bool:
+        """Tell whether the credential has ended by now."""
+        return self.expires_at is not None and self.expires_at <= now
 
     def sees(self, *, application_id: UUID, account_id: UUID) -> bool:
         """Tell whether a row of this application and account is visible."""

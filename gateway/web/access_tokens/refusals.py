@@ -1,0 +1,39 @@
+"""Why a token is refused: for the log alone, since whoever shows a token learns only that it was."""
+
+import enum
+
+
+class Reason(enum.Enum):
+    """What is wrong with a token, as it stands in the log."""
+
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    CRITICAL_HEADER = "critical_header"
+    WRONG_TYPE = "wrong_type"
+    ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed"
+    UNKNOWN_KEY = "unknown_key"
+    WRONG_SIGNATURE = "wrong_signature"
+    MISSING_CLAIM = "missing_claim"
+    MALFORMED_CLAIM = "malformed_claim"
+    WRONG_ISSUER = "wrong_issuer"
+    WRONG_AUDIENCE = "wrong_audience"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    OTHER_PURPOSE = "other_purpose"
+    """An ID or refresh token, by its own claims."""
+    SENDER_CONSTRAINED = "sender_constrained"
+    """Bound to a key of its client (`cnf`), which a bearer does not prove to have."""
+    UNKNOWN_KIND = "unknown_kind"
+    AMBIGUOUS_KIND = "ambiguous_kind"
+    BOUNDS_DO_NOT_FIT = "bounds_do_not_fit"
+    """The application or account that is named, or missing, does not fit the kind."""
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
+
+
+class TokenRefused(Exception):
+    """This token is not accepted."""
+
+    def __init__(self, reason: Reason, *, claim: str | None = None) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.claim = claim
