@@ -1,0 +1,309 @@
+"""Every field, argument and mutation of the schema has a stated policy, and keeps it for each kind of caller and bound.
+
+The tables are written by hand, in policy_tables. What is added to the schema fails here until somebody has said who
+may see it.
+"""
+
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    build_schema,
+    get_named_type,
+)
+
+from gateway.schema.schema import print_sdl
+from tests.api.conftest import Served
+from tests.api.policy_tables import (
+    FIELDS,
+    INPUT_OF,
+    INPUTS,
+    MUTATIONS,
+    NARROWING,
+    PAGING,
+    QUERIES,
+    SUBSCRIPTIONS,
+    WRAPPERS,
+    Shown,
+)
+from tests.api.policy_world import BOUNDS, KINDS, World, populated
+
+SCHEMA = build_schema(print_sdl())
+
+
+def fields_of(name: str) -> dict[str, GraphQLField]:
+    kind = SCHEMA.type_map[name]
+    assert isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
+    fields: dict[str, GraphQLField] = kind.fields
+    return fields
+
+
+def objects() -> set[str]:
+    return {
+        name
+        for name, kind in SCHEMA.type_map.items()
+        if isinstance(kind, GraphQLObjectType) and not name.startswith("__")
+    }
+
+
+@pytest.fixture
+async def world(served: Served) -> World:
+    return await populated(served)
+
+
+def test_every_object_has_a_policy() -> None:
+    assert objects() - {"Query", "Mutation", "Subscription"} == set(FIELDS) | WRAPPERS
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_of_an_object_has_a_policy(name: str) -> None:
+    assert set(fields_of(name)) == set(FIELDS[name])
+
+
+def test_every_operation_has_a_policy() -> None:
+    assert set(fields_of("Query")) == QUERIES
+    assert set(fields_of("Mutation")) == set(MUTATIONS)
+    assert set(fields_of("Subscription")) == SUBSCRIPTIONS
+
+
+def test_every_argument_narrows_or_pages() -> None:
+    arguments = {
+        argument for name in objects() - {"Mutation"} for one in fields_of(name).values() for argument in one.args
+    }
+    assert arguments == NARROWING | PAGING
+    assert all(set(one.args) == {"input"} for one in fields_of("Mutation").values())
+
+
+def test_every_input_of_a_query_has_a_policy() -> None:
+    inputs = {
+        name: set(kind.fields)
+        for name, kind in SCHEMA.type_map.items()
+        if isinstance(kind, GraphQLInputObjectType) and not name.endswith("Input") and name != "MetadataChange"
+    }
+    assert inputs == INPUTS
+
+
+REACHED = {
+    "Application": 'application(by: {slug: "listed"}) { %s }',
+    "Account": "account(id: $acme) { %s }",
+    "Installation": "installation(id: $own) { %s }",
+    "StatusReason": "installation(id: $own) { statusReason { %s } }",
+    "Sync": "installation(id: $own) { sync { %s } }",
+    "SyncStep": "installation(id: $own) { sync { steps { %s } } }",
+    "Actor": "installation(id: $own) { history(first: 1) { nodes { actor { %s } } } }",
+} | {
+    name: f"installation(id: $own) {{ history(first: 100) {{ nodes {{ ... on {name} {{ %s }} }} }} }}"
+    for name in FIELDS
+    if name.startswith("Installation") and name != "Installation"
+}
+"""How to come to an object that every caller sees."""
+
+
+def selection(name: str, one: GraphQLField) -> str:
+    """Select a field as far as its own scalars."""
+    kind: GraphQLNamedType = get_named_type(one.type)
+    arguments = "(accountId: $acme)" if name == "installation" and "accountId" in one.args else ""
+    if isinstance(kind, GraphQLScalarType | GraphQLEnumType):
+        return name
+    if name == "installations":
+        return f"{name}(first: 100) {{ totalCount statusCounts {{ count }} nodes {{ id }} }}"
+    inner = "id" if "id" in getattr(kind, "fields", {}) else "__typename"
+    return f"{name}{arguments} {{ {inner} }}"
+
+
+def query_for(text: str) -> str:
+    used = [name for name in ("acme", "own") if f"${name}" in text]
+    declared = f"({', '.join(f'${name}: ID!' for name in used)})" if used else ""
+    return f"query {declared} {{ {text} }}"
+
+
+async def asked(world: World, caller: str, text: str) -> Any:
+    known = {"acme": str(world.acme.id), "own": world.own}
+    variables = {name: value for name, value in known.items() if f"${name}" in text}
+    return await world.callers[caller].data(query_for(text), **variables)
+
+
+def told(answer: Any) -> list[Any]:
+    """Answer the innermost values of an answer that has one field on each level."""
+    if isinstance(answer, list):
+        return [value for one in answer for value in told(one)]
+    if isinstance(answer, dict) and len(answer) == 1:
+        return told(next(iter(answer.values())))
+    return [] if answer == {} else [answer]
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_fields_are_shown_as_their_policy_says(world: World, caller: str) -> None:
+    for name, reach in REACHED.items():
+        for field_name, shown in FIELDS[name].items():
+            text = reach % selection(field_name, fields_of(name)[field_name])
+            mine, platforms = told(await asked(world, caller, text)), told(await asked(world, "platform", text))
+            assert platforms != [], text
+            match shown:
+                case Shown.TO_ALL if name == "InstallationMetadataUpdated" and caller == "account":
+                    assert mine == [], text
+                case Shown.TO_ALL:
+                    assert mine == platforms, text
+                case Shown.NOT_TO_ACCOUNTS:
+                    assert platforms != [None]
+                    assert mine == ([None] if caller == "account" else platforms), text
+                case Shown.BOUNDED:
+                    assert_bounded(world, caller, mine=mine[0], platforms=platforms[0])
+                case Shown.BY_CALLER:
+                    continue
+
+
+def assert_bounded(world: World, caller: str, *, mine: Any, platforms: Any) -> None:
+    expected = [one for one in platforms["nodes"] if one["id"] in world.visible(caller)]
+    assert mine["nodes"] == expected
+    assert mine["totalCount"] == len(expected) == sum(one["count"] for one in mine["statusCounts"])
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_what_depends_on_the_caller(world: World, caller: str) -> None:
+    data = await asked(
+        world,
+        caller,
+        """viewer { kind application { slug } account { name } installation { id } }
+        installation(id: $own) { allowedActions history(first: 100) { nodes { __typename } } }""",
+    )
+    slug, account = BOUNDS[caller]
+    assert data["viewer"] == {
+        "kind": KINDS[caller],
+        "application": slug and {"slug": slug},
+        "account": account and {"name": account},
+        "installation": {"id": world.own} if slug and account else None,
+    }
+    may = {
+        "platform": {"AUTHORIZE", "START_SYNC", "REPORT_CONNECTION_FAILURE", "REPORT_CONNECTION_SUCCESS", "DEACTIVATE",
+                     "UPDATE_METADATA", "DELETE"},
+        "account": {"DELETE"},
+    }  # fmt: skip
+    assert set(data["installation"]["allowedActions"]) == may.get(caller, may["platform"] - {"AUTHORIZE"})
+    kinds = {one["__typename"] for one in data["installation"]["history"]["nodes"]}
+    assert ("InstallationMetadataUpdated" in kinds) is (caller != "account")
+    assert len(kinds) == (4 if caller == "account" else 5)
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_queries_answer_nothing_from_beyond_the_bounds(world: World, caller: str) -> None:
+    client, visible = world.callers[caller], world.visible(caller)
+    listed = await client.data(
+        "{ installations(first: 100) { nodes { id } } installationEvents(first: 100) { nodes { installationId } } }"
+    )
+    assert {one["id"] for one in listed["installations"]["nodes"]} == visible
+    assert {one["installationId"] for one in listed["installationEvents"]["nodes"]} == visible
+    for installation in world.installations.values():
+        one = await client.data(
+            """query ($id: ID!) { installation(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id }
+            installationEvents(filter: {installationId: $id}) { nodes { version } } }""",
+            id=installation,
+        )
+        expected = {"id": installation} if installation in visible else None
+        assert (one["installation"], one["node"], one["nodes"]) == (expected, expected, [expected])
+        assert bool(one["installationEvents"]["nodes"]) is (installation in visible)
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_arguments_that_name_rows_do_not_reach_beyond_the_bounds(world: World, caller: str) -> None:
+    client, visible = world.callers[caller], world.visible(caller)
+    for (slug, account), installation in world.installations.items():
+        application_id = str(world.listed.id if slug == "listed" else world.unlisted.id)
+        account_id = str(world.acme.id if account == "Acme" else world.blue.id)
+        found = await client.data(
+            """query ($application: ID!, $account: ID!, $slug: String!) {
+              installations(filter: {applicationId: $application, accountId: $account}) { totalCount nodes { id } }
+              installationEvents(filter: {applicationId: $application, accountId: $account}) {
+                nodes { installationId }
+              }
+              application(by: {slug: $slug}) { installation(accountId: $account) { id } }
+              byId: application(by: {id: $application}) { slug }
+              applications(filter: {search: $slug, listed: false}) { totalCount nodes { slug } }
+              account(id: $account) { name }
+            }""",
+            application=application_id, account=account_id, slug=slug,
+        )  # fmt: skip
+        seen = [installation] if installation in visible else []
+        assert [one["id"] for one in found["installations"]["nodes"]] == seen
+        assert found["installations"]["totalCount"] == len(seen)
+        assert {one["installationId"] for one in found["installationEvents"]["nodes"]} == set(seen)
+        known = slug == "listed" or caller in {"platform", "account"}
+        assert found["byId"] == ({"slug": slug} if known else None)
+        assert (found["application"] or {}).get("installation") == ({"id": installation} if seen else None)
+        unlisted = ["hidden"] if known and slug == "hidden" else []
+        assert [one["slug"] for one in found["applications"]["nodes"]] == unlisted
+        assert found["applications"]["totalCount"] == len(unlisted)
+        assert found["account"] == ({"name": account} if BOUNDS[caller][1] in {None, account} else None)
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_metadata_is_no_way_around_the_bounds(world: World, caller: str) -> None:
+    query = """query ($filter: InstallationFilter) { installations(filter: $filter) { totalCount nodes { id } } }"""
+    given = {"metadata": {"secret": "hidden"}}
+    if caller == "account":
+        assert await world.callers[caller].code(query, filter=given) == "FORBIDDEN"
+        return
+    found = (await world.callers[caller].data(query, filter=given))["installations"]
+    expected = {world.installations["hidden", "Acme"], world.installations["hidden", "Blue"]}
+    assert {one["id"] for one in found["nodes"]} == expected & world.visible(caller)
+
+
+def test_every_mutation_is_tried() -> None:
+    assert set(INPUT_OF) == set(MUTATIONS)
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_mutations_are_for_their_kinds_and_end_at_the_bounds(world: World, caller: str) -> None:
+    client, foreign = world.callers[caller], world.installations["hidden", "Blue"]
+    for name, kinds in MUTATIONS.items():
+        given = dict(INPUT_OF[name])
+        if name in {"authorizeInstallation", "createInstallation"}:
+            given |= {"applicationId": str(world.unlisted.id), "accountId": str(world.blue.id)}
+        elif name == "updateApplication":
+            given |= {"id": str(world.unlisted.id)}
+        elif name not in {"registerApplication", "registerAccount", "issueApiKey"}:
+            given |= {"id": foreign}
+        kind = name[0].upper() + name[1:]
+        query = f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ __typename }} }}"
+        if KINDS[caller] not in kinds:
+            assert await client.code(query, input=given) == "FORBIDDEN", name
+        elif caller != "platform" and name == "createInstallation":
+            assert await client.code(query, input=given) == "FORBIDDEN"
+        elif caller != "platform":
+            assert await client.data(query, input=given) == {name: {"__typename": "InstallationNotFound"}}
+    untouched = await world.callers["platform"].data("query ($id: ID!) { installation(id: $id) { id } }", id=foreign)
+    assert untouched["installation"] == {"id": foreign}
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_subscriptions_tell_nothing_from_beyond_the_bounds(world: World, caller: str) -> None:
+    """Everything is replayed from the first event; the last one that is told is the last that may be."""
+    client, platform = world.callers[caller], world.callers["platform"]
+    everything = "{ installationEvents(first: 100) { nodes { cursor installationId __typename } } }"
+    log = (await platform.data(everything))["installationEvents"]["nodes"]
+    allowed = [
+        one["cursor"]
+        for one in log[1:]
+        if one["installationId"] in world.visible(caller)
+        and not (caller == "account" and one["__typename"] == "InstallationMetadataUpdated")
+    ]
+    query = "subscription ($after: String) { installationEvents(after: $after) { cursor } }"
+    async with client.subscription(query, after=log[0]["cursor"]) as events:
+        received = [one["installationEvents"]["cursor"] for one in await events.take(len(allowed))]
+    assert received == allowed
+    statuses = [
+        one["cursor"]
+        for one in log[1:]
+        if one["cursor"] in allowed and one["__typename"] == "InstallationStatusChanged"
+    ]
+    query = "subscription ($after: String) { installationStatusChanged(after: $after) { cursor } }"
+    async with client.subscription(query, after=log[0]["cursor"]) as events:
+        received = [one["installationStatusChanged"]["cursor"] for one in await events.take(len(statuses))]
+    assert received == statuses
