@@ -38,6 +38,7 @@ class ApiKey:
             account_id=self.account_id,
             id=str(self.id),
             label=self.label,
+            expires_at=self.expires_at,
         )
 
     def opens(self, secret: str, *, now: datetime) -> bool:

@@ -77,13 +77,7 @@ async def issue_key(
 
 
 def _require_fitting(kind: PrincipalKind, *, application_id: UUID | None, account_id: UUID | None) -> None:
-    fits = {
-        PrincipalKind.PLATFORM: application_id is None and account_id is None,
-        PrincipalKind.APPLICATION: application_id is not None,
-        PrincipalKind.ACCOUNT: application_id is None and account_id is not None,
-        PrincipalKind.SYSTEM: False,
-    }
-    if not fits[kind]:
+    if not kind.fits(application_id=application_id, account_id=account_id):
         raise BadUserInput(
             "A key is for PLATFORM (without ids), for APPLICATION (with its applicationId, and an accountId to bind it"
             f" to one account), or for ACCOUNT (with its accountId alone); these ids do not fit {kind.value}.",

@@ -24,12 +24,13 @@ KEY = ApiKey(
 
 
 def test_a_key_makes_its_principal() -> None:
-    assert KEY.principal == Principal(
+    assert replace(KEY, expires_at=NOW).principal == Principal(
         kind=PrincipalKind.APPLICATION,
         application_id=APPLICATION_ID,
         account_id=ACCOUNT_ID,
         id=str(INSTALLATION_ID),
         label="nightly",
+        expires_at=NOW,
     )
 
 

@@ -73,7 +73,8 @@ class IssuerKeys:
             await self._fetched()
             keys = self._with(key_id)
         if not keys:
-            raise TokenRefused(Reason.UNKNOWN_KEY)
+            # a new key of an issuer that does not answer cannot be told from one that is made up
+            raise TokenRefused(Reason.ISSUER_UNAVAILABLE if self._failures else Reason.UNKNOWN_KEY)
         return keys
 
     def _with(self, key_id: str | None) -> tuple[PublicKey, ...]:

