@@ -1,0 +1,133 @@
+"""Real processes to prove the live feed with: a Postgres that can be crashed, and gateways that can be killed."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+
+from gateway.storage.cluster import Cluster
+
+START_SECONDS = 60
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "150"}
+"""What was written survives the server's death, as it does not the machine's: commits are not asynchronous here."""
+
+
+class Postgres:
+    """A server of the test's own."""
+
+    def __init__(self, cluster: Cluster, *, url: str) -> None:
+        self._cluster = cluster
+        self.url = url
+
+    async def restart_immediately(self) -> None:
+        """Do what `pg_ctl restart -m immediate` does: no session is told, no buffer is written."""
+        postmaster = self._cluster.postmaster()
+        assert postmaster is not None
+        postmaster.process.send_signal(signal.SIGQUIT)
+        await asyncio.to_thread(postmaster.process.wait, START_SECONDS)
+        await asyncio.to_thread(self._cluster.start, database="postgres")
+
+
+@contextmanager
+def running_postgres(directory: Path) -> Iterator[Postgres]:
+    cluster = Cluster(data=directory / "postgres", settings=SETTINGS)
+    postmaster = cluster.start(database="postgres")
+    try:
+        yield Postgres(cluster, url=f"postgresql://postgres@/postgres?host={postmaster.socket_directory}&port=5432")
+    finally:
+        cluster.stop()
+
+
+class GatewayProcess:
+    """One `gateway serve`; it can be started again, and is then found at the same address."""
+
+    def __init__(self, *, database_url: str, log: Path, settings: dict[str, str]) -> None:
+        self.url = ""
+        self._database_url = database_url
+        self._log = log
+        self._settings = settings
+        self._port = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start, and return when it is ready to serve."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        command = [sys.executable, "-m", "gateway", "serve", "--port", str(self._port)]
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**inherited, **self._settings, "DATABASE_URL": self._database_url},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        async with asyncio.timeout(START_SECONDS):
+            self.url = await self._announced_address()
+            self._port = urlsplit(self.url).port or 0
+            await self._be_ready()
+
+    async def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self._running().kill()
+        await self._running().wait()
+
+    async def terminate(self) -> int:
+        """Let it drain; answer its exit status."""
+        self._running().terminate()
+        async with asyncio.timeout(START_SECONDS):
+            return await self._running().wait()
+
+    async def stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
+
+    def memory(self) -> int:
+        """Answer how many bytes it holds."""
+        held: int = psutil.Process(self._running().pid).memory_info().rss
+        return held
+
+    def _running(self) -> asyncio.subprocess.Process:
+        assert self._process is not None
+        return self._process
+
+    async def _announced_address(self) -> str:
+        output = self._running().stdout
+        assert output is not None
+        while line := (await output.readline()).decode():
+            if "/graphql" in line:
+                return line.split()[0]
+        raise AssertionError(f"the gateway did not start:\n{self._log.read_text()}")
+
+    async def _be_ready(self) -> None:
+        async with httpx.AsyncClient() as http:
+            while not await _is_ready(http, self.url.replace("/graphql", "/readyz")):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+
+
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await http.get(url)).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+@asynccontextmanager
+async def running_gateways(
+    database_url: str, *, count: int, directory: Path, **settings: str
+) -> AsyncIterator[list[GatewayProcess]]:
+    """Run several gateways on one database."""
+    gateways = [
+        GatewayProcess(database_url=database_url, log=directory / f"gateway-{number}.log", settings=settings)
+        for number in range(count)
+    ]
+    try:
+        await asyncio.gather(*(gateway.start() for gateway in gateways))
+        yield gateways
+    finally:
+        await asyncio.gather(*(gateway.stop() for gateway in gateways))

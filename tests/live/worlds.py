@@ -1,0 +1,110 @@
+"""A marketplace to change and to watch: applications, accounts, an installation for each pair, and keys."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import product
+from uuid import UUID
+
+from gateway.app import utc_now
+from gateway.domain.installations import Account, Application, AuthorizationMethod, Installation
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.feed import Feed
+from gateway.storage.database import open_database
+from gateway.storage.migrations import migrate
+from gateway.usecases.api_keys import issue_key
+from gateway.usecases.gateway import Gateway
+from gateway.usecases.installations import authorize_installation
+from gateway.usecases.marketplace import register_account, register_application
+
+PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What there is, and a way to change it from this process: through the use cases, with a bell of its own."""
+
+    gateway: Gateway
+    feed: Feed
+    applications: list[Application]
+    accounts: list[Account]
+    installations: list[Installation]
+    secret: str
+    """The platform's key."""
+
+    @property
+    def busy(self) -> list[Installation]:
+        """What all writers change."""
+        return self.installations[:-1]
+
+    @property
+    def quiet(self) -> Installation:
+        """What they leave alone."""
+        return self.installations[-1]
+
+    async def key(
+        self, kind: PrincipalKind, *, application_id: UUID | None = None, account_id: UUID | None = None
+    ) -> str:
+        return await _key(self.gateway, kind, application_id=application_id, account_id=account_id)
+
+
+@asynccontextmanager
+async def populated(
+    database_url: str, *, applications: int, accounts: int, pool_size: int = 16
+) -> AsyncIterator[World]:
+    """Fill a database that may be empty."""
+    await migrate(database_url)
+    async with (
+        open_database(database_url, pool_size=pool_size, idle_in_transaction_seconds=60) as database,
+        Feed(database, url=database_url) as feed,
+    ):
+        gateway = Gateway(database=database, now=utc_now, ring=feed.ring)
+        made = [await _application(gateway, number) for number in range(applications)]
+        owners = [
+            await register_account(gateway, PLATFORM, account_id=None, name=f"Account {number}")
+            for number in range(accounts)
+        ]
+        yield World(
+            gateway=gateway,
+            feed=feed,
+            applications=made,
+            accounts=owners,
+            installations=[await authorized(gateway, *pair) for pair in product(made, owners)],
+            secret=await _key(gateway, PrincipalKind.PLATFORM),
+        )
+
+
+async def authorized(gateway: Gateway, application: Application, account: Account) -> Installation:
+    return await authorize_installation(
+        gateway, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
+    )
+
+
+async def _application(gateway: Gateway, number: int) -> Application:
+    return await register_application(
+        gateway,
+        PLATFORM,
+        slug=f"application-{number}",
+        name=f"Application {number}",
+        description="",
+        categories=(),
+        logo_url=None,
+        authorization_method=AuthorizationMethod.OAUTH,
+        requires_configuration=False,
+        listed=True,
+    )
+
+
+async def _key(
+    gateway: Gateway, kind: PrincipalKind, *, application_id: UUID | None = None, account_id: UUID | None = None
+) -> str:
+    issued = await issue_key(
+        gateway,
+        PLATFORM,
+        kind=kind,
+        application_id=application_id,
+        account_id=account_id,
+        label=f"a {kind.value.lower()}",
+        expires_at=None,
+    )
+    return issued.secret
