@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from starlette.applications import Starlette
 
@@ -20,10 +21,11 @@ from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
 from gateway.storage.database import Database, open_database
 from gateway.storage.migrations import MigrationError, check_migrations
-from gateway.usecases.api_keys import KeyRing
+from gateway.usecases.api_keys import KeyRing, find_ended_keys
 from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
 from gateway.usecases.gateway import Gateway
 from gateway.web.authentication import Authentication
+from gateway.web.doorkeeper import Doorkeeper
 from gateway.web.graphiql.bundles import load_bundle
 from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
 from gateway.web.health import health_routes
@@ -65,7 +67,13 @@ def create_app(
     database = _database(settings, url=database_url)
     gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)  # noqa: PLW0108 - the feed comes below
     key_ring = KeyRing(gateway)
-    feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: key_ring.forget})
+    doorkeeper = Doorkeeper(lifetime, ended_keys=partial(find_ended_keys, gateway), now=now)
+
+    def hear_of_keys() -> None:
+        key_ring.forget()
+        doorkeeper.call()
+
+    feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: hear_of_keys})
     graphiql = _graphiql(settings, welcome=welcome)
 
     def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
@@ -81,6 +89,7 @@ def create_app(
             stack.push_async_callback(_attempt, key_ring.note_use)
             await stack.enter_async_context(_repeated(KEY_USE_SECONDS, key_ring.note_use))
             await stack.enter_async_context(lifetime.watching())
+            await stack.enter_async_context(doorkeeper.watching())
             yield
 
     return Starlette(

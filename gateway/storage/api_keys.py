@@ -1,6 +1,6 @@
 """API keys: rows and objects."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -49,6 +49,12 @@ async def revoke_api_key(connection: Connection, *, api_key_id: UUID, now: datet
     row = await queries.revoke_api_key(connection, id=api_key_id, now=now)
     await queries.announce_api_keys(connection)
     return row and _api_key(row)
+
+
+async def select_ended_api_keys(connection: Connection, *, ids: Collection[UUID], now: datetime) -> set[UUID]:
+    """Tell which of these keys open nothing any more."""
+    rows = queries.select_ended_api_keys(connection, ids=list(ids), now=now)
+    return {row["id"] async for row in rows}
 
 
 async def touch_api_keys(connection: Connection, *, used: Mapping[UUID, datetime]) -> None:

@@ -1,6 +1,7 @@
 """API keys: issued and revoked by the platform, and turned into principals at the door."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +17,7 @@ from gateway.storage.api_keys import (
     revoke_api_key,
     select_api_key,
     select_api_keys,
+    select_ended_api_keys,
     touch_api_keys,
 )
 from gateway.storage.database import Connection
@@ -116,6 +118,20 @@ async def list_keys(gateway: Gateway, principal: Principal) -> list[ApiKey]:
     require_platform(principal, intention="list API keys")
     async with gateway.reading() as connection:
         return await select_api_keys(connection)
+
+
+async def find_ended_keys(gateway: Gateway, principal_ids: Collection[str]) -> set[str]:
+    """Tell which of these principals came by a key that was revoked, or has expired, since."""
+    ids = [key_id for one in principal_ids if (key_id := _key_id(one)) is not None]
+    async with gateway.reading() as connection:
+        return {str(ended) for ended in await select_ended_api_keys(connection, ids=ids, now=gateway.now())}
+
+
+def _key_id(principal_id: str) -> UUID | None:
+    try:
+        return UUID(principal_id)
+    except ValueError:
+        return None  # an access token's subject
 
 
 class KeyRing:

@@ -28,3 +28,9 @@ update api_keys
 set last_used_at = used.at
 from unnest(:ids::uuid[], :times::timestamptz[]) as used (id, at)
 where api_keys.id = used.id and (api_keys.last_used_at is null or api_keys.last_used_at < used.at);
+
+-- name: select_ended_api_keys
+-- Which of these keys open nothing any more.
+select id
+from api_keys
+where id = any(:ids::uuid[]) and (revoked_at is not null or expires_at <= :now);
