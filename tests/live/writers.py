@@ -35,7 +35,7 @@ class Ledger:
     """What all writers together were told to have done: versions of installations that they were answered."""
 
     wanted: int
-    answered: list[tuple[str, int]] = field(default_factory=list)
+    answered: set[tuple[str, int]] = field(default_factory=set)
     failures: int = 0
     """Changes of which nobody knows whether they happened."""
 
@@ -61,7 +61,7 @@ async def write_over_http(world: World, ledger: Ledger, *, urls: Sequence[str], 
                 turn += 1
                 await asyncio.sleep(PAUSE_SECONDS)
             elif answer["__typename"] == "Installation":
-                ledger.answered.append((answer["id"], answer["version"]))
+                ledger.answered.add((answer["id"], answer["version"]))
             else:
                 assert answer["__typename"] == "ActionNotAllowed", answer
 
@@ -109,5 +109,5 @@ async def write_here(world: World, ledger: Ledger, *, seed: int) -> None:
             ledger.failures += 1
             await asyncio.sleep(PAUSE_SECONDS)
         else:
-            ledger.answered.append((str(changed.id), changed.version))
+            ledger.answered.add((str(changed.id), changed.version))
             await asyncio.sleep(0)

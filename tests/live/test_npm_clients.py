@@ -1,0 +1,60 @@
+"""The clients that most people use lose their server, find its successor and go on where they were."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.cursors import encode_position
+from gateway.usecases.installations import merge_into_metadata
+from tests.live.npm import SOURCE, npm_client
+from tests.live.servers import GatewayProcess, Postgres, running_gateways
+from tests.live.worlds import PLATFORM, World, populated
+
+
+async def change(world: World, count: int) -> list[tuple[str, int]]:
+    """Change the first installation so many times; answer its versions."""
+    one = world.installations[0]
+    changed = [
+        await merge_into_metadata(
+            world.gateway,
+            PLATFORM,
+            installation_id=one.id,
+            patch={"at": str(world.gateway.now())},
+            expected_version=None,
+        )
+        for _ in range(count)
+    ]
+    return [(str(installation.id), installation.version) for installation in changed]
+
+
+@pytest.mark.parametrize("name", ["graphql-ws", "graphql-sse"])
+async def test_npm_client_resumes_by_cursor_at_the_successor_of_its_server(
+    name: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    async with (
+        populated(postgres.url, applications=1, accounts=1) as world,
+        running_gateways(postgres.url, count=1, directory=tmp_path) as (gateway,),
+    ):
+        cursor = encode_position(await world.feed.position())
+        missed_before = await change(world, 3)
+        async with npm_client(name, url=gateway.url, secret=world.secret, cursor=cursor) as client:
+            assert await client.next("connected") is False
+            assert await client.events(3) == missed_before
+            for end in (GatewayProcess.kill, GatewayProcess.terminate):
+                live = await change(world, 5)
+                assert await client.events(5) == live
+                await end(gateway)
+                missed = await change(world, 20)
+                await gateway.start()
+                assert await client.next("connected") is True
+                assert await client.events(20) == missed
+            closings = [said["closed"] for said in client.said if "closed" in said]
+            refused = [code for code in closings if code not in {1006, 1012}]
+            assert refused == []
+            assert (1012 in closings) == (name == "graphql-ws")
+
+
+def test_lock_file_of_the_clients_pins_by_digest_and_names_no_registry() -> None:
+    lock = (SOURCE / "package-lock.json").read_text()
+    assert lock.count('"integrity": "sha512-') == lock.count('"node_modules/')
+    assert '"resolved"' not in lock
