@@ -65,15 +65,17 @@ def encode_keyset(keyset: Keyset, *, connection: str, order: str) -> str:
     return _sealed(keyset.id.bytes + value, domain=_list(connection, order))
 
 
-def decode_keyset(cursor: str, *, connection: str, order: str, argument: str) -> Keyset:
-    """Read a list's cursor.
+def decode_keyset(
+    cursor: str, *, connection: str, order: str, value_type: type[datetime | str], argument: str
+) -> Keyset:
+    """Read a list's cursor. `value_type` is of what the list is ordered by: whoever forges a cursor may lie there too.
 
     Raises:
         BadUserInput: It is from another list or another order, or it was changed.
     """
     payload = _opened(cursor, domain=_list(connection, order))
     keyset = None if payload is None else _keyset(payload)
-    if keyset is None:
+    if keyset is None or not isinstance(keyset.value, value_type):
         raise BadUserInput(
             f"`{argument}` is not a cursor of `{connection}` in this order. Give back a cursor of the same list, asked"
             " for with the same order, or leave it out to begin anew.",

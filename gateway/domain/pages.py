@@ -92,6 +92,8 @@ def window(
 ) -> Window[Place]:
     """Read the arguments of a Relay connection; `place` reads a cursor, given the argument's name.
 
+    Where no size is given, `before` alone asks for what is just before it, anything else for what comes first.
+
     Raises:
         BadUserInput: A size is negative or too large, both sizes are given, or a cursor is not of this list.
     """
@@ -103,7 +105,7 @@ def window(
     size = first if first is not None else last
     return Window(
         size=DEFAULT_PAGE_SIZE if size is None else size,
-        backward=last is not None,
+        backward=last is not None or (first is None and after is None and before is not None),
         after=None if after is None else place(after, "after"),
         before=None if before is None else place(before, "before"),
     )

@@ -48,9 +48,14 @@ def checked_message(value: str | None) -> str | None:
     return checked_text(value, name="message", most=MOST_MESSAGE_CHARACTERS, may_be_blank=True)
 
 
+def is_slug(value: str) -> bool:
+    """Tell whether the value is lower-case ASCII letters and digits, single hyphens between."""
+    return FEWEST_SLUG_CHARACTERS <= len(value) <= MOST_SLUG_CHARACTERS and _SLUG.fullmatch(value) is not None
+
+
 def checked_slug(value: str, *, name: str) -> str:
-    """Give the value back if it is lower-case ASCII letters and digits, single hyphens between. Raises BadUserInput."""
-    if not FEWEST_SLUG_CHARACTERS <= len(value) <= MOST_SLUG_CHARACTERS or not _SLUG.fullmatch(value):
+    """Give the value back if it is a slug. Raises BadUserInput."""
+    if not is_slug(value):
         raise BadUserInput(
             f"{name} must be {FEWEST_SLUG_CHARACTERS} to {MOST_SLUG_CHARACTERS} lower-case letters (a to z) and digits,"
             " with single hyphens between them."

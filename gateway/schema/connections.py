@@ -1,5 +1,6 @@
 """Relay connections: pages by keyset, in both directions; what is not selected is not counted."""
 
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -86,7 +87,7 @@ async def installation_connection(
     asked = window(
         first=first, after=after, last=last, before=before,
         place=lambda cursor, argument: decode_keyset(
-            cursor, connection=_INSTALLATIONS, order=ordered, argument=argument
+            cursor, connection=_INSTALLATIONS, order=ordered, value_type=datetime, argument=argument
         ),
     )  # fmt: skip
     page = await info.context.loaders.installation_pages.load(Request(parent, InstallationsAsked(listed, asked)))
@@ -141,7 +142,7 @@ async def application_connection(
     asked = window(
         first=first, after=after, last=last, before=before,
         place=lambda cursor, argument: decode_keyset(
-            cursor, connection=_APPLICATIONS, order=_BY_NAME, argument=argument
+            cursor, connection=_APPLICATIONS, order=_BY_NAME, value_type=str, argument=argument
         ),
     )  # fmt: skip
     context = info.context

@@ -1,6 +1,8 @@
 """What clients send: the inputs, and how they become the domain's values."""
 
+import re
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import strawberry
@@ -17,8 +19,13 @@ from gateway.domain.installations import (
 from gateway.domain.metadata import encode_metadata
 from gateway.domain.pages import InstallationOrderField, OrderDirection
 from gateway.domain.principals import PrincipalKind
+from gateway.domain.text import checked_text
 from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
 from gateway.schema.scalars import JsonValue
+from gateway.usecases.marketplace import LONGEST_CATEGORY, LONGEST_NAME
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+"""One spelling, but for the case: Python's own reader takes braces, underscores and digits of other scripts as well."""
 
 
 def uuid_of(value: str, *, argument: str) -> UUID:
@@ -27,10 +34,11 @@ def uuid_of(value: str, *, argument: str) -> UUID:
     Raises:
         BadUserInput: It is not a UUID.
     """
-    try:
-        return UUID(value)
-    except ValueError:
-        raise BadUserInput(f"{argument} must be a UUID.", argument=argument) from None
+    if _UUID.fullmatch(value) is None:
+        raise BadUserInput(
+            f"{argument} must be a UUID, such as 7d444840-9dc0-11d1-b245-5ffdce74fad2.", argument=argument
+        )
+    return UUID(value)
 
 
 def optional_uuid_of(value: str | None, *, argument: str) -> UUID | None:
@@ -56,11 +64,15 @@ class ApplicationFilter:
 
     def value(self) -> pages.ApplicationFilter:
         return pages.ApplicationFilter(
-            search=self.search,
-            category=self.category,
+            search=_searched(self.search, name="search", most=LONGEST_NAME),
+            category=_searched(self.category, name="category", most=LONGEST_CATEGORY),
             authorization_method=self.authorization_method,
             listed=self.listed,
         )
+
+
+def _searched(value: str | None, *, name: str, most: int) -> str | None:
+    return None if value is None else checked_text(value, name=name, most=most, may_be_blank=True)
 
 
 @strawberry.input(description="Each part that is given narrows the list.")

@@ -42,7 +42,7 @@ class Viewer:
     @strawberry.field(description="The account that the caller is, or is bound to.")
     async def account(self, info: Info) -> Account | None:
         account_id = info.context.principal.account_id
-        row = account_id and (await info.context.loaders.tied_accounts.load(account_id))
+        row = account_id and await info.context.loaders.accounts.load(account_id)
         return Account.of(row) if row else None
 
     @strawberry.field(description="Where the caller is bound to an application and an account: their installation.")
@@ -82,8 +82,8 @@ class Query:
 
     @strawberry.field
     async def application(self, info: Info, by: ApplicationBy) -> Application | None:
-        if by.id:
-            row = await info.context.loaders.applications.load(uuid_of(by.id, argument="id"))
+        if by.id is not strawberry.UNSET:
+            row = await info.context.loaders.applications.load(uuid_of(by.id or "", argument="id"))
         else:
             row = await reading.find_application_by_slug(
                 info.context.gateway, info.context.principal, slug=by.slug or ""

@@ -1,5 +1,6 @@
 """The scalars that clients see: times, and any JSON value."""
 
+import enum
 from datetime import UTC, datetime
 from typing import Any, NewType
 
@@ -42,11 +43,32 @@ def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> A
         case ListValueNode():
             return [_json_literal(value, variables) for value in node.values]
         case ObjectValueNode():
-            return {field.name.value: _json_literal(field.value, variables) for field in node.fields}
+            # A member whose variable was not given is left out, as in any input object: a null would delete a key.
+            given = [field for field in node.fields if not _is_missing(field.value, variables)]
+            return {field.name.value: _json_literal(field.value, variables) for field in given}
         case VariableNode():
-            return (variables or {}).get(node.name.value)
+            return _written((variables or {}).get(node.name.value))
         case _:
             raise GraphQLError("An enum value is no JSON; write it as a string.", node)
+
+
+def _is_missing(node: ValueNode, variables: dict[str, Any] | None) -> bool:
+    return isinstance(node, VariableNode) and node.name.value not in (variables or {})
+
+
+def _written(value: Any) -> Any:
+    """Turn the value of a variable back into what its caller wrote: it was read as the type it was declared with."""
+    match value:
+        case enum.Enum():
+            return value.name
+        case datetime():
+            return _date_time(value)
+        case list():
+            return [_written(item) for item in value]
+        case dict():
+            return {name: _written(member) for name, member in value.items()}
+        case _:
+            return value
 
 
 def _date_time(value: datetime) -> str:

@@ -162,7 +162,9 @@ def _narrowing(matching: EventFilter, *, window: Window[Position]) -> dict[str, 
         flags["application"] = {"application_id": matching.application_id}
     if matching.account_id is not None:
         flags["account"] = {"account_id": matching.account_id}
-    if matching.kinds != ALL_KINDS:
+    if not matching.kinds:
+        flags["nothing"] = {}
+    elif matching.kinds != ALL_KINDS:
         flags["kinds"] = {"kinds": sorted(kind.value for kind in matching.kinds)}
     if window.after is not None:
         flags["after"] = {"after_xid": window.after.xid, "after_id": window.after.id}

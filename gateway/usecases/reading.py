@@ -9,6 +9,7 @@ from gateway.domain.installations import Account, Application, Installation, Ins
 from gateway.domain.pages import ApplicationFilter, Page, Window
 from gateway.domain.policy import reads_metadata, sees_application
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.domain.text import is_slug
 from gateway.storage.accounts import select_accounts
 from gateway.storage.applications import (
     count_applications,
@@ -70,6 +71,8 @@ async def find_applications(gateway: Gateway, principal: Principal, *, ids: Sequ
 
 
 async def find_application_by_slug(gateway: Gateway, principal: Principal, *, slug: str) -> Application | None:
+    if not is_slug(slug):
+        return None
     async with gateway.reading() as connection:
         application = await select_application_by_slug(connection, slug=slug)
         if application is None:

@@ -58,6 +58,7 @@ create index installations_by_update on installations (updated_at, id);
 create index installations_of_application_by_creation on installations (application_id, created_at, id);
 create index installations_of_application_by_update on installations (application_id, updated_at, id);
 create index installations_of_account_by_creation on installations (account_id, created_at, id);
+create index installations_of_account_by_update on installations (account_id, updated_at, id);
 create index installations_by_metadata on installations using gin ((metadata::jsonb) jsonb_path_ops);
 
 -- What the clock looks for: rows whose time may have come, and nothing else.

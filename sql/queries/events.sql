@@ -44,6 +44,7 @@ left join lateral (
         and e.application_id = :application_id --? application
         and e.account_id = :account_id --? account
         and e.kind = any(:kinds::text[]) --? kinds
+        and false --? nothing
         and (e.xid, e.id) > (:after_xid, :after_id) --? after
         and (e.xid, e.id) < (:before_xid, :before_id) --? before
     order by e.xid, e.id --? forward

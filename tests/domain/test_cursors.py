@@ -38,7 +38,12 @@ def test_position_comes_back_equal(position: Position) -> None:
 @given(keysets)
 def test_keyset_comes_back_equal(keyset: Keyset) -> None:
     cursor = encode_keyset(keyset, connection="installations", order="CREATED_AT ASC")
-    assert decode_keyset(cursor, connection="installations", order="CREATED_AT ASC", argument="after") == keyset
+    assert (
+        decode_keyset(
+            cursor, connection="installations", order="CREATED_AT ASC", value_type=type(keyset.value), argument="after"
+        )
+        == keyset
+    )
 
 
 @given(positions)
@@ -61,7 +66,7 @@ def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(BadUserInput):
         decode_position(text, argument="after")
     with pytest.raises(BadUserInput):
-        decode_keyset(text, connection="installations", order="CREATED_AT ASC", argument="before")
+        decode_keyset(text, connection="installations", order="CREATED_AT ASC", value_type=datetime, argument="before")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_any_other_text_is_refused(text: str) -> None:
 def test_cursor_of_another_list_or_order_is_refused_with_what_to_do(connection: str, order: str) -> None:
     cursor = encode_keyset(KEYSET, connection="installations", order="CREATED_AT ASC")
     with pytest.raises(BadUserInput, match="before") as refused:
-        decode_keyset(cursor, connection=connection, order=order, argument="before")
+        decode_keyset(cursor, connection=connection, order=order, value_type=datetime, argument="before")
     assert refused.value.extensions == {"argument": "before"}
     assert "same list" in refused.value.message
 
@@ -80,7 +85,13 @@ def test_event_cursor_and_list_cursor_are_not_taken_for_each_other() -> None:
     with pytest.raises(BadUserInput):
         decode_position(encode_keyset(KEYSET, connection="installations", order="x"), argument="after")
     with pytest.raises(BadUserInput):
-        decode_keyset(encode_position(Position(1, 2, 3)), connection="installations", order="x", argument="after")
+        decode_keyset(
+            encode_position(Position(1, 2, 3)),
+            connection="installations",
+            order="x",
+            value_type=datetime,
+            argument="after",
+        )
 
 
 @pytest.mark.parametrize("position", [Position(2**60, 0, 0), Position(0, 2**63, 0), Position(0, 0, 2**63)])
@@ -97,4 +108,12 @@ def test_position_that_no_log_can_have_is_refused(position: Position) -> None:
 def test_keyset_that_was_made_by_somebody_else_is_refused(payload: bytes) -> None:
     forged = _sealed(KEYSET.id.bytes + payload, domain=_list("installations", "x"))
     with pytest.raises(BadUserInput):
-        decode_keyset(forged, connection="installations", order="x", argument="after")
+        decode_keyset(forged, connection="installations", order="x", value_type=datetime, argument="after")
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=UTC), "Ledgerline"])
+def test_keyset_of_another_type_than_the_list_is_ordered_by_is_refused(value: datetime | str) -> None:
+    cursor = encode_keyset(Keyset(value=value, id=KEYSET.id), connection="installations", order="x")
+    other: type[datetime | str] = str if isinstance(value, datetime) else datetime
+    with pytest.raises(BadUserInput):
+        decode_keyset(cursor, connection="installations", order="x", value_type=other, argument="after")

@@ -22,6 +22,11 @@ def test_cursors_are_read_with_the_name_of_their_argument() -> None:
     assert asked(last=100, before="b") == Window(size=100, backward=True, after=None, before="before b")
 
 
+def test_before_alone_asks_for_the_twenty_just_before() -> None:
+    assert asked(before="b") == Window(size=20, backward=True, after=None, before="before b")
+    assert asked(after="a", before="b") == Window(size=20, backward=False, after="after a", before="before b")
+
+
 @pytest.mark.parametrize(
     ("first", "last", "message", "argument"),
     [
