@@ -24,6 +24,7 @@ from gateway.storage.migrations import MigrationError, check_migrations
 from gateway.usecases.api_keys import KeyRing, find_ended_keys
 from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
 from gateway.usecases.gateway import Gateway
+from gateway.usecases.lookups import Lookups
 from gateway.web.authentication import Authentication
 from gateway.web.doorkeeper import Doorkeeper
 from gateway.web.graphiql.bundles import load_bundle
@@ -66,7 +67,7 @@ def create_app(
     lifetime = lifetime or Lifetime()
     database = _database(settings, url=database_url)
     gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)  # noqa: PLW0108 - the feed comes below
-    key_ring = KeyRing(gateway)
+    key_ring, lookups = KeyRing(gateway), Lookups(gateway)
     doorkeeper = Doorkeeper(lifetime, ended_keys=partial(find_ended_keys, gateway), now=now)
 
     def hear_of_keys() -> None:
@@ -77,7 +78,14 @@ def create_app(
     graphiql = _graphiql(settings, welcome=welcome)
 
     def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
-        return Context(gateway=gateway, feed=feed, key_ring=key_ring, caller=principal, last_event_id=last_event_id)
+        return Context(
+            gateway=gateway,
+            feed=feed,
+            key_ring=key_ring,
+            lookups=lookups,
+            caller=principal,
+            last_event_id=last_event_id,
+        )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -1,8 +1,10 @@
 """What resolvers find as `info.context`: who asks, what answers, and loaders that live for one request or one event."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Self, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -21,10 +23,12 @@ from gateway.storage.pages import InstallationList
 from gateway.usecases import history, reading
 from gateway.usecases.api_keys import KeyRing
 from gateway.usecases.gateway import Gateway
+from gateway.usecases.lookups import Lookup, Lookups
 
 Parent = TypeVar("Parent", bound=Hashable)
 Asked = TypeVar("Asked", bound=Hashable)
 Answer = TypeVar("Answer")
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +63,85 @@ def _grouped(
     return load
 
 
+class Remembered(Generic[Row]):
+    """Rows by their ids: each is looked up once, and stays what it was for as long as the request or event lasts."""
+
+    __slots__ = ("_found", "_lookup", "_visible")
+
+    def __init__(self, lookup: Lookup[Row], *, visible: Callable[[Row], bool] = lambda _: True) -> None:
+        self._lookup = lookup
+        self._visible = visible
+        self._found: dict[UUID, asyncio.Future[Row | None]] = {}
+
+    async def load(self, row_id: UUID) -> Row | None:
+        """Answer the row; None where there is none that the caller may see."""
+        found = self._found.get(row_id)
+        if found is None:
+            found = self._found[row_id] = self._lookup.find(row_id)
+        row = await found
+        return row if row is not None and self._visible(row) else None
+
+
 class Loaders:
     """What one request, or one event, reads: each thing once, and all that is needed at a time in one statement."""
 
-    def __init__(self, gateway: Gateway, principal: Principal) -> None:
-        async def installations(ids: list[UUID]) -> Sequence[Installation | None]:
-            return await reading.find_installations(gateway, principal, ids=ids)
+    def __init__(self, gateway: Gateway, principal: Principal, lookups: Lookups) -> None:
+        self._gateway = gateway
+        self._principal = principal
+        self.installations = Remembered(
+            lookups.installations,
+            visible=lambda row: principal.sees(application_id=row.application_id, account_id=row.account_id),
+        )
+        self.tied_applications = Remembered(lookups.applications)
+        """Applications of installations that the caller sees, and with them these."""
+        self.tied_accounts = Remembered(lookups.accounts)
+        """Accounts of installations that the caller sees, and with them these."""
 
-        async def ties(pairs: list[reading.Tie]) -> Sequence[Installation | None]:
-            return await reading.find_installations_by_tie(gateway, principal, ties=pairs)
+    @cached_property
+    def ties(self) -> DataLoader[reading.Tie, Installation | None]:
+        async def load(ties: list[reading.Tie]) -> Sequence[Installation | None]:
+            return await reading.find_installations_by_tie(self._gateway, self._principal, ties=ties)
 
-        async def applications(ids: list[UUID]) -> Sequence[Application | None]:
-            return await reading.find_applications(gateway, principal, ids=ids)
+        return DataLoader(load)
 
-        async def accounts(ids: list[UUID]) -> Sequence[Account | None]:
-            return await reading.find_accounts(gateway, principal, ids=ids)
+    @cached_property
+    def applications(self) -> DataLoader[UUID, Application | None]:
+        async def load(ids: list[UUID]) -> Sequence[Application | None]:
+            return await reading.find_applications(self._gateway, self._principal, ids=ids)
 
-        async def tied_applications(ids: list[UUID]) -> Sequence[Application | None]:
-            return await reading.find_tied_applications(gateway, ids=ids)
+        return DataLoader(load)
 
-        async def tied_accounts(ids: list[UUID]) -> Sequence[Account | None]:
-            return await reading.find_tied_accounts(gateway, ids=ids)
+    @cached_property
+    def accounts(self) -> DataLoader[UUID, Account | None]:
+        async def load(ids: list[UUID]) -> Sequence[Account | None]:
+            return await reading.find_accounts(self._gateway, self._principal, ids=ids)
 
-        async def pages(asked: InstallationsAsked, parents: list[UUID | None]) -> list[Page[Installation]]:
+        return DataLoader(load)
+
+    @cached_property
+    def installation_pages(self) -> DataLoader[Request[UUID | None, InstallationsAsked], Page[Installation]]:
+        async def load(asked: InstallationsAsked, parents: list[UUID | None]) -> list[Page[Installation]]:
             return await reading.list_installations(
-                gateway, principal, parents=parents, listed=asked.listed, window=asked.window
+                self._gateway, self._principal, parents=parents, listed=asked.listed, window=asked.window
             )
 
-        async def counts(listed: InstallationList, parents: list[UUID | None]) -> list[dict[InstallationStatus, int]]:
-            return await reading.count_listed_installations(gateway, principal, parents=parents, listed=listed)
+        return DataLoader(_grouped(load))
 
-        async def histories(window: Window[Position], parents: list[UUID]) -> list[Page[Event]]:
-            return await history.list_histories(gateway, principal, installation_ids=parents, window=window)
+    @cached_property
+    def installation_counts(self) -> DataLoader[Request[UUID | None, InstallationList], dict[InstallationStatus, int]]:
+        async def load(listed: InstallationList, parents: list[UUID | None]) -> list[dict[InstallationStatus, int]]:
+            return await reading.count_listed_installations(
+                self._gateway, self._principal, parents=parents, listed=listed
+            )
 
-        self.installations = DataLoader(installations)
-        self.ties = DataLoader(ties)
-        self.applications = DataLoader(applications)
-        self.accounts = DataLoader(accounts)
-        self.tied_applications = DataLoader(tied_applications)
-        self.tied_accounts = DataLoader(tied_accounts)
-        self.installation_pages = DataLoader(_grouped(pages))
-        self.installation_counts = DataLoader(_grouped(counts))
-        self.histories = DataLoader(_grouped(histories))
+        return DataLoader(_grouped(load))
+
+    @cached_property
+    def histories(self) -> DataLoader[Request[UUID, Window[Position]], Page[Event]]:
+        async def load(window: Window[Position], parents: list[UUID]) -> list[Page[Event]]:
+            return await history.list_histories(self._gateway, self._principal, installation_ids=parents, window=window)
+
+        return DataLoader(_grouped(load))
 
 
 @dataclass(kw_only=True, slots=True)
@@ -110,6 +151,7 @@ class Context:
     gateway: Gateway
     feed: Feed
     key_ring: KeyRing
+    lookups: Lookups
     caller: Principal | None
     """None where nobody is known: such a caller may look at the schema alone."""
     last_event_id: str | None = None
@@ -127,7 +169,7 @@ class Context:
     @property
     def loaders(self) -> Loaders:
         if self._loaders is None:
-            self._loaders = Loaders(self.gateway, self.principal)
+            self._loaders = Loaders(self.gateway, self.principal, self.lookups)
         return self._loaders
 
     @property
@@ -136,7 +178,13 @@ class Context:
 
     def renewed(self) -> Self:
         """The same, with nothing remembered: for the next event."""
-        return type(self)(gateway=self.gateway, feed=self.feed, key_ring=self.key_ring, caller=self.caller)
+        return type(self)(
+            gateway=self.gateway,
+            feed=self.feed,
+            key_ring=self.key_ring,
+            lookups=self.lookups,
+            caller=self.caller,
+        )
 
     async def prepare(self, operation: Operation) -> None:
         """Take the log's position before anything else is read: no change falls between it and a list beside it."""

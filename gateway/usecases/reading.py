@@ -18,20 +18,12 @@ from gateway.storage.applications import (
     select_applications,
 )
 from gateway.storage.database import Connection
-from gateway.storage.installations import select_installations, select_installations_by_tie
+from gateway.storage.installations import select_installations_by_tie
 from gateway.storage.pages import InstallationList, count_installations, select_installation_pages
 from gateway.usecases.gateway import Gateway
 
 Tie = tuple[UUID, UUID]
 """An application's id and an account's."""
-
-
-async def find_installations(
-    gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]
-) -> list[Installation | None]:
-    async with gateway.reading() as connection:
-        found = await select_installations(connection, ids=ids)
-    return [_visible(principal, installation=found.get(installation_id)) for installation_id in ids]
 
 
 async def find_installations_by_tie(
@@ -47,20 +39,6 @@ def _visible(principal: Principal, *, installation: Installation | None) -> Inst
         return None
     seen = principal.sees(application_id=installation.application_id, account_id=installation.account_id)
     return installation if seen else None
-
-
-async def find_tied_applications(gateway: Gateway, *, ids: Sequence[UUID]) -> list[Application | None]:
-    """Read applications of installations that the caller sees, and with them these."""
-    async with gateway.reading() as connection:
-        found = await select_applications(connection, ids=ids)
-    return [found.get(application_id) for application_id in ids]
-
-
-async def find_tied_accounts(gateway: Gateway, *, ids: Sequence[UUID]) -> list[Account | None]:
-    """Read accounts of installations that the caller sees, and with them these."""
-    async with gateway.reading() as connection:
-        found = await select_accounts(connection, ids=ids)
-    return [found.get(account_id) for account_id in ids]
 
 
 async def find_applications(gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]) -> list[Application | None]:
