@@ -12,10 +12,13 @@ from functools import partial
 from starlette.applications import Starlette
 
 from gateway.domain.errors import GatewayError
-from gateway.domain.principals import Principal
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.budgets import Allowance, Allowances
 from gateway.execution.engine import Engine
+from gateway.execution.limits import DocumentLimits
 from gateway.feed.feed import Feed
 from gateway.schema.context import Context
+from gateway.schema.costs import COSTS
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
@@ -103,7 +106,7 @@ def create_app(
     return Starlette(
         routes=[
             *graphql_routes(
-                engine=Engine(build_schema(), max_tokens=settings.max_tokens),
+                engine=_engine(settings),
                 authentication=Authentication(
                     key_ring.authenticate,
                     anonymous_introspection=_embedded_unless_set(settings.anonymous_introspection, welcome=welcome),
@@ -111,7 +114,9 @@ def create_app(
                 make_context=make_context,
                 lifetime=lifetime,
                 limits=WebLimits(
-                    http=HttpLimits(body_bytes=settings.max_body_bytes),
+                    http=HttpLimits(
+                        body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds, batch=settings.max_batch
+                    ),
                     socket=SocketLimits(operations=settings.max_subscriptions),
                 ),
                 page=graphiql.page_app if graphiql else None,
@@ -135,6 +140,40 @@ def _database(settings: Settings, *, url: str) -> Database:
         statement_seconds=settings.statement_seconds,
         lock_seconds=settings.lock_seconds,
     )
+
+
+def _engine(settings: Settings) -> Engine:
+    return Engine(
+        build_schema(),
+        limits=DocumentLimits(
+            characters=settings.max_document_characters,
+            tokens=settings.max_tokens,
+            written_fields=settings.max_fields,
+            depth=settings.max_depth,
+            aliases=settings.max_aliases,
+            root_fields=settings.max_root_fields,
+            directives=settings.max_directives,
+        ),
+        costs=COSTS,
+        allowances=_allowances(settings),
+        max_subscriptions=settings.max_caller_subscriptions,
+        operation_seconds=settings.operation_seconds,
+    )
+
+
+def _allowances(settings: Settings) -> Allowances:
+    return Allowances(
+        kinds={
+            PrincipalKind.PLATFORM: _allowance(settings.platform_cost, settings.platform_rate),
+            PrincipalKind.APPLICATION: _allowance(settings.application_cost, settings.application_rate),
+            PrincipalKind.ACCOUNT: _allowance(settings.account_cost, settings.account_rate),
+        },
+        nobody=_allowance(settings.account_cost, settings.anonymous_rate),
+    )
+
+
+def _allowance(operation: int, minute: int) -> Allowance:
+    return Allowance(operation=operation, minute=minute or None)
 
 
 def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:

@@ -52,6 +52,10 @@ def _count(least: int, most: int, *, unit: str) -> Kind:
     return _between(least, most, number=int, unit=unit)
 
 
+_COST = _count(10, 10_000_000, unit="units of cost")
+_RATE = _count(0, 1_000_000_000, unit="units of cost")
+
+
 def _setting(default: Any, kind: Kind, sentence: str) -> Any:
     return field(default=default, metadata={"kind": kind, "sentence": sentence})
 
@@ -81,9 +85,37 @@ class Settings:
         1_000_000, _count(1_000, 100_000_000, unit="bytes"), "The largest request body, and WebSocket message."
     )
     max_tokens: int = _setting(4_000, _count(100, 1_000_000, unit="tokens"), "The largest GraphQL document.")
+    max_document_characters: int = _setting(
+        200_000, _count(1_000, 10_000_000, unit="characters"), "The longest GraphQL document."
+    )
+    max_fields: int = _setting(500, _count(10, 100_000, unit="fields"), "Fields written in one document.")
+    max_depth: int = _setting(16, _count(3, 100, unit="fields"), "How deep fields are nested in each other.")
+    max_aliases: int = _setting(
+        100, _count(0, 100_000, unit="aliases"), "In one operation, its fragments counted wherever they are spread."
+    )
+    max_root_fields: int = _setting(30, _count(1, 1_000, unit="fields"), "Selected at an operation's root.")
+    max_directives: int = _setting(
+        50, _count(0, 10_000, unit="directives"), "In one operation, its fragments counted wherever they are spread."
+    )
+    max_batch: int = _setting(0, _count(0, 100, unit="operations"), "In one HTTP request; 0 refuses lists of them.")
     max_subscriptions: int = _setting(
         100, _count(1, 10_000, unit="operations"), "Operations at a time on one WebSocket."
     )
+    max_caller_subscriptions: int = _setting(
+        20_000, _count(1, 1_000_000, unit="subscriptions"), "At a time for one caller, in one gateway."
+    )
+    max_caller_sockets: int = _setting(
+        10_000, _count(1, 1_000_000, unit="sockets"), "WebSockets at a time for one caller, in one gateway."
+    )
+    operation_seconds: float = _setting(30, _seconds(0.1, 3600), "How long a query or a mutation may take.")
+    body_seconds: float = _setting(30, _seconds(0.1, 600), "How long a request's body may take to arrive.")
+    platform_cost: int = _setting(20_000, _COST, "The most that one operation of the platform may cost.")
+    application_cost: int = _setting(10_000, _COST, "The most that one operation of an application may cost.")
+    account_cost: int = _setting(10_000, _COST, "The most that one operation of an account's user may cost.")
+    platform_rate: int = _setting(0, _RATE, "What the platform may spend a minute in one gateway; 0: all it likes.")
+    application_rate: int = _setting(6_000_000, _RATE, "What an application may spend a minute in one gateway.")
+    account_rate: int = _setting(3_000_000, _RATE, "What an account may spend a minute in one gateway.")
+    anonymous_rate: int = _setting(60_000, _RATE, "What all without a key may spend a minute, on introspection.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

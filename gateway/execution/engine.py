@@ -4,7 +4,8 @@ Documents are parsed and validated once (`operations`), errors are formatted in 
 subscribers would be told alike is said once (`subscriptions`).
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from graphql import ASTValidationRule, specified_rules
@@ -14,14 +15,21 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from gateway.domain.errors import BadUserInput, GatewayError
+from gateway.domain.errors import BadUserInput, GatewayError, TimedOut
+from gateway.domain.principals import Principal
+from gateway.execution.budgets import Allowances, Budgets, Places
 from gateway.execution.contexts import ExecutionContext
+from gateway.execution.costs import CostModel
 from gateway.execution.errors import Refusal, refuse, request_error
+from gateway.execution.limits import DocumentLimits
 from gateway.execution.operations import Documents, Operation, OperationType
 from gateway.execution.responses import Response, respond
 from gateway.execution.subscriptions import EventStream, Plans
 
 Variables = Mapping[str, Any] | None
+
+_CHARACTERS_PER_UNIT = 20
+"""Of a document that is read for the first time: broken ones are read each time, and cost no less."""
 
 
 class Engine:
@@ -32,7 +40,11 @@ class Engine:
         schema: Schema,
         *,
         rules: Sequence[type[ASTValidationRule]] = (),
-        max_tokens: int = 4_000,
+        limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - frozen
+        costs: CostModel = CostModel(),  # noqa: B008 - frozen
+        allowances: Allowances = Allowances(),  # noqa: B008 - frozen
+        max_subscriptions: int = 10_000,
+        operation_seconds: float = 30,
         max_documents: int = 1_000,
         max_document_bytes: int = 400_000,
         max_coercion_errors: int = 10,
@@ -50,41 +62,97 @@ class Engine:
         self._documents = Documents(
             self._schema,
             rules=(*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules),
-            max_tokens=max_tokens,
+            limits=limits,
+            costs=costs,
             max_count=max_documents,
             max_source_bytes=max_document_bytes,
             hide_suggestions=hide_suggestions,
         )
         self._plans = Plans()
+        self._budgets = Budgets(allowances)
+        self._places = Places(max_subscriptions, called="subscriptions")
+        self._operation_seconds = operation_seconds
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
         """Return the operation of this document, parsed and validated. Raises Refusal."""
         return self._documents.operation(query, name=operation_name)
 
-    async def execute(self, operation: Operation, variables: Variables, context: ExecutionContext) -> Response:
-        """Run a query or a mutation. Raises Refusal where nothing of it ran."""
+    async def prepared(self, query: str, operation_name: str | None, *, caller: Principal | None) -> Operation:
+        """Return the operation as `prepare` does; who brings a new document pays for the reading. Raises Refusal."""
+        if not self._documents.knows(query, name=operation_name):
+            try:
+                await self._budgets.charge(caller, cost=1 + len(query) // _CHARACTERS_PER_UNIT)
+            except GatewayError as error:
+                refuse(error)
+        return self.prepare(query, operation_name)
+
+    async def execute(
+        self, operation: Operation, variables: Variables, context: ExecutionContext, *, tells_cost: bool = False
+    ) -> Response:
+        """Run a query or a mutation. Raises Refusal where nothing of it ran, or where it took too long.
+
+        `tells_cost` has the answer say, in its extensions, what it was estimated to cost.
+        """
         if operation.type is OperationType.SUBSCRIPTION:
             refuse(BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart."))
-        await self._prepare_context(operation, context)
-        return await respond(self._executor(operation, variables, context))
+        cost = await self._pay(operation, variables, context)
+        try:
+            async with asyncio.timeout(self._operation_seconds) as limit:
+                await self._prepare_context(operation, context)
+                executor = self._executor(operation, variables, context)
+                return await respond(executor, extensions=self._told(cost, context) if tells_cost else None)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            context.abandon()
+            refuse(TimedOut(f"The operation took longer than {self._operation_seconds:g} seconds, and was given up."))
 
     async def subscribe(self, operation: Operation, variables: Variables, context: ExecutionContext) -> EventStream:
         """Open a subscription's stream. Raises Refusal where there is none to open."""
-        await self._prepare_context(operation, context)
-        plan = self._plans.plan(
-            (operation.source, operation.name, repr(variables), context.share_key),
-            executor=lambda: self._executor(operation, variables, context),
-        )
+        await self._pay(operation, variables, context)
+        caller = context.caller
+        self._take_place(caller)
         try:
-            return await plan.opened(context)
+            return await self._opened(operation, variables, context, leave=lambda: self._places.leave(caller))
         except BaseException:
-            plan.release()
+            self._places.leave(caller)
             raise
 
     @property
     def plans(self) -> int:
         """How many different subscriptions are being followed now."""
         return len(self._plans)
+
+    async def _pay(self, operation: Operation, variables: Variables, context: ExecutionContext) -> int:
+        cost = operation.cost.value(variables)
+        try:
+            await self._budgets.spend(context.caller, cost=cost)
+        except GatewayError as error:
+            refuse(error)
+        return cost
+
+    def _told(self, cost: int, context: ExecutionContext) -> dict[str, Any]:
+        return {"cost": {"estimated": cost, "allowed": self._budgets.allowed(context.caller)}}
+
+    def _take_place(self, caller: Principal | None) -> None:
+        try:
+            self._places.take(caller)
+        except GatewayError as error:
+            refuse(error)
+
+    async def _opened(
+        self, operation: Operation, variables: Variables, context: ExecutionContext, *, leave: Callable[[], None]
+    ) -> EventStream:
+        await self._prepare_context(operation, context)
+        plan = self._plans.plan(
+            (operation.source, operation.name, repr(variables), context.share_key),
+            executor=lambda: self._executor(operation, variables, context),
+        )
+        try:
+            return await plan.opened(context, leave=leave)
+        except BaseException:
+            plan.release()
+            raise
 
     async def _prepare_context(self, operation: Operation, context: ExecutionContext) -> None:
         try:

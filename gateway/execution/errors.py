@@ -25,6 +25,15 @@ class OperationTooComplex(GatewayError):
     code = "QUERY_TOO_COMPLEX"
 
 
+class RateLimited(GatewayError):
+    """The caller has had what it may have for now; `retryAfter` says for how many seconds."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, retryAfter=retry_after)
+
+
 class Refusal(Exception):
     """Nothing was done, or nothing more will be: the answer has errors, and no data."""
 

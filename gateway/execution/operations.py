@@ -20,10 +20,27 @@ from graphql import (
     parse,
     validate,
 )
+from graphql.validation import validation_context
+from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from gateway.domain.errors import BadUserInput
-from gateway.execution.errors import Refusal, refuse, request_error
+from gateway.execution.costs import Cost, CostModel, estimate
+from gateway.execution.errors import (
+    FormattedError,
+    OperationTooComplex,
+    Refusal,
+    formatted,
+    refuse,
+    request_error,
+)
+from gateway.execution.limits import DocumentLimits, check_size
 
+_MOST_ERRORS = 20
+"""After which a document is not looked at any further."""
+_MOST_COMPARISONS = 50_000
+_MOST_FRAGMENT_WORK = 10_000
+"""In graphql-core's own units, a tenth and a fifth of what it allows: what bounds the seconds that validation can take.
+A field that is written 200 times in one place is still compared with all the others."""
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type", "__typename"})
 
 
@@ -46,6 +63,7 @@ class Operation:
     type: OperationType
     root_fields: frozenset[str]
     """The fields selected on the root type, through fragments too, whether or not a directive skips them."""
+    cost: Cost
 
     @property
     def introspects_only(self) -> bool:
@@ -61,19 +79,24 @@ class Documents:
         schema: GraphQLSchema,
         *,
         rules: Sequence[type[ASTValidationRule]],
-        max_tokens: int,
+        limits: DocumentLimits,
+        costs: CostModel,
         max_count: int,
         max_source_bytes: int,
         hide_suggestions: bool,
     ) -> None:
         self._schema = schema
         self._rules = tuple(rules)
-        self._max_tokens = max_tokens
+        self._limits = limits
+        self._costs = costs
         self._max_count = max_count
         self._max_source_bytes = max_source_bytes
         self._hide_suggestions = hide_suggestions
         self._operations: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
         self._source_bytes = 0
+        # the whole process's: graphql-core has no other way to set them
+        overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = _MOST_COMPARISONS
+        validation_context.MAX_FRAGMENT_WORK = _MOST_FRAGMENT_WORK
 
     def operation(self, source: str, *, name: str | None) -> Operation:
         """Return the operation of that name, or the document's only one. Raises Refusal."""
@@ -86,6 +109,10 @@ class Documents:
             self._operations.move_to_end(key)
         return operation
 
+    def knows(self, source: str, *, name: str | None) -> bool:
+        """Tell whether this operation is at hand."""
+        return (source, name) in self._operations
+
     def _keep(self, key: tuple[str, str | None], operation: Operation) -> None:
         self._operations[key] = operation
         self._source_bytes += _size(operation)
@@ -95,8 +122,11 @@ class Documents:
 
     def _prepared(self, source: str, name: str | None) -> Operation:
         document = self._parsed(source)
-        if errors := validate(self._schema, document, self._rules, hide_suggestions=self._hide_suggestions):
-            raise Refusal(map(request_error, errors))
+        self._check_size(document)
+        if errors := validate(
+            self._schema, document, self._rules, max_errors=_MOST_ERRORS, hide_suggestions=self._hide_suggestions
+        ):
+            raise Refusal(map(_document_error, errors))
         definition = get_operation_ast(document, name)
         if definition is None:
             refuse(BadUserInput(_which_operation(name)))
@@ -106,13 +136,32 @@ class Documents:
             document=document,
             type=OperationType(definition.operation.value),
             root_fields=frozenset(_root_fields(document, definition)),
+            cost=estimate(self._schema, document, definition, model=self._costs),
         )
+
+    def _check_size(self, document: DocumentNode) -> None:
+        try:
+            check_size(document, self._limits)
+        except OperationTooComplex as error:
+            refuse(error)
 
     def _parsed(self, source: str) -> DocumentNode:
         try:
-            return parse(source, max_lexical_tokens=self._max_tokens, max_comments=self._max_tokens)
+            return parse(
+                source,
+                max_lexical_tokens=self._limits.tokens,
+                max_comments=self._limits.tokens,
+                max_source_length=self._limits.characters,
+            )
         except GraphQLError as error:  # which is also what it says when the document is nested too deeply
-            raise Refusal([request_error(error)]) from None
+            raise Refusal([_document_error(error)]) from None
+
+
+def _document_error(error: GraphQLError) -> FormattedError:
+    """Format what is wrong with a document: where graphql-core gave up on it, it says so by these words alone."""
+    if error.message.endswith(("Parsing aborted.", "Validation aborted.")) and "errors" not in error.message:
+        return formatted(OperationTooComplex(error.message.removeprefix("Syntax Error: ")))
+    return request_error(error)
 
 
 def _size(operation: Operation) -> int:

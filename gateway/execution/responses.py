@@ -21,20 +21,26 @@ class Response:
     errors: tuple[FormattedError, ...]
 
 
-async def respond(executor: Executor[Any]) -> Response:
-    """Run what the executor was built for. Never raises: what goes wrong is part of the answer."""
+async def respond(executor: Executor[Any], *, extensions: dict[str, Any] | None = None) -> Response:
+    """Run what the executor was built for. Never raises: what goes wrong is part of the answer.
+
+    `extensions` stand in the answer of an operation that came to its end.
+    """
     try:
         result = executor.execute_operation()
         if isawaitable(result):
             result = await cast("Awaitable[ExecutionResult]", result)
-        return _response(cast("ExecutionResult", result))
+        return _response(cast("ExecutionResult", result), extensions)
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
         errors = (formatted(error),)
         return Response(body=encode({"data": None, "errors": errors}), errors=errors)
 
 
-def _response(result: ExecutionResult) -> Response:
-    if not result.errors:
-        return Response(body=encode({"data": result.data}), errors=())
-    errors = tuple(map(field_error, result.errors))
-    return Response(body=encode({"data": result.data, "errors": errors}), errors=errors)
+def _response(result: ExecutionResult, extensions: dict[str, Any] | None) -> Response:
+    errors = tuple(map(field_error, result.errors or ()))
+    members: dict[str, Any] = {"data": result.data}
+    if errors:
+        members["errors"] = errors
+    if extensions:
+        members["extensions"] = extensions
+    return Response(body=encode(members), errors=errors)

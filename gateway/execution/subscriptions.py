@@ -47,10 +47,11 @@ class EventStream:
     Iterate it in one task only; cancelling that task ends the source too. Close it in any case.
     """
 
-    __slots__ = ("_plan", "_source", "_source_stream")
+    __slots__ = ("_leave", "_plan", "_source", "_source_stream")
 
-    def __init__(self, plan: "Plan", source_stream: Any) -> None:
+    def __init__(self, plan: "Plan", source_stream: Any, *, leave: Callable[[], None]) -> None:
         self._plan: Plan | None = plan
+        self._leave = leave
         self._source_stream = source_stream
         self._source: AsyncIterator[Any] = aiter(source_stream)
 
@@ -76,6 +77,7 @@ class EventStream:
         if plan is None:
             return
         plan.release()
+        self._leave()
         if (close := getattr(self._source, "aclose", None)) is not None:
             await close()
 
@@ -110,8 +112,8 @@ class Plan:
         self._forget = forget
         self._renderings: OrderedDict[Hashable, asyncio.Task[Payload]] = OrderedDict()
 
-    async def opened(self, context: ExecutionContext) -> EventStream:
-        """Open the source of one more follower. Raises Refusal."""
+    async def opened(self, context: ExecutionContext, *, leave: Callable[[], None]) -> EventStream:
+        """Open the source of one more follower, who is said by `leave` to have left. Raises Refusal."""
         executor = self._executor.build_per_event_executor(None)
         executor.context_value = context
         source = create_source_event_stream(executor)
@@ -119,7 +121,7 @@ class Plan:
             source = await source
         if isinstance(source, ExecutionResult):
             raise Refusal(map(field_error, source.errors or ()))
-        return EventStream(self, source)
+        return EventStream(self, source, leave=leave)
 
     async def payload(self, value: Any) -> Payload:
         """Return what is made of an event: by sharing it, where the event says what it may be shared by."""

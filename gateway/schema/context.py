@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -88,6 +88,7 @@ class Loaders:
     def __init__(self, gateway: Gateway, principal: Principal, lookups: Lookups) -> None:
         self._gateway = gateway
         self._principal = principal
+        self._reads: set[asyncio.Task[Any] | None] = set()
         self.installations = Remembered(
             lookups.installations,
             visible=lambda row: principal.sees(application_id=row.application_id, account_id=row.account_id),
@@ -102,21 +103,21 @@ class Loaders:
         async def load(ties: list[reading.Tie]) -> Sequence[Installation | None]:
             return await reading.find_installations_by_tie(self._gateway, self._principal, ties=ties)
 
-        return DataLoader(load)
+        return DataLoader(self._read(load))
 
     @cached_property
     def applications(self) -> DataLoader[UUID, Application | None]:
         async def load(ids: list[UUID]) -> Sequence[Application | None]:
             return await reading.find_applications(self._gateway, self._principal, ids=ids)
 
-        return DataLoader(load)
+        return DataLoader(self._read(load))
 
     @cached_property
     def accounts(self) -> DataLoader[UUID, Account | None]:
         async def load(ids: list[UUID]) -> Sequence[Account | None]:
             return await reading.find_accounts(self._gateway, self._principal, ids=ids)
 
-        return DataLoader(load)
+        return DataLoader(self._read(load))
 
     @cached_property
     def installation_pages(self) -> DataLoader[Request[UUID | None, InstallationsAsked], Page[Installation]]:
@@ -125,7 +126,7 @@ class Loaders:
                 self._gateway, self._principal, parents=parents, listed=asked.listed, window=asked.window
             )
 
-        return DataLoader(_grouped(load))
+        return DataLoader(self._read(_grouped(load)))
 
     @cached_property
     def installation_counts(self) -> DataLoader[Request[UUID | None, InstallationList], dict[InstallationStatus, int]]:
@@ -134,14 +135,36 @@ class Loaders:
                 self._gateway, self._principal, parents=parents, listed=listed
             )
 
-        return DataLoader(_grouped(load))
+        return DataLoader(self._read(_grouped(load)))
 
     @cached_property
     def histories(self) -> DataLoader[Request[UUID, Window[Position]], Page[Event]]:
         async def load(window: Window[Position], parents: list[UUID]) -> list[Page[Event]]:
             return await history.list_histories(self._gateway, self._principal, installation_ids=parents, window=window)
 
-        return DataLoader(_grouped(load))
+        return DataLoader(self._read(_grouped(load)))
+
+    def abandon(self) -> None:
+        """End what is being read for this caller alone: nobody waits for it any more, and the database is told so.
+
+        What is looked up for several at once goes on.
+        """
+        for task in tuple(self._reads):
+            if task is not None:
+                task.cancel()
+
+    def _read(self, load: Callable[[list[Asked]], Awaitable[Answer]]) -> Callable[[list[Asked]], Awaitable[Answer]]:
+        """Know the task in which something is read: the loader's own, not that of whoever asks it."""
+
+        async def read(asked: list[Asked]) -> Answer:
+            task = asyncio.current_task()
+            self._reads.add(task)
+            try:
+                return await load(asked)
+            finally:
+                self._reads.discard(task)
+
+        return read
 
 
 @dataclass(kw_only=True, slots=True)
@@ -175,6 +198,10 @@ class Context:
     @property
     def share_key(self) -> Hashable:
         return self.principal.bounds
+
+    def abandon(self) -> None:
+        if self._loaders is not None:
+            self._loaders.abandon()
 
     def renewed(self) -> Self:
         """The same, with nothing remembered: for the next event."""

@@ -60,6 +60,6 @@ def _of_code(code: str, errors: list[FormattedError] | tuple[FormattedError, ...
     headers = {
         "UNAUTHENTICATED": {"www-authenticate": "Bearer"},
         "UNAVAILABLE": {"retry-after": "1"},
-        "RATE_LIMITED": {"retry-after": "1"},
+        "RATE_LIMITED": {"retry-after": str(errors[0]["extensions"].get("retryAfter", 1))},
     }.get(code)
     return answer(errors_body(errors), form=form, status=status, headers=headers)

@@ -3,7 +3,7 @@
 The request walks from top to bottom of `_answer`: what form is wanted, who asks, what is asked, may it be, run it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from gateway.execution.contexts import ExecutionContext
 from gateway.execution.engine import Engine
 from gateway.execution.errors import Refusal
 from gateway.execution.operations import Operation, OperationType
+from gateway.execution.responses import Response
 from gateway.execution.subscriptions import Payload
 from gateway.web.answers import answer, errors_body, refusal
 from gateway.web.authentication import Authentication
@@ -129,7 +130,7 @@ class HttpEndpoint:
         forms: tuple[Representation, ...],
     ) -> ASGIApp:
         try:
-            operation = self._operation(request, principal)
+            operation = await self._operation(request, principal)
         except Refusal as error:
             if forms[0] is Representation.EVENT_STREAM:  # whoever asked for events is told by an event
                 return self._stream(Refused(error), principal, form=forms[0])
@@ -139,12 +140,12 @@ class HttpEndpoint:
         form = _form_of(operation, forms)
         context = self.make_context(principal, last_event_id=headers.get("last-event-id"))
         if form in STREAMS:
-            return self._stream(self._payloads(operation, request.variables, context), principal, form=form)
-        response = await self.engine.execute(operation, request.variables, context)
+            return self._stream(self._payloads(operation, request, context), principal, form=form)
+        response = await self._executed(operation, request, context)
         return answer(response.body, form=form)
 
-    def _operation(self, request: GraphQLRequest, principal: Principal | None) -> Operation:
-        operation = self.engine.prepare(request.query, request.operation_name)
+    async def _operation(self, request: GraphQLRequest, principal: Principal | None) -> Operation:
+        operation = await self.engine.prepared(request.query, request.operation_name, caller=principal)
         self.authentication.allow(principal, operation)
         return operation
 
@@ -159,8 +160,8 @@ class HttpEndpoint:
 
     async def _member_body(self, request: GraphQLRequest, principal: Principal | None) -> bytes:
         try:
-            operation = self._operation(request, principal)
-            response = await self.engine.execute(operation, request.variables, self.make_context(principal))
+            operation = await self._operation(request, principal)
+            response = await self._executed(operation, request, self.make_context(principal))
         except Refusal as error:
             return errors_body(error.errors)
         return response.body
@@ -172,21 +173,26 @@ class HttpEndpoint:
             payloads, framing=STREAMS[form], principal=principal, lifetime=self.lifetime, limits=self.stream_limits
         )
 
+    def _executed(
+        self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
+    ) -> Coroutine[Any, Any, Response]:
+        return self.engine.execute(operation, request.variables, context, tells_cost=request.asks_cost)
+
     async def _payloads(
-        self, operation: Operation, variables: Any, context: ExecutionContext
+        self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
     ) -> AsyncIterator[Payload]:
         match operation.type:
             case OperationType.SUBSCRIPTION:
-                stream = await self.engine.subscribe(operation, variables, context)
+                stream = await self.engine.subscribe(operation, request.variables, context)
                 try:
                     async for payload in stream:
                         yield payload
                 finally:
                     await stream.aclose()
             case OperationType.QUERY:
-                yield Payload((await self.engine.execute(operation, variables, context)).body, cursor=None)
+                yield Payload((await self._executed(operation, request, context)).body, cursor=None)
             case OperationType.MUTATION:  # what has begun to change is not left half-way when its caller leaves
-                response = await self.lifetime.completed(self.engine.execute(operation, variables, context))
+                response = await self.lifetime.completed(self._executed(operation, request, context))
                 yield Payload(response.body, cursor=None)
 
 

@@ -26,6 +26,11 @@ class GraphQLRequest:
     variables: Mapping[str, Any] | None
     extensions: Mapping[str, Any] | None
 
+    @property
+    def asks_cost(self) -> bool:
+        """Whether the answer is to say what it was estimated to cost."""
+        return self.extensions is not None and self.extensions.get("cost") is True
+
 
 async def received_body(headers: Headers, receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
     """Return the whole body, never holding more than `max_bytes` and one chunk of it.

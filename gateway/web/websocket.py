@@ -222,7 +222,8 @@ class Socket:
 
     async def _tell(self, message: Subscribe) -> None:
         engine = self._endpoint.engine
-        operation = engine.prepare(message.request.query, message.request.operation_name)
+        request = message.request
+        operation = await engine.prepared(request.query, request.operation_name, caller=self.principal)
         if operation.type is OperationType.SUBSCRIPTION:
             await self._tell_events(message, operation)
         else:
@@ -243,7 +244,8 @@ class Socket:
         task = asyncio.current_task()
         self._answering.add(task)
         try:
-            work = self._endpoint.engine.execute(operation, message.request.variables, context)
+            request = message.request
+            work = self._endpoint.engine.execute(operation, request.variables, context, tells_cost=request.asks_cost)
             if operation.type is OperationType.MUTATION:  # what has begun to change is not left half-way
                 work = self._endpoint.lifetime.completed(work)
             await self._say(f"{messages.next_head(message.id)}{(await work).body.decode()}}}")

@@ -59,6 +59,7 @@ class Market:
     followers: int = 0
     prepared: list[frozenset[str]] = field(default_factory=list)
     mutations: int = 0
+    abandoned: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str | None = None
 
@@ -87,11 +88,18 @@ class Context:
     refusal: Exception | None = None
 
     @property
+    def caller(self) -> Principal | None:
+        return self.principal
+
+    @property
     def share_key(self) -> Hashable:
         return None if self.principal is None else self.principal.bounds
 
     def renewed(self) -> Self:
         return replace(self)
+
+    def abandon(self) -> None:
+        self.market.abandoned += 1
 
     async def prepare(self, operation: Operation) -> None:
         self.market.prepared.append(operation.root_fields)

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.execution.engine import Engine
 from gateway.execution.errors import Refusal
+from gateway.execution.limits import DocumentLimits
 from gateway.execution.operations import OperationType
 from tests.conformance.marketplace import SCHEMA
 
@@ -56,7 +57,7 @@ def test_root_fields_are_found_through_fragments_and_whatever_directives_say() -
 
 
 def test_a_document_has_a_limit_of_tokens() -> None:
-    engine = Engine(SCHEMA, max_tokens=5)
+    engine = Engine(SCHEMA, limits=DocumentLimits(tokens=5))
     assert engine.prepare("{ a: hello }")
     with pytest.raises(Refusal, match="more than 5 tokens"):
         engine.prepare("{ a: hello b: hello }")

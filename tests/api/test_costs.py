@@ -1,0 +1,101 @@
+"""What operations cost: estimated from text and variables, told on request, held to an allowance by kind of caller."""
+
+from typing import Any
+
+import pytest
+
+from gateway.domain.principals import PrincipalKind
+from gateway.execution.engine import Engine
+from gateway.schema.costs import COSTS
+from gateway.schema.schema import build_schema
+from gateway.settings import Settings
+from tests.api.conftest import Serve, Served
+
+PAGE = "query Page($size: Int) { installations(first: $size) { nodes { id application { name } account { name } } } }"
+
+COSTED: list[tuple[str, dict[str, Any], int]] = [
+    ("{ viewer { kind } }", {}, 1),
+    ('{ installation(id: "a") { id status metadata application { name } account { name } } }', {}, 4),
+    (PAGE, {"size": 10}, 31),
+    (PAGE, {}, 61),
+    (PAGE, {"size": None}, 61),
+    (PAGE, {"size": -5}, 1),
+    (PAGE, {"size": 10**30}, 301),
+    (PAGE, {"size": "many"}, 301),
+    ("query ($size: Int = 3) { installations(last: $size) { edges { node { id } } } }", {}, 4),
+    ("query ($size: Int = 3) { installations(last: $size) { edges { node { id } } } }", {"size": 4}, 5),
+    ("{ installations(first: 100) { totalCount statusCounts { count } pageInfo { hasNextPage } } }", {}, 2021),
+    (
+        "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Installation { application { id } } } }",
+        {"ids": ["a"] * 7},
+        14,
+    ),
+    ('{ nodes(ids: ["a", "b"]) { id } }', {}, 2),
+    (
+        "query ($a: Int, $b: Int) { applications(first: $a) { nodes { installations(first: $b) { nodes { id } } } } }",
+        {"a": 5, "b": 10},
+        1 + 5 * (1 + (1 + 10 * 1)),
+    ),
+    (
+        """query ($a: Int) { installations(first: $a) { ...Page } }
+        fragment Page on InstallationConnection { ...Nodes }
+        fragment Nodes on InstallationConnection { nodes { application { ...Name } } }
+        fragment Name on Application { name }""",
+        {"a": 50},
+        101,
+    ),
+    ('mutation { deleteInstallation(input: { id: "a" }) { ... on DeletedInstallation { id } } }', {}, 10),
+    ("subscription { installationEvents { installation { id } } }", {}, 11),
+    ("{ __schema { types { name } } __typename }", {}, 100),
+    ("{ __typename }", {}, 1),
+]
+
+
+@pytest.mark.parametrize(("document", "variables", "cost"), COSTED)
+def test_what_an_operation_costs(document: str, variables: dict[str, Any], cost: int) -> None:
+    assert Engine(build_schema(), costs=COSTS).prepare(document).cost.value(variables) == cost
+
+
+def test_every_weight_is_of_a_field_that_there_is() -> None:
+    types = build_schema()._schema.type_map
+    for coordinate in COSTS.weights:
+        type_, _, name = coordinate.partition(".")
+        assert name in types[type_].fields, coordinate  # type: ignore[attr-defined]  # only these types have weights
+
+
+async def test_the_cost_is_told_to_whoever_asks_for_it(served: Served) -> None:
+    platform = await served.platform()
+    body = {"query": PAGE, "variables": {"size": 2}, "extensions": {"cost": True}}
+    answer = (await served.http.post(served.url, json=body, headers=platform.headers)).json()
+    assert answer == {
+        "data": {"installations": {"nodes": []}},
+        "extensions": {"cost": {"estimated": 7, "allowed": 20_000}},
+    }
+
+
+async def test_an_operation_that_costs_too_much_is_refused_by_the_kind_of_its_caller(serve: Serve) -> None:
+    async with serve(Settings(account_cost=50)) as served:
+        account = await served.of_account(await served.account())
+        (error,) = await account.errors(PAGE, size=20)
+        assert error == {
+            "message": "The operation would cost 61; at most 50 are allowed. Ask for shorter pages, or for less of each"
+            " item.",
+            "extensions": {"code": "QUERY_TOO_COMPLEX", "limit": "cost", "allowed": 50, "cost": 61},
+        }
+        assert await account.data(PAGE, size=10) == {"installations": {"nodes": []}}
+        assert await (await served.platform()).data(PAGE, size=20) == {"installations": {"nodes": []}}
+
+
+async def test_a_caller_has_so_much_to_spend_in_a_minute_whatever_key_it_uses(serve: Serve) -> None:
+    async with serve(Settings(account_rate=100)) as served:
+        owner, other = await served.account(), await served.account("Borealis Books")
+        account, same = await served.of_account(owner), await served.of_account(owner)
+        assert await account.data(PAGE, size=20)
+        refused = await same.post(PAGE, size=20)
+        assert refused.status_code == 429
+        (error,) = refused.json()["errors"]
+        assert error["extensions"]["code"] == "RATE_LIMITED"
+        assert 1 <= error["extensions"]["retryAfter"] <= 60
+        assert refused.headers["retry-after"] == str(error["extensions"]["retryAfter"])
+        assert await (await served.of_account(other)).data(PAGE, size=1)
+        assert await (await served.key(PrincipalKind.PLATFORM)).data(PAGE, size=20)

@@ -1,0 +1,115 @@
+"""What a document may be is counted before it is validated, in time that grows with its text alone."""
+
+import time
+from typing import Any
+
+import pytest
+from graphql import get_introspection_query
+
+from gateway.execution.engine import Engine
+from gateway.execution.errors import Refusal
+from gateway.execution.limits import DocumentLimits
+from tests.conformance.marketplace import SCHEMA
+
+
+def refused(source: str, **limits: int) -> dict[str, Any]:
+    engine = Engine(SCHEMA, limits=DocumentLimits(**limits))
+    with pytest.raises(Refusal) as caught:
+        engine.prepare(source)
+    (error,) = caught.value.errors
+    return error
+
+
+SIZES: list[tuple[dict[str, int], str, str]] = [
+    ({"depth": 3}, "{ self { self { hello } } }", "{ self { self { self { hello } } } }"),
+    (
+        {"depth": 2},
+        "{ self { ...F } } fragment F on Query { hello }",
+        "{ self { ...F } } fragment F on Query { self { hello } }",
+    ),
+    ({"aliases": 2}, "{ a: hello b: hello }", "{ a: hello b: hello c: hello }"),
+    (
+        {"aliases": 3},
+        "{ ...F } fragment F on Query { a: hello }",
+        "{ x: self { ...F } y: self { ...F } } fragment F on Query { a: hello }",
+    ),
+    ({"root_fields": 2}, "{ hello caller }", "{ hello ... { caller ...F } } fragment F on Query { broken }"),
+    ({"directives": 1}, "{ hello @skip(if: false) }", "{ hello @skip(if: false) caller @include(if: true) }"),
+    ({"written_fields": 3}, "{ self { self { hello } } }", "{ self { self { hello caller } } }"),
+]
+
+
+@pytest.mark.parametrize(("limits", "fits", "exceeds"), SIZES)
+def test_a_document_has_limits_each_with_an_error_that_names_it(
+    limits: dict[str, int], fits: str, exceeds: str
+) -> None:
+    assert Engine(SCHEMA, limits=DocumentLimits(**limits)).prepare(fits)
+    ((name, most),) = limits.items()
+    extensions = refused(exceeds, **limits)["extensions"]
+    assert extensions == {
+        "code": "QUERY_TOO_COMPLEX",
+        "limit": {"root_fields": "rootFields", "written_fields": "writtenFields"}.get(name, name),
+        "allowed": most,
+    }
+
+
+def test_what_is_too_long_or_too_deep_to_be_parsed_is_too_complex_as_well() -> None:
+    assert refused("{ a: hello b: hello }", tokens=5)["extensions"] == {"code": "QUERY_TOO_COMPLEX"}
+    assert refused("{ self" * 1000 + "{ hello" + "}" * 1001)["extensions"] == {"code": "QUERY_TOO_COMPLEX"}
+
+
+def test_the_usual_introspection_fits() -> None:
+    assert Engine(SCHEMA).prepare(get_introspection_query(input_value_deprecation=True, type_depth=9))
+
+
+def test_a_cycle_of_fragments_is_measured_and_then_refused_for_what_it_is() -> None:
+    error = refused("{ ...A } fragment A on Query { self { ...B } } fragment B on Query { self { ...A } }")
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert "within itself" in error["message"]
+
+
+def test_a_fragment_bomb_is_measured_in_the_time_that_its_text_takes() -> None:
+    layers = "".join(
+        f"fragment F{n} on Query {{ a: self {{ ...F{n + 1} }} b: self {{ ...F{n + 1} }} }}" for n in range(90)
+    )
+    began = time.perf_counter()
+    error = refused("{ ...F0 }" + layers + "fragment F90 on Query { hello }", depth=1000)
+    assert error["message"] == (
+        "The operation has over a million aliases, those in fragments counted wherever they are spread;"
+        " at most 100 are allowed."
+    )
+    assert time.perf_counter() - began < 1
+
+
+HOSTILE = {
+    "one field again and again": "{ self {" + " self { hello }" * 249 + "} }",
+    "one leaf again and again": "{ self {" + " hello" * 499 + "} }",
+    "conflicts": "{ self {" + " a: hello a: caller" * 50 + "} }",
+    "fragments that spread all others": "{ ...F0 }"
+    + "".join(f"fragment F{n} on Query {{{''.join(f' ...F{m}' for m in range(n + 1, 44))} hello }}" for n in range(44)),
+    "fragments spread below one field again and again": "{ self {" + " self { ...A ...B }" * 240 + "} }"
+    "fragment A on Query { self { ...C } } fragment B on Query { self { ...C } } fragment C on Query { hello }",
+    "many operations over one fragment": "".join(f"query Q{n} {{ ...F }}" for n in range(250))
+    + "fragment F on Query {" + " hello" * 200 + "}",
+    "unknown fields": "{ self {" + " ".join(f"x{n}" for n in range(490)) + "} }",
+    "unknown directives": "{ hello " + "@x" * 50 + "}",
+    "a long chain of fragments": "{ ...F0 }"
+    + "".join(f"fragment F{n} on Query {{ ...F{n + 1} }}" for n in range(400)) + "fragment F400 on Query { hello }",
+    "unused variables": "query (" + " ".join(f"$v{n}: ID" for n in range(900)) + ") { hello }",
+}  # fmt: skip
+
+
+def outcome(engine: Engine, source: str) -> str:
+    try:
+        engine.prepare(source)
+    except Refusal as refusal:
+        return refusal.code
+    return "valid"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_that_fits_the_limits_takes_long_to_be_validated(name: str) -> None:
+    engine = Engine(SCHEMA)
+    began = time.perf_counter()
+    assert outcome(engine, HOSTILE[name]) in {"valid", "QUERY_TOO_COMPLEX", "BAD_USER_INPUT"}
+    assert time.perf_counter() - began < 2, "a tenth of that on an idle machine"
