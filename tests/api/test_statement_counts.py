@@ -1,0 +1,240 @@
+"""What a page costs in SQL: the same number of statements, whatever its size."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from asyncpg.connection import LoggedQuery
+
+from gateway.app import utc_now
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.engine import Engine
+from gateway.feed.feed import Feed
+from gateway.schema.context import Context
+from gateway.schema.schema import build_schema
+from gateway.storage.database import connection, open_database
+from gateway.storage.queries import queries
+from gateway.usecases.api_keys import KeyRing
+from gateway.usecases.gateway import Gateway
+from gateway.usecases.installations import authorize_installation
+from tests.api.conftest import PLATFORM, Served
+from tests.api.populations import Marketplace, populate
+
+SIZES = (1, 20, 100)
+
+
+@dataclass(kw_only=True)
+class Counter:
+    """Runs operations as the gateway does, on one connection that notes the names of its statements."""
+
+    engine: Engine
+    make_context: Callable[[Principal], Context]
+    statements: list[str] = field(default_factory=list)
+
+    def note(self, logged: LoggedQuery) -> None:
+        names = {query.sql: query.name for query in queries._compiled.values()}
+        self.statements.append(names.get(logged.query, logged.query))
+
+    async def run(self, query: str, *, caller: Principal = PLATFORM, **variables: Any) -> tuple[Any, list[str]]:
+        """Answer an operation's data, and the statements that it took."""
+        self.statements.clear()
+        response = await self.engine.execute(self.engine.prepare(query), variables, self.make_context(caller))
+        answer = json.loads(response.body)
+        assert "errors" not in answer, answer
+        return answer["data"], sorted(self.statements)
+
+
+@pytest.fixture
+async def counter(database_url: str) -> AsyncIterator[Counter]:
+    async with open_database(database_url, pool_size=1) as database:
+        gateway = Gateway(database=database, now=utc_now, ring=lambda: None)
+        feed, key_ring = Feed(database, url=database_url), KeyRing(gateway)
+
+        def make_context(caller: Principal) -> Context:
+            return Context(gateway=gateway, feed=feed, key_ring=key_ring, caller=caller)
+
+        counter = Counter(engine=Engine(build_schema()), make_context=make_context)
+        async with connection(database) as held:
+            await held.fetch("select $1::uuid[], $2::text[]", [], [])  # the driver asks about these types, once
+            held.add_query_logger(counter.note)
+        yield counter
+
+
+@pytest.fixture
+async def market(served: Served) -> Marketplace:
+    return await populate(served, applications=10, accounts=12)
+
+
+FLAT = """query ($first: Int) {
+  installations(first: $first) {
+    nodes {
+      id status metadata allowedActions
+      sync { state steps { name done total } }
+      application { id name installation(accountId: "00000000-0000-0000-0000-000000000000") { id } }
+      account { id name }
+      history(first: 3) { nodes { id cursor } pageInfo { hasNextPage } }
+    }
+  }
+}"""
+DEEP = """query ($first: Int) {
+  installations(first: $first) {
+    nodes {
+      application {
+        installations(first: 2, orderBy: {field: UPDATED_AT, direction: ASC}) {
+          totalCount
+          nodes {
+            account {
+              installations(first: 2) {
+                totalCount statusCounts { status count }
+                nodes { allowedActions application { name } history(last: 2) { nodes { id installation { id } } } }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}"""
+
+
+async def test_a_page_costs_the_same_whatever_its_size(market: Marketplace, counter: Counter) -> None:
+    assert len(market.installations) > max(SIZES)
+    for size in SIZES:
+        data, statements = await counter.run(FLAT, first=size)
+        assert len(data["installations"]["nodes"]) == size
+        assert statements == [
+            "select_accounts_by_id",
+            "select_applications_by_id",
+            "select_event_page",
+            "select_installation_page",
+            "select_installations_by_tie",
+        ]
+
+
+async def test_a_page_costs_the_same_whatever_its_depth(market: Marketplace, counter: Counter) -> None:
+    """Each level costs its own statements; what a level above has read is not read again."""
+    assert len(market.installations) > max(SIZES)
+    for size in SIZES:
+        data, statements = await counter.run(DEEP, first=size)
+        assert len(data["installations"]["nodes"]) == size
+        assert statements == [
+            "count_installations",
+            "count_installations",
+            "select_accounts_by_id",
+            *(["select_applications_by_id"] * (2 if size == 1 else 1)),
+            "select_event_page",
+            "select_installation_page",
+            "select_installation_page",
+            "select_installation_page",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("selection", "statements"),
+    [
+        ("installations { nodes { id } }", ["select_installation_page"]),
+        ("installations { edges { cursor } pageInfo { hasNextPage } }", ["select_installation_page"]),
+        ("installations { totalCount }", ["count_installations", "select_installation_page"]),
+        ("installations { statusCounts { count } }", ["count_installations", "select_installation_page"]),
+        (
+            "installations { nodes { id } totalCount statusCounts { status count } }",
+            ["count_installations", "select_installation_page"],
+        ),
+        ("applications { nodes { slug } }", ["select_application_page"]),
+        ("applications { totalCount }", ["count_applications", "select_application_page"]),
+    ],
+)
+async def test_what_is_not_selected_is_not_counted(counter: Counter, selection: str, statements: list[str]) -> None:
+    _, taken = await counter.run(f"{{ {selection} }}")
+    assert taken == statements
+
+
+NODES = """query ($ids: [ID!]!) {
+  nodes(ids: $ids) {
+    __typename id
+    ... on Installation { application { name } account { name } }
+    ... on Application { installations(first: 1) { nodes { id } } }
+    ... on Account { installations(first: 1) { nodes { id } } }
+  }
+}"""
+
+
+async def test_a_hundred_nodes_of_all_kinds_cost_the_same_as_four(market: Marketplace, counter: Counter) -> None:
+    kinds: list[list[UUID]] = [
+        [row.id for row in market.installations],
+        [row.id for row in market.applications],
+        [row.id for row in market.accounts],
+        [uuid4() for _ in range(30)],
+    ]
+    few = [kind[0] for kind in kinds]
+    many = [*kinds[0][:50], *kinds[1], *kinds[2], *kinds[3][:28]]
+    user = Principal(kind=PrincipalKind.ACCOUNT, account_id=market.account.id)
+    itself = Principal(kind=PrincipalKind.APPLICATION, application_id=market.application.id)
+    for caller in (PLATFORM, itself, user):
+        found, cost = await counter.run(NODES, caller=caller, ids=[str(one) for one in few])
+        assert len(found["nodes"]) == 4
+        found, again = await counter.run(NODES, caller=caller, ids=[str(one) for one in many])
+        assert len(found["nodes"]) == 100
+        assert again == cost
+        assert len(cost) <= 8
+
+
+async def test_a_caller_costs_what_it_asks_for(market: Marketplace, counter: Counter) -> None:
+    row = market.installations[0]
+    bound = Principal(kind=PrincipalKind.APPLICATION, application_id=row.application_id, account_id=row.account_id)
+    assert await counter.run("{ viewer { kind } }", caller=bound) == ({"viewer": {"kind": "APPLICATION"}}, [])
+    viewer = "{ viewer { application { slug } account { name } installation { id application { slug } } } }"
+    assert await counter.run(viewer, caller=bound) == (
+        {
+            "viewer": {
+                "application": {"slug": "application-0"},
+                "account": {"name": "Company 0"},
+                "installation": {"id": str(row.id), "application": {"slug": "application-0"}},
+            }
+        },
+        [
+            "select_accounts_by_id",
+            "select_applications_by_id",
+            "select_applications_by_id",
+            "select_installations_by_tie",
+            "select_installations_by_tie",
+        ],
+    )
+
+
+@pytest.mark.parametrize("kind", ["Installation", "Application", "Account"])
+async def test_one_node_costs_a_statement_for_each_kind_it_may_be(
+    market: Marketplace, counter: Counter, kind: str
+) -> None:
+    row = market.installations[0]
+    kinds = {"Installation": row.id, "Application": row.application_id, "Account": row.account_id}
+    found, cost = await counter.run("query ($id: ID!) { node(id: $id) { __typename id } }", id=str(kinds[kind]))
+    assert found == {"node": {"__typename": kind, "id": str(kinds[kind])}}
+    assert len(cost) == list(kinds).index(kind) + 1
+
+
+async def test_a_page_of_events_costs_the_same_whatever_its_size(served: Served, counter: Counter) -> None:
+    application = await served.application()
+    for number in range(100):
+        account = await served.account(f"Company {number}")
+        await authorize_installation(
+            served.gateway, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
+        )
+    query = """query ($first: Int) {
+      installationEvents(first: $first) {
+        nodes { id installation { id application { name } account { name } history { nodes { id } } } }
+      }
+    }"""
+    for size in SIZES:
+        data, statements = await counter.run(query, first=size)
+        assert len(data["installationEvents"]["nodes"]) == size
+        assert statements == [
+            "select_accounts_by_id",
+            "select_applications_by_id",
+            "select_event_page",
+            "select_event_page",
+            "select_installations_by_id",
+        ]
