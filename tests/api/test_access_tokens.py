@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.web.access_tokens import verification
 from gateway.web.access_tokens.claims import ClaimNames
 from gateway.web.access_tokens.refusals import TokenRefused
 from gateway.web.access_tokens.signatures import ALGORITHMS, read_token
@@ -314,6 +315,18 @@ async def test_token_that_was_accepted_is_refused_from_the_moment_it_has_expired
     assert (await reason_of_refusal(tokens, token, caplog)).startswith("reason=expired")
 
 
+async def test_what_is_remembered_is_bounded(
+    issuer: Issuer, tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "REMEMBERED_TOKENS", 3)
+    for number in range(10):
+        await tokens.authenticate(issuer.token(EC, algorithm="ES256", sub=f"client-{number}"))
+        assert len(tokens._remembered) <= 3
+    with pytest.raises(Unauthenticated):
+        await tokens.authenticate(issuer.token(EC, algorithm="ES256", sub=""))
+    assert len(tokens._remembered) == 1
+
+
 async def test_token_for_as_long_as_calendars_go_is_accepted(issuer: Issuer, tokens: AccessTokens) -> None:
     last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     token = issuer.token(EC, algorithm="ES256", exp=int(last.timestamp()))
@@ -331,12 +344,14 @@ async def test_one_changed_character_anywhere_is_enough_to_be_refused(
             await tokens.authenticate(token[:place] + other + token[place + 1 :])
 
 
+@settings(deadline=None)  # what is slow here is the machine
 @given(token=st.text() | st.lists(st.binary().map(segment), min_size=3, max_size=3).map(".".join))
 def test_no_text_does_more_than_be_refused(token: str) -> None:
     with pytest.raises(TokenRefused):
         read_token(token, algorithms=ALGORITHMS, only_access_tokens=False)
 
 
+@settings(deadline=None)  # as above
 @given(
     header=st.dictionaries(
         st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk", "jku", "x5c"]),

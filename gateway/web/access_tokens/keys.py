@@ -68,10 +68,11 @@ class IssuerKeys:
     async def matching(self, key_id: str | None) -> tuple[PublicKey, ...]:
         """Return the keys of this id, or all where a token names none. Raises TokenRefused where there are none."""
         await self._renew()
-        keys = self._with(key_id)
-        if not keys and self._may_look_up():
+        if self._fetching is not None and not self._with(key_id):
+            await self._fetched()  # which may have been asked for before the key was published
+        if not self._with(key_id) and self._may_look_up():
             await self._fetched()
-            keys = self._with(key_id)
+        keys = self._with(key_id)
         if not keys:
             # a new key of an issuer that does not answer cannot be told from one that is made up
             raise TokenRefused(Reason.ISSUER_UNAVAILABLE if self._failures else Reason.UNKNOWN_KEY)
