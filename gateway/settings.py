@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class SettingRefused(Exception):
@@ -40,6 +41,21 @@ def _level(text: str) -> str:
     return {level: level for level in ("debug", "info", "warning", "error")}[text.lower()]
 
 
+def _introspection(text: str) -> str:
+    return {choice: choice for choice in ("anyone", "callers", "off")}[text.lower()]
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}".lower():
+            raise ValueError(origin)
+    return origins
+
+
+_INTROSPECTION = Kind(read=_introspection, allowed="anyone, callers or off")
+_ORIGINS = Kind(read=_origins, allowed="origins such as https://app.example, in lower case, with commas between them")
 _ON_OFF = Kind(read=_switch, allowed="on or off")
 _LOG_LEVEL = Kind(read=_level, allowed="debug, info, warning or error")
 
@@ -64,12 +80,20 @@ def _setting(default: Any, kind: Kind, sentence: str) -> Any:
 class Settings:
     """Each field is read from GATEWAY_ and its name in capitals.
 
-    Those that are None by default follow the way the gateway is started: on in the embedded default, off with
-    DATABASE_URL.
+    Those that are None by default follow the way the gateway is started: they are open in the embedded default, and
+    closed with DATABASE_URL.
     """
 
     graphiql: bool | None = _setting(None, _ON_OFF, "Serve GraphiQL to browsers on /graphql.")
-    anonymous_introspection: bool | None = _setting(None, _ON_OFF, "Answer introspection without a key.")
+    introspection: str | None = _setting(
+        None,
+        _INTROSPECTION,
+        "Who may ask for the schema, and is told what a misspelt name may have meant: anyone, callers who say who they"
+        " are, or nobody.",
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        (), _ORIGINS, "Whose pages may speak to the gateway from a browser, beside its own."
+    )
     log_level: str = _setting("info", _LOG_LEVEL, "How much is logged.")
     pool_size: int = _setting(10, _count(1, 500, unit="connections"), "Connections to Postgres; the feed has two more.")
     acquire_seconds: float = _setting(5, _seconds(0.1, 60), "How long a request waits for a connection.")
@@ -118,6 +142,13 @@ class Settings:
     anonymous_rate: int = _setting(60_000, _RATE, "What all without a key may spend a minute, on introspection.")
 
 
+_EMBEDDED = {
+    "graphiql": "on, and off with DATABASE_URL",
+    "introspection": "anyone, and callers with DATABASE_URL",
+}
+"""The defaults of those that follow the way the gateway is started."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """A setting as people read it."""
@@ -133,7 +164,7 @@ def describe_settings() -> Iterator[Description]:
     for one in fields(Settings):
         yield Description(
             name=_variable(one.name),
-            default=_shown(one.default),
+            default=_EMBEDDED.get(one.name) or _shown(one.default),
             allowed=one.metadata["kind"].allowed,
             sentence=one.metadata["sentence"],
         )
@@ -166,8 +197,8 @@ def _variable(name: str) -> str:
 
 def _shown(default: object) -> str:
     match default:
-        case None:
-            return "on, and off with DATABASE_URL"
+        case ():
+            return "none"
         case bool():
             return "on" if default else "off"
         case _:
