@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from graphql import NoSchemaIntrospectionCustomRule
 from starlette.applications import Starlette
 
 from gateway.domain.errors import GatewayError
@@ -30,7 +29,6 @@ from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.lookups import Lookups
 from gateway.web.authentication import Authentication
-from gateway.web.browsers import browser_rules, unforeseen
 from gateway.web.doorkeeper import Doorkeeper
 from gateway.web.graphiql.bundles import load_bundle
 from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
@@ -81,7 +79,6 @@ def create_app(
 
     feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: hear_of_keys})
     graphiql = _graphiql(settings, welcome=welcome)
-    introspection = settings.introspection or ("callers" if welcome is None else "anyone")
 
     def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
         return Context(
@@ -109,10 +106,10 @@ def create_app(
     return Starlette(
         routes=[
             *graphql_routes(
-                engine=_engine(settings, introspection=introspection),
+                engine=_engine(settings),
                 authentication=Authentication(
                     key_ring.authenticate,
-                    anonymous_introspection=introspection == "anyone",
+                    anonymous_introspection=_embedded_unless_set(settings.anonymous_introspection, welcome=welcome),
                 ),
                 make_context=make_context,
                 lifetime=lifetime,
@@ -120,17 +117,19 @@ def create_app(
                     http=HttpLimits(
                         body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds, batch=settings.max_batch
                     ),
-                    socket=SocketLimits(operations=settings.max_subscriptions, per_caller=settings.max_caller_sockets),
+                    socket=SocketLimits(operations=settings.max_subscriptions),
                 ),
                 page=graphiql.page_app if graphiql else None,
             ),
             *(graphiql.routes() if graphiql else ()),
             *health_routes(lifetime=lifetime, ready=lambda: _unreadiness(database)),
         ],
-        middleware=browser_rules(settings.allowed_origins),
-        exception_handlers={Exception: unforeseen},
         lifespan=lifespan,
     )
+
+
+def _embedded_unless_set(setting: bool | None, *, welcome: Welcome | None) -> bool:
+    return welcome is not None if setting is None else setting
 
 
 def _database(settings: Settings, *, url: str) -> Database:
@@ -143,12 +142,9 @@ def _database(settings: Settings, *, url: str) -> Database:
     )
 
 
-def _engine(settings: Settings, *, introspection: str) -> Engine:
-    closed = introspection == "off"
+def _engine(settings: Settings) -> Engine:
     return Engine(
         build_schema(),
-        rules=(NoSchemaIntrospectionCustomRule,) if closed else (),
-        hide_suggestions=closed,
         limits=DocumentLimits(
             characters=settings.max_document_characters,
             tokens=settings.max_tokens,
@@ -181,7 +177,7 @@ def _allowance(operation: int, minute: int) -> Allowance:
 
 
 def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:
-    if not (welcome is not None if settings.graphiql is None else settings.graphiql):
+    if not _embedded_unless_set(settings.graphiql, welcome=welcome):
         return None
     return GraphiQL(bundle=load_bundle(), keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
 

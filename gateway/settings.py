@@ -1,10 +1,11 @@
 """The configuration: read from the environment once, at the start; a wrong value is refused with what is allowed."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 
 class SettingRefused(Exception):
@@ -12,6 +13,19 @@ class SettingRefused(Exception):
 
     def __init__(self, name: str, value: str, *, allowed: str) -> None:
         super().__init__(f"{name} is {value!r}; allowed is {allowed}.")
+
+
+class SettingUnknown(Exception):
+    """A variable looks like a setting, and is none. Its value is not shown: it may be anything."""
+
+    def __init__(self, name: str, *, known: Iterable[str]) -> None:
+        near = get_close_matches(name, known, n=1)
+        advice = f"Did you mean {near[0]}?" if near else "`gateway serve --help` lists the settings."
+        super().__init__(f"{name} is set, and there is no such setting. {advice}")
+
+
+_SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
+"""What Kubernetes sets in every container beside a Service that is named gateway."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +36,10 @@ class Kind:
     allowed: str
 
 
+def _figure(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
 def _between(least: float, most: float, *, number: Callable[[str], Any], unit: str) -> Kind:
     def read(text: str) -> Any:
         value = number(text)
@@ -30,7 +48,7 @@ def _between(least: float, most: float, *, number: Callable[[str], Any], unit: s
         return value
 
     sort = "a whole number" if number is int else "a number"
-    return Kind(read=read, allowed=f"{sort} of {unit} from {least:g} to {most:g}")
+    return Kind(read=read, allowed=f"{sort} of {unit} from {_figure(least)} to {_figure(most)}")
 
 
 def _switch(text: str) -> bool:
@@ -41,21 +59,6 @@ def _level(text: str) -> str:
     return {level: level for level in ("debug", "info", "warning", "error")}[text.lower()]
 
 
-def _introspection(text: str) -> str:
-    return {choice: choice for choice in ("anyone", "callers", "off")}[text.lower()]
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}".lower():
-            raise ValueError(origin)
-    return origins
-
-
-_INTROSPECTION = Kind(read=_introspection, allowed="anyone, callers or off")
-_ORIGINS = Kind(read=_origins, allowed="origins such as https://app.example, in lower case, with commas between them")
 _ON_OFF = Kind(read=_switch, allowed="on or off")
 _LOG_LEVEL = Kind(read=_level, allowed="debug, info, warning or error")
 
@@ -80,20 +83,12 @@ def _setting(default: Any, kind: Kind, sentence: str) -> Any:
 class Settings:
     """Each field is read from GATEWAY_ and its name in capitals.
 
-    Those that are None by default follow the way the gateway is started: they are open in the embedded default, and
-    closed with DATABASE_URL.
+    Those that are None by default follow the way the gateway is started: on in the embedded default, off with
+    DATABASE_URL.
     """
 
     graphiql: bool | None = _setting(None, _ON_OFF, "Serve GraphiQL to browsers on /graphql.")
-    introspection: str | None = _setting(
-        None,
-        _INTROSPECTION,
-        "Who may ask for the schema, and is told what a misspelt name may have meant: anyone, callers who say who they"
-        " are, or nobody.",
-    )
-    allowed_origins: tuple[str, ...] = _setting(
-        (), _ORIGINS, "Whose pages may speak to the gateway from a browser, beside its own."
-    )
+    anonymous_introspection: bool | None = _setting(None, _ON_OFF, "Answer introspection without a key.")
     log_level: str = _setting("info", _LOG_LEVEL, "How much is logged.")
     pool_size: int = _setting(10, _count(1, 500, unit="connections"), "Connections to Postgres; the feed has two more.")
     acquire_seconds: float = _setting(5, _seconds(0.1, 60), "How long a request waits for a connection.")
@@ -142,13 +137,6 @@ class Settings:
     anonymous_rate: int = _setting(60_000, _RATE, "What all without a key may spend a minute, on introspection.")
 
 
-_EMBEDDED = {
-    "graphiql": "on, and off with DATABASE_URL",
-    "introspection": "anyone, and callers with DATABASE_URL",
-}
-"""The defaults of those that follow the way the gateway is started."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """A setting as people read it."""
@@ -164,25 +152,26 @@ def describe_settings() -> Iterator[Description]:
     for one in fields(Settings):
         yield Description(
             name=_variable(one.name),
-            default=_EMBEDDED.get(one.name) or _shown(one.default),
+            default=_shown(one.default),
             allowed=one.metadata["kind"].allowed,
             sentence=one.metadata["sentence"],
         )
 
 
-def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read all settings.
 
     Raises:
-        SettingRefused: One has a value that it cannot have, or a GATEWAY_… variable is none of ours.
+        SettingRefused: One has a value that it cannot have.
+        SettingUnknown: A GATEWAY_… variable is none of ours.
     """
     known = {_variable(one.name): one for one in fields(Settings)}
     values: dict[str, Any] = {}
-    for name, text in environment.items():
-        if not name.startswith("GATEWAY_"):
+    for name, text in (os.environ if environment is None else environment).items():
+        if not name.startswith("GATEWAY_") or _SERVICE_LINK.fullmatch(name):
             continue
         if name not in known:
-            raise SettingRefused(name, text, allowed=f"one of these settings: {', '.join(known)}")
+            raise SettingUnknown(name, known=known)
         kind: Kind = known[name].metadata["kind"]
         try:
             values[known[name].name] = kind.read(text.strip())
@@ -191,14 +180,23 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**values)
 
 
+def read_setting(name: str, text: str) -> Any:
+    """Read one value of a field of Settings. Raise ValueError, which says what is allowed."""
+    kind: Kind = next(one for one in fields(Settings) if one.name == name).metadata["kind"]
+    try:
+        return kind.read(text.strip())
+    except (ValueError, KeyError):
+        raise ValueError(f"{text!r} is not allowed; allowed is {kind.allowed}") from None
+
+
 def _variable(name: str) -> str:
     return f"GATEWAY_{name.upper()}"
 
 
 def _shown(default: object) -> str:
     match default:
-        case ():
-            return "none"
+        case None:
+            return "on, and off with DATABASE_URL"
         case bool():
             return "on" if default else "off"
         case _:

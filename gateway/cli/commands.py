@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
@@ -12,33 +14,26 @@ import uvloop
 
 from gateway import __version__
 from gateway.cli.texts import DESCRIPTION, KEY_TEXT, SERVE_TEXT, settings_text
-from gateway.settings import SettingRefused
+from gateway.settings import read_setting
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command, and exit with its status: 0 done, 1 failed, 2 called wrongly, 130 interrupted."""
+    """Run one command, and exit with its status: 0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n."""
     given = _parser().parse_args(arguments)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(given.command(given)))
     except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if not _is_expected(error):
-            raise
-        sys.exit(f"gateway: {error}")
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # whoever reads what is printed has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:  # noqa: BLE001 - what is none of the expected is raised again
+        from gateway.cli.failures import exit_for
 
-
-def _is_expected(error: Exception) -> bool:
-    """Tell whether the error's message alone says what to do."""
-    from gateway.domain.errors import ExpectedFailure, GatewayError
-    from gateway.storage.embedded import EmbeddedPostgresError
-    from gateway.storage.migrations import MigrationError
-
-    expected = (SettingRefused, EmbeddedPostgresError, MigrationError, GatewayError, ExpectedFailure, OSError)
-    return isinstance(error, expected)
+        exit_for(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +78,7 @@ def _add_serve(commands: Any) -> None:
     parser.add_argument("--no-demo", action="store_true", help="embedded only: do not load the example data")
     parser.add_argument("--migrate", action="store_true", help="with DATABASE_URL: apply missing migrations first")
     parser.add_argument(
-        "--drain-seconds", type=float, metavar="SECONDS",
+        "--drain-seconds", type=_drain_seconds, metavar="SECONDS",
         help="how long running requests may go on after a signal to stop (default: GATEWAY_DRAIN_SECONDS)",
     )  # fmt: skip
 
@@ -127,14 +122,25 @@ def _add_demo(commands: Any) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:  # noqa: PLR2004 - what a port is
-        raise ValueError(text)
-    return port
+    if not text.isdecimal() or int(text) > 65535:  # noqa: PLR2004 - what a port is
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _drain_seconds(text: str) -> float:
+    try:
+        seconds: float = read_setting("drain_seconds", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return seconds
 
 
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        example = "2027-01-31T12:00:00Z"
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as in {example}") from None
     return time if time.tzinfo else time.astimezone()
 
 

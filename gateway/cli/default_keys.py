@@ -1,6 +1,7 @@
 """The embedded default's own keys: one for the platform, an application and an account, the same at every start."""
 
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from gateway.domain.principals import PrincipalKind
 from gateway.usecases.api_keys import KeyRing, issue_key
 from gateway.usecases.gateway import Gateway
 
+LOG = logging.getLogger("gateway")
 APPLICATION = next(one for one in APPLICATIONS if one.slug == WAITING_TIE[0])
 ACCOUNT = next(one for one in ACCOUNTS if one.name == WAITING_TIE[1])
 
@@ -55,7 +57,10 @@ async def default_keys(gateway: Gateway, directory: Path) -> tuple[DefaultKey, .
                 continue
             secret = issued.secret
         keys.append(DefaultKey(kind=kind, label=label, secret=secret))
-    _write(path, {key.kind.value: key.secret for key in keys})
+    secrets = {key.kind.value: key.secret for key in keys}
+    if secrets != kept:
+        _write(path, secrets)
+    path.chmod(0o600)
     return tuple(keys)
 
 
@@ -70,16 +75,18 @@ async def _in_force(gateway: Gateway, secret: str) -> bool:
 def _read(path: Path) -> dict[str, str]:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return {}
-    return kept if isinstance(kept, dict) else {}
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict) or not all(isinstance(secret, str) for secret in kept.values()):
+        LOG.warning("%s cannot be read: new keys are made. The old ones stay in force until they are revoked.", path)
+        return {}
+    return kept
 
 
 def _write(path: Path, secrets: dict[str, str]) -> None:
     """Write whole or not at all, readable by the owner alone from the first byte."""
-    if _read(path) == secrets:
-        path.chmod(0o600)
-        return
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600), "w", encoding="utf-8") as file:

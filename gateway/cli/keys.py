@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from gateway.cli.places import opened_gateway, place
+from gateway.cli.places import opened_gateway, place, utc_now
 from gateway.domain.api_keys import ApiKey
 from gateway.domain.errors import BadUserInput
 from gateway.domain.principals import Principal, PrincipalKind
@@ -28,6 +28,9 @@ async def issue(
     as_json: bool,
 ) -> int:
     """Make a key; print its secret, or one JSON object."""
+    _require_fitting(kind, application=application, account=account)
+    if expires_at is not None and expires_at <= utc_now():
+        raise BadUserInput(f"--expires has to be in the future; {expires_at.isoformat()} is past.")
     async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
         issued = await issue_key(
             gateway,
@@ -52,13 +55,26 @@ async def issue(
     return 0
 
 
+def _require_fitting(kind: str, *, application: str | None, account: str | None) -> None:
+    """Say in the command's own words what the use case would refuse."""
+    match kind:
+        case "platform" if application is not None or account is not None:
+            raise BadUserInput("a key of --kind platform is for everything: leave --application and --account out.")
+        case "application" if application is None:
+            raise BadUserInput("a key of --kind application needs --application SLUG|ID.")
+        case "account" if account is None:
+            raise BadUserInput("a key of --kind account needs --account ID.")
+        case "account" if application is not None:
+            raise BadUserInput("a key of --kind account is for one account alone: leave --application out.")
+
+
 async def _application_id(gateway: Gateway, named: str) -> UUID:
     try:
         return UUID(named)
     except ValueError:
         application = await reading.find_application_by_slug(gateway, OPERATOR, slug=named)
     if application is None:
-        raise BadUserInput(f"There is no application {named!r}. Give its slug, or its id.")
+        raise BadUserInput(f"there is no application {named!r}; --application takes a slug, or an id.")
     return application.id
 
 
@@ -66,7 +82,9 @@ def _uuid(text: str, *, option: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise BadUserInput(f"{option} takes an id (a UUID), not {text!r}.") from None
+        raise BadUserInput(
+            f"{option} takes an id such as 65816f7f-9947-513b-ad16-2bf0586ecbd4, not {text!r}."
+        ) from None
 
 
 async def show(data: Path | None, *, as_json: bool) -> int:

@@ -13,6 +13,7 @@ from gateway.settings import Settings
 from gateway.storage.database import open_database
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.migrations import check_migrations, migrate
+from gateway.storage.reachability import DatabaseNotUsable, require_reachable
 from gateway.usecases.gateway import Gateway
 
 
@@ -42,10 +43,19 @@ async def place(data: Path | None, *, exclusive: bool = False) -> AsyncIterator[
     """Find the database, and start the embedded one if it does not run yet."""
     directory = data_directory(data)
     if directory is None:
-        yield Place(url=os.environ["DATABASE_URL"], directory=None)
+        yield Place(url=await _given_url(), directory=None)
         return
     async with embedded_postgres(directory, exclusive=exclusive) as url:
         yield Place(url=url, directory=directory)
+
+
+async def _given_url() -> str:
+    url = os.environ["DATABASE_URL"].strip()
+    try:
+        await require_reachable(url)
+    except DatabaseNotUsable as error:
+        raise DatabaseNotUsable(f"the database of DATABASE_URL cannot be used: {error}") from error
+    return url
 
 
 @asynccontextmanager

@@ -1,19 +1,17 @@
 """`gateway serve`: the database, the address, the application on it, and leaving well."""
 
-import asyncio
 import logging
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from gateway import __version__
 from gateway.app import Welcome, create_app
 from gateway.cli.default_keys import ACCOUNT, APPLICATION, DefaultKey, default_keys
+from gateway.cli.leaving import Server, cut_quietly, stoppable
+from gateway.cli.listeners import listening
 from gateway.cli.places import Place, opened_gateway, place
 from gateway.demo.catalogue import APPLICATIONS
 from gateway.demo.loading import first_installation_id, load_example_data
@@ -23,32 +21,37 @@ from gateway.storage.database import open_database
 from gateway.storage.migrations import check_migrations, migrate
 from gateway.web.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.web.graphiql.page import PrefilledKey
-from gateway.web.lifetime import Lifetime
 from gateway.web.protocols import HttpProtocol, WebSocketProtocol
-
-BACKLOG = 2048
 
 
 async def serve(
     *, data: Path | None, host: str, port: int, demo: bool, migrate_first: bool, drain_seconds: float | None
 ) -> int:
-    """Serve until a signal to stop; a second one stops at once."""
+    """Serve until a signal to stop; answer the status to exit with."""
     settings = read_settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("databases", "uvicorn", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    lifetime = Lifetime()
-    with _listening(host, port) as listener, _stoppable(lifetime) as stop:
+    show_log(settings.log_level)
+    with listening(host, port) as listener, stoppable() as stop:
         async with place(data, exclusive=True) as found:
             welcome = await _prepared(found, settings, demo=demo, migrate_first=migrate_first)
             app = create_app(
-                settings, database_url=found.url, lifetime=lifetime, welcome=welcome[1] if welcome else None
+                settings, database_url=found.url, lifetime=stop.lifetime, welcome=welcome[1] if welcome else None
             )
-            server = _Server(_configuration(app, settings, drain_seconds=drain_seconds))
-            stop.serve_with(server)
-            _announce(listener, found, keys=welcome[0] if welcome else (), settings=settings)
-            await server.serve(sockets=[listener])
-            return 0 if server.started else 1
+            # Entered here and not by uvicorn: what fails in it is said by the command, and its end is never left out.
+            async with app.router.lifespan_context(app):
+                drain = settings.drain_seconds if drain_seconds is None else drain_seconds
+                server = Server(_configuration(cut_quietly(app, stop.lifetime), settings))
+                stop.serve_with(server, drain_seconds=drain)
+                _announce(listener, found, keys=welcome[0] if welcome else (), settings=settings)
+                await server.serve(sockets=[listener])
+                await stop.abandon()
+    return stop.status
+
+
+def show_log(level: str) -> None:
+    """Write the log to the standard error. What libraries tell of their work as usual is not for operators."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("asyncio", "databases", "httpx", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 async def _prepared(
@@ -94,20 +97,7 @@ def _announce(listener: socket.socket, found: Place, *, keys: tuple[DefaultKey, 
     print("\n".join(lines), flush=True)
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the address before anything is started for it."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise OSError(f"cannot listen on {host} port {port}: {error.strerror}. Choose another --port.") from error
-    with listener:
-        yield listener
-
-
-def _configuration(app: Starlette, settings: Settings, *, drain_seconds: float | None) -> uvicorn.Config:
-    drain = settings.drain_seconds if drain_seconds is None else drain_seconds
+def _configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=HttpProtocol,
@@ -115,53 +105,8 @@ def _configuration(app: Starlette, settings: Settings, *, drain_seconds: float |
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=max(1, round(drain)),
     )
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to whoever started it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Stop:
-    """What a signal does: before the server runs it ends the start; then it drains; then it stops at once."""
-
-    def __init__(self, lifetime: Lifetime, work: "asyncio.Task[object]") -> None:
-        self._lifetime = lifetime
-        self._work = work
-        self._server: uvicorn.Server | None = None
-
-    def serve_with(self, server: uvicorn.Server) -> None:
-        self._server = server
-
-    def __call__(self) -> None:
-        if self._server is None:
-            self._work.cancel()
-        elif self._lifetime.draining:
-            self._server.force_exit = True
-        else:
-            self._lifetime.begin()
-            self._server.should_exit = True
-
-
-@contextmanager
-def _stoppable(lifetime: Lifetime) -> Iterator[_Stop]:
-    loop, work = asyncio.get_running_loop(), asyncio.current_task()
-    assert work is not None  # noqa: S101 - a coroutine runs in a task
-    stop = _Stop(lifetime, work)
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield stop
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)

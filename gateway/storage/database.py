@@ -29,6 +29,8 @@ _STATEMENTS = 500
 """How many prepared statements a connection keeps: more than there are named queries and variants of them."""
 _CLIENT_GRACE_SECONDS = 5
 """How much later than the server the client gives up on a statement: only where the server no longer answers."""
+_CLOSE_SECONDS = 2
+"""For how long the pool waits, when it closes, for connections that are in use."""
 _TOO_LONG = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
 _LOST = (
     ConnectionError,
@@ -69,6 +71,14 @@ class Database(databases.Database):
             await super().connect()
         except (OSError, *_LOST) as error:
             raise _unreachable() from error
+
+    async def disconnect(self) -> None:
+        """Close the pool: connections that somebody still works on are given a moment, then they are cut."""
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await super().disconnect()
+        except TimeoutError:
+            _logger.warning("Connections to the database were cut, since they were in use")
 
 
 def open_database(

@@ -3,6 +3,7 @@
 The request walks from top to bottom of `_answer`: what form is wanted, who asks, what is asked, may it be, run it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -81,6 +82,8 @@ class HttpEndpoint:
                 response = await self._answer(scope, receive, headers=headers, forms=forms)
             except ClientGone:
                 return
+            except asyncio.CancelledError:
+                response = refusal(self.lifetime.cut_off(), form=form)
             except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
                 response = refusal(error, form=form)
             if not isinstance(response, StreamResponse):

@@ -67,6 +67,17 @@ class Lifetime:
         if self.draining:
             raise Unavailable("The gateway is stopping. Try again: another one takes over.")
 
+    def cut_off(self) -> Unavailable:
+        """Return what to tell about work that was cancelled, where that was for the end of the gateway.
+
+        Call it where asyncio.CancelledError was caught; it goes on where it has another reason.
+        """
+        if not self.draining:
+            raise asyncio.CancelledError
+        return Unavailable(
+            "The gateway stopped before this was done. Look whether it took effect before you repeat it."
+        )
+
     def begin(self) -> None:
         """Begin to leave: no new work, streams end, what runs may finish. Await `finished` then."""
         self.draining = True
@@ -76,6 +87,12 @@ class Lifetime:
     async def finished(self) -> None:
         """Wait until nothing is open and nothing runs; bound it by a timeout."""
         await self._idle.wait()
+
+    def abandon(self) -> int:
+        """Cancel the work that nobody waits for any more; answer how much that was."""
+        for task in self._work:
+            task.cancel()
+        return len(self._work)
 
     def expel(self, concerns: Callable[[Principal], bool], error: GatewayError) -> None:
         """End the connections of the principals that lost their right to them."""

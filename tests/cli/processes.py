@@ -1,0 +1,132 @@
+"""The commands as processes of their own, as people start them; each is bounded by a deadline."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+WITHIN_SECONDS = 60
+"""On a machine that is busy: a command takes two seconds, most of them for imports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    status: int
+    output: str
+    errors: str
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Answer this process' environment without what would configure a gateway."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DATABASE_URL"))}
+    return {**ours, **more}
+
+
+def gateway(*arguments: str | Path, within: float = WITHIN_SECONDS, **variables: str) -> Finished:
+    """Run a command to its end."""
+    done = subprocess.run(
+        command(arguments), env=environment(**variables), capture_output=True, text=True, timeout=within, check=False
+    )
+    return Finished(status=done.returncode, output=done.stdout, errors=done.stderr)
+
+
+def command(arguments: Sequence[str | Path]) -> list[str]:
+    return [sys.executable, "-m", "gateway", *map(str, arguments)]
+
+
+@dataclass(kw_only=True)
+class Serving:
+    """A gateway that serves."""
+
+    process: "subprocess.Popen[str]"
+    log: Path
+    printed: str = ""
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=WITHIN_SECONDS))
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"http://\S+/graphql", self.printed)
+        assert found is not None, self.printed
+        return found[0]
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys that it printed, by kind."""
+        return dict(re.findall(r"^ +(platform|application|account) +(igw_\S+)", self.printed, re.MULTILINE))
+
+    @property
+    def logged(self) -> str:
+        return self.log.read_text()
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(self.url.replace("/graphql", path))
+
+    def post(self, query: str, key: str, **variables: Any) -> httpx.Response:
+        body = {"query": query, "variables": variables}
+        return self.http.post(self.url, json=body, headers={"Authorization": f"Bearer {key}"})
+
+    def data(self, query: str, key: str, **variables: Any) -> Any:
+        answer = self.post(query, key, **variables).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def stop(self, number: int = signal.SIGINT, *, within: float = WITHIN_SECONDS) -> int:
+        """Send a signal, and answer the status that it exits with."""
+        self.process.send_signal(number)
+        return self.process.wait(within)
+
+
+@contextmanager
+def serving(*arguments: str | Path, log: Path, **variables: str) -> Iterator[Serving]:
+    """Serve on a free port; what is still running in the end is stopped."""
+    with starting(*arguments, log=log, **variables) as process:
+        printed = "".join(_until_ready(process))
+        assert "Ctrl-C stops it." in printed, log.read_text()
+        one = Serving(process=process, log=log, printed=printed)
+        with one.http:
+            yield one
+
+
+@contextmanager
+def starting(*arguments: str | Path, log: Path, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start to serve, in a process group of its own."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command(["serve", "--port", "0", *arguments]),
+            env=environment(PYTHONUNBUFFERED="1", **variables),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            process_group=0,
+        )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(WITHIN_SECONDS)
+
+
+def _until_ready(process: "subprocess.Popen[str]") -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if line.startswith("Ctrl-C"):
+            return
+
+
+def wait_until(condition: Callable[[], bool], *, within: float = WITHIN_SECONDS) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)

@@ -1,0 +1,127 @@
+"""What the commands say: help, settings, the schema, an address that is taken."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import commands
+from gateway.schema.schema import print_sdl
+from gateway.settings import SettingRefused, Settings, SettingUnknown, describe_settings, read_settings
+from tests.cli.conftest import Here
+from tests.cli.processes import gateway
+
+COMMANDS = ("serve", "migrate", "schema", "key", "key issue", "key list", "key revoke", "demo")
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_is_there_for_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.main([*name.split(), "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: {f'gateway {name}'.strip()}")
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_help_of_serve_names_every_setting(here: Here) -> None:
+    shown = here("serve", "--help").output
+    for setting in describe_settings():
+        assert f"\n  {setting.name}\n" in shown
+    assert "\n  DATABASE_URL\n" in shown
+
+
+WRONG = {
+    "DRAIN_SECONDS": "-1",
+    "GRAPHIQL": "perhaps",
+    "LOG_LEVEL": "loud",
+    "MAX_BODY_BYTES": "1.5",
+    "MAX_TOKENS": "",
+    "POOL_SIZE": "0",
+    "STATEMENT_SECONDS": "nan",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG.items())
+def test_wrong_setting_is_refused_with_its_name_its_value_and_what_is_allowed(name: str, value: str) -> None:
+    variable = f"GATEWAY_{name}"
+    (described,) = [one for one in describe_settings() if one.name == variable]
+    with pytest.raises(SettingRefused, match=re.escape(f"{variable} is {value!r}; allowed is {described.allowed}.")):
+        read_settings({variable: value})
+
+
+def test_wrong_setting_stops_the_start() -> None:
+    refused = gateway("serve", "--port", "0", GATEWAY_POOL_SIZE="many")
+    assert (refused.status, refused.output) == (1, "")
+    assert refused.errors == (
+        "gateway: GATEWAY_POOL_SIZE is 'many'; allowed is a whole number of connections from 1 to 500.\n"
+    )
+
+
+def test_setting_that_there_is_not_is_refused_without_its_value() -> None:
+    with pytest.raises(SettingUnknown) as refused:
+        read_settings({"GATEWAY_POL_SIZE": "a secret"})
+    assert (
+        str(refused.value) == "GATEWAY_POL_SIZE is set, and there is no such setting. Did you mean GATEWAY_POOL_SIZE?"
+    )
+
+
+def test_what_kubernetes_sets_beside_a_service_of_our_name_is_none_of_ours() -> None:
+    links = {
+        "GATEWAY_SERVICE_HOST": "10.0.0.7",
+        "GATEWAY_SERVICE_PORT": "80",
+        "GATEWAY_SERVICE_PORT_HTTP": "80",
+        "GATEWAY_PORT": "tcp://10.0.0.7:80",
+        "GATEWAY_PORT_80_TCP": "tcp://10.0.0.7:80",
+        "GATEWAY_PORT_80_TCP_ADDR": "10.0.0.7",
+    }
+    assert read_settings(links) == Settings()
+
+
+def test_schema_is_printed() -> None:
+    assert gateway("schema").output == print_sdl()
+
+
+def test_schema_check_says_what_differs(tmp_path: Path, here: Here) -> None:
+    kept = tmp_path / "schema.graphql"
+    missing = here("schema", "--check", kept)
+    assert (missing.status, missing.errors) == (
+        1,
+        f"gateway: there is no {kept}. Make it: gateway schema > {kept}\n",
+    )
+    kept.write_text(print_sdl())
+    assert here("schema", "--check", kept).status == 0
+    kept.write_text(print_sdl().replace("statusReason", "reasonOfStatus"))
+    different = here("schema", "--check", kept)
+    assert different.status == 1
+    assert "\n-  reasonOfStatus" in different.output
+    assert "\n+  statusReason" in different.output
+    assert f"{kept} is not what the code prints" in different.errors
+
+
+def test_port_that_is_taken_is_said(directory: Path, here: Here) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        refused = here("serve", "--data", directory, "--port", str(port))
+    assert (refused.status, refused.output) == (1, "")
+    assert refused.errors == (
+        f"gateway: cannot listen on 127.0.0.1 port {port}: somebody else does."
+        " Choose another --port, or stop that program.\n"
+    )
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["key"], ["serve", "--port", "70000"], ["serve", "--drain-seconds", "nan"]])
+def test_wrong_calls_are_told_so(arguments: list[str], here: Here) -> None:
+    refused = here(*arguments)
+    assert (refused.status, refused.output) == (2, "")
+    assert refused.errors.startswith("usage: gateway")
+
+
+def test_directory_that_cannot_be_used_is_said(tmp_path: Path, here: Here) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        refused = here("key", "list", "--data", directory)
+        assert (refused.status, refused.output) == (1, "")
+        assert refused.errors.startswith(f"gateway: The data directory {directory} cannot be used: ")

@@ -1,0 +1,121 @@
+"""`gateway key issue|list|revoke`."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
+from tests.cli.conftest import Here
+from tests.cli.processes import Finished, Serving, serving
+
+BOOKWELL, ACME = APPLICATIONS[1], ACCOUNTS[0]
+VIEWER = "{ viewer { kind application { slug } account { name } } }"
+
+
+Key = Callable[..., Finished]
+
+
+@pytest.fixture
+def key(database_url: str, here: Here) -> Key:
+    return lambda *arguments: here("key", *arguments, DATABASE_URL=database_url)
+
+
+@pytest.fixture
+def served(database_url: str, log: Path, here: Here) -> Iterator[Serving]:
+    here("demo", DATABASE_URL=database_url)
+    with serving(log=log, DATABASE_URL=database_url) as one:
+        yield one
+
+
+def viewer(served: Serving, secret: str) -> tuple[str, str | None, str | None]:
+    found = served.data(VIEWER, secret)["viewer"]
+    application, account = found["application"], found["account"]
+    return found["kind"], application and application["slug"], account and account["name"]
+
+
+def test_keys_of_all_kinds_open_what_they_are_for(served: Serving, key: Key) -> None:
+    def issued(*arguments: str) -> tuple[str, str | None, str | None]:
+        return viewer(served, key("issue", "--label", "a test's", *arguments).output.strip())
+
+    account = str(ACME.id)
+    assert issued("--kind", "platform") == ("PLATFORM", None, None)
+    assert issued("--kind", "application", "--application", "bookwell") == ("APPLICATION", "bookwell", None)
+    assert issued("--kind", "application", "--application", str(BOOKWELL.id)) == ("APPLICATION", "bookwell", None)
+    assert issued("--kind", "application", "--application", "bookwell", "--account", account) == (
+        "APPLICATION",
+        "bookwell",
+        "Acme Bakery",
+    )
+    assert issued("--kind", "account", "--account", account) == ("ACCOUNT", None, "Acme Bakery")
+
+
+def test_key_is_one_json_object(key: Key) -> None:
+    printed = key(
+        "issue",
+        "--kind",
+        "platform",
+        "--label",
+        "ours",
+        "--expires",
+        "2099-01-31T13:00:00+01:00",
+        "--json",
+    ).output
+    made = json.loads(printed)
+    assert re.fullmatch(r"igw_[\w-]{12}_[\w-]{43}", made.pop("secret"))
+    assert re.fullmatch(r"[0-9a-f-]{36}", made.pop("id"))
+    assert made == {"kind": "PLATFORM", "label": "ours", "expiresAt": "2099-01-31T12:00:00Z"}
+    assert list(json.loads(printed)) == ["id", "secret", "kind", "label", "expiresAt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--kind platform --account 65816f7f-9947-513b-ad16-2bf0586ecbd4", "leave --application and --account out."),
+        ("--kind application", "a key of --kind application needs --application SLUG|ID."),
+        ("--kind application --application nope", "there is no application 'nope'"),
+        ("--kind application --application 65816f7f-9947-513b-ad16-2bf0586ecbd4", "There is no application 65816f7f"),
+        ("--kind account", "a key of --kind account needs --account ID."),
+        ("--kind account --account Acme", "--account takes an id such as"),
+        ("--kind account --account 65816f7f-9947-513b-ad16-2bf0586ecbd4", "There is no account 65816f7f"),
+        ("--kind account --application bookwell --account 65816f7f-9947-513b-ad16-2bf0586ecbd4", "leave --application"),
+        ("--kind platform --expires 2020-01-01T00:00:00Z", "--expires has to be in the future; 2020-01-01T00:00:00"),
+        ("--kind platform --expires tomorrow", "'tomorrow' is no time; write it as in 2027-01-31T12:00:00Z"),
+        ("--kind nobody", "invalid choice: 'nobody'"),
+    ],
+)
+def test_what_fits_nothing_is_refused(key: Key, arguments: str, said: str) -> None:
+    refused = key("issue", "--label", "wrong", *arguments.split())
+    assert (refused.status in {1, 2}, refused.output) == (True, "")
+    assert said in refused.errors
+
+
+def test_list_shows_all_and_no_secret(key: Key) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    secret = key("issue", "--kind", "platform", "--label", "ours", "--expires", soon).output.strip()
+    shown, listed = key("list"), key("list", "--json")
+    prefix, tail = secret[:16], secret[17:]
+    assert prefix in shown.output
+    assert tail not in shown.output + listed.output
+    assert re.search(r"PLATFORM +in force +never +igw_\S+ +ours\n", shown.output)
+    (one,) = json.loads(listed.output)
+    assert (one["prefix"], one["label"], one["revokedAt"], one["lastUsedAt"]) == (prefix, "ours", None, None)
+
+
+def test_revoked_key_is_refused_at_once_by_a_gateway_that_runs(served: Serving, key: Key) -> None:
+    made = json.loads(key("issue", "--kind", "platform", "--label", "ours", "--json").output)
+    assert served.post(VIEWER, made["secret"]).status_code == 200
+    revoked = key("revoke", made["id"])
+    refused = served.post(VIEWER, made["secret"])
+    assert re.fullmatch(rf"revoked {made['id']} \(ours\) at \S+Z\n", revoked.output)
+    assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+    assert key("revoke", made["id"]).output == revoked.output
+
+
+def test_revoking_what_is_not_there_is_refused(key: Key) -> None:
+    unknown = key("revoke", "65816f7f-9947-513b-ad16-2bf0586ecbd4")
+    assert (unknown.status, "There is no API key 65816f7f" in unknown.errors) == (1, True)
+    assert key("revoke", "igw_abc").status == 2

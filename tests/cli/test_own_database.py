@@ -1,0 +1,147 @@
+"""The commands with DATABASE_URL: what they do, what they refuse, and in which words."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.storage.migrations import load_migrations
+from tests.cli.conftest import Here
+from tests.cli.processes import WITHIN_SECONDS, command, environment, gateway, serving
+from tests.conftest import run_on
+
+SECRET = "correct-horse"
+
+
+def test_nothing_is_loaded_and_no_key_is_printed(database_url: str, log: Path) -> None:
+    with serving(log=log, DATABASE_URL=database_url) as served:
+        assert served.keys == {}
+        assert served.get("/readyz").json() == {"status": "ready"}
+        assert served.http.get(served.url, headers={"Accept": "text/html"}).status_code == 406
+        issued = gateway("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=database_url)
+        assert served.data("{ installations { totalCount } }", issued.output.strip()) == {
+            "installations": {"totalCount": 0}
+        }
+        assert served.stop(signal.SIGTERM) == 0
+    assert served.logged == ""
+
+
+def test_database_that_is_behind_is_refused_until_it_is_migrated(
+    empty_database_url: str, log: Path, here: Here
+) -> None:
+    names = ", ".join(f"{one.number:04}_{one.name}" for one in load_migrations())
+    refused = here("serve", "--port", "0", DATABASE_URL=empty_database_url)
+    assert (refused.status, refused.output) == (1, "")
+    assert refused.errors == (
+        f"gateway: The database is behind: it lacks {names}. Run `gateway migrate`, or serve with --migrate.\n"
+    )
+    with serving("--migrate", log=log, DATABASE_URL=empty_database_url) as served:
+        assert served.get("/readyz").status_code == 200
+
+
+def test_migrate_says_what_it_applied(empty_database_url: str, here: Here) -> None:
+    applied = here("migrate", DATABASE_URL=empty_database_url)
+    assert applied.output.splitlines() == [f"applied {one.number:04} {one.name}" for one in load_migrations()]
+    again = here("migrate", DATABASE_URL=empty_database_url)
+    assert (again.status, again.output, again.errors) == (0, "nothing to apply\n", "")
+
+
+def test_two_that_migrate_at_once_do_it_once(empty_database_url: str) -> None:
+    variables = environment(DATABASE_URL=empty_database_url)
+    both = [subprocess.Popen(command(["migrate"]), env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = "".join(process.communicate(timeout=WITHIN_SECONDS)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert printed.count("applied 0001") == printed.count("nothing to apply") == 1
+
+
+def test_database_that_is_ahead_is_refused(database_url: str, here: Here) -> None:
+    asyncio.run(run_on(database_url, "insert into schema_migrations values (9000, 'the_future', 'x', now())"))
+    for arguments in (["serve", "--port", "0"], ["serve", "--port", "0", "--migrate"], ["key", "list"], ["demo"]):
+        refused = here(*arguments, DATABASE_URL=database_url)
+        assert (refused.status, refused.output) == (1, "")
+        assert refused.errors == (
+            "gateway: The database is ahead: it has 9000_the_future, which this gateway does not know."
+            " Run the gateway version that applied it, or a later one.\n"
+        )
+
+
+def test_demo_loads_once(database_url: str, here: Here) -> None:
+    first = here("demo", DATABASE_URL=database_url)
+    assert first.output == "loaded the example data: 62 new installations\n"
+    assert here("demo", DATABASE_URL=database_url).output == "loaded the example data: 0 new installations\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "explanation"),
+    [
+        (f"mysql://u:{SECRET}@127.0.0.1/x", "it is not the address of a Postgres database. It has to look like"),
+        (SECRET, "it is not the address of a Postgres database. It has to look like"),
+        (f"postgresql://u:{SECRET}@127.0.0.1:abc/x", "its parts do not make sense. It has to look like"),
+        (f"postgresql://u:{SECRET}/more@127.0.0.1/x", "its parts do not make sense. It has to look like"),
+        (f"postgresql://u:{SECRET}@127.0.0.1:1/x", "the server 127.0.0.1 does not run, or not on this port"),
+        (f"postgresql://u:{SECRET}@nowhere.invalid/x", "the name of the server nowhere.invalid is not known"),
+    ],
+)
+def test_wrong_address_is_explained_and_its_password_kept(address: str, explanation: str, here: Here) -> None:
+    refused = here("serve", "--port", "0", DATABASE_URL=address)
+    assert (refused.status, refused.output) == (1, "")
+    assert refused.errors.startswith(f"gateway: the database of DATABASE_URL cannot be used: {explanation}")
+    assert SECRET not in refused.errors
+    assert refused.errors.count("\n") == 1
+
+
+def test_server_that_is_no_postgres_is_explained() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"postgresql://u:{SECRET}@127.0.0.1:{listener.getsockname()[1]}/x"
+        with subprocess.Popen(
+            command(["migrate"]), env=environment(DATABASE_URL=address), stderr=subprocess.PIPE, text=True
+        ) as process:
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(100)
+                caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            _, errors = process.communicate(timeout=WITHIN_SECONDS)
+    assert process.returncode == 1
+    assert errors == (
+        "gateway: the database of DATABASE_URL cannot be used:"
+        " the server 127.0.0.1 does not answer as a Postgres server does.\n"
+    )
+
+
+def test_database_that_does_not_exist_is_explained(database_url: str, here: Here) -> None:
+    refused = here("migrate", DATABASE_URL=database_url.replace("/test_", "/no_"))
+    assert refused.status == 1
+    assert 'database "no_' in refused.errors
+    assert refused.errors.endswith("does not exist. Create the database first.\n")
+
+
+@pytest.fixture
+async def stranger_url(database_url: str) -> AsyncIterator[str]:
+    """Yield the address for a role that may log in, and nothing else."""
+    name = f"stranger_{urlsplit(database_url).path[-8:]}"
+    await run_on(database_url, f"create role {name} login password '{SECRET}'")
+    yield database_url.replace("://postgres@", f"://{name}:{SECRET}@")
+    await run_on(database_url, f"drop role {name}")
+
+
+def test_role_without_rights_is_told_what_it_lacks(stranger_url: str, here: Here) -> None:
+    for arguments in (["migrate"], ["serve", "--port", "0"], ["key", "list"]):
+        refused = here(*arguments, DATABASE_URL=stranger_url)
+        assert refused.status == 1
+        assert refused.errors.startswith("gateway: the database says: permission denied for ")
+        assert SECRET not in refused.errors
+
+
+def test_database_that_goes_away_is_no_end_of_serving(database_url: str, log: Path) -> None:
+    with serving(log=log, DATABASE_URL=database_url) as served:
+        key = gateway("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=database_url).output.strip()
+        cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'gateway'"
+        asyncio.run(run_on(database_url, cut))
+        assert served.data("{ installations { totalCount } }", key) == {"installations": {"totalCount": 0}}
+        assert served.get("/readyz").status_code == 200
+    assert "Traceback" not in served.logged
