@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from starlette.applications import Starlette
@@ -28,7 +28,12 @@ from gateway.usecases.api_keys import KeyRing, find_ended_keys
 from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.lookups import Lookups
+from gateway.web.access_tokens.claims import ClaimNames, ClaimRules
+from gateway.web.access_tokens.documents import IssuerDocuments
+from gateway.web.access_tokens.keys import IssuerKeys, KeyAges
+from gateway.web.access_tokens.verification import AccessTokens, TokenForm
 from gateway.web.authentication import Authentication
+from gateway.web.credentials import Credentials
 from gateway.web.doorkeeper import Doorkeeper
 from gateway.web.graphiql.bundles import load_bundle
 from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
@@ -71,6 +76,8 @@ def create_app(
     database = _database(settings, url=database_url)
     gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)  # noqa: PLW0108 - the feed comes below
     key_ring, lookups = KeyRing(gateway), Lookups(gateway)
+    tokens = _access_tokens(settings, now=now)
+    credentials = Credentials(keys=key_ring.authenticate, tokens=tokens.authenticate if tokens else None)
     doorkeeper = Doorkeeper(lifetime, ended_keys=partial(find_ended_keys, gateway), now=now)
 
     def hear_of_keys() -> None:
@@ -99,6 +106,8 @@ def create_app(
             await stack.enter_async_context(_repeated(settings.clock_seconds, lambda: _tick(gateway)))
             stack.push_async_callback(_attempt, key_ring.note_use)
             await stack.enter_async_context(_repeated(KEY_USE_SECONDS, key_ring.note_use))
+            if tokens is not None:
+                await stack.enter_async_context(tokens)
             await stack.enter_async_context(lifetime.watching())
             await stack.enter_async_context(doorkeeper.watching())
             yield
@@ -108,7 +117,7 @@ def create_app(
             *graphql_routes(
                 engine=_engine(settings),
                 authentication=Authentication(
-                    key_ring.authenticate,
+                    credentials.authenticate,
                     anonymous_introspection=_embedded_unless_set(settings.anonymous_introspection, welcome=welcome),
                 ),
                 make_context=make_context,
@@ -174,6 +183,38 @@ def _allowances(settings: Settings) -> Allowances:
 
 def _allowance(operation: int, minute: int) -> Allowance:
     return Allowance(operation=operation, minute=minute or None)
+
+
+def _access_tokens(settings: Settings, *, now: Callable[[], datetime]) -> AccessTokens | None:
+    if not settings.token_issuer:
+        return None
+    documents = IssuerDocuments(
+        issuer=settings.token_issuer,
+        jwks_url=settings.token_keys_url or None,
+        timeout_seconds=settings.token_keys_timeout_seconds,
+    )
+    ages = KeyAges(refresh=settings.token_keys_refresh_seconds, stale=settings.token_keys_stale_seconds)
+    return AccessTokens(
+        keys=IssuerKeys(documents, ages=ages),
+        form=TokenForm(
+            algorithms=settings.token_algorithms,
+            most_characters=settings.max_token_characters,
+            only_access_tokens=settings.token_only_typed,
+        ),
+        rules=ClaimRules(
+            issuer=settings.token_issuer,
+            audiences=settings.token_audiences,
+            leeway=timedelta(seconds=settings.token_leeway_seconds),
+            required=settings.token_required_claims,
+        ),
+        names=ClaimNames(
+            kind=settings.token_kind_claim,
+            application=settings.token_application_claim,
+            account=settings.token_account_claim,
+            kinds=dict(settings.token_kinds),
+        ),
+        now=now,
+    )
 
 
 def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
+from gateway.domain.principals import PrincipalKind
+from gateway.web.access_tokens.choices import ALGORITHMS, KINDS, checked_address
+
 
 class SettingRefused(Exception):
     """A setting has a value that it cannot have."""
@@ -59,8 +62,37 @@ def _level(text: str) -> str:
     return {level: level for level in ("debug", "info", "warning", "error")}[text.lower()]
 
 
+def _one_of(*choices: str) -> Callable[[str], str]:
+    return lambda text: {choice: choice for choice in choices}[text]
+
+
+def _list_of(read: Callable[[str], Any], *, allowed: str) -> Kind:
+    def read_all(text: str) -> Any:
+        return tuple(read(one.strip()) for one in text.split(","))
+
+    return Kind(read=read_all, allowed=f"{allowed}, with commas between")
+
+
+def _name(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError(text)
+    return text
+
+
+def _named_kind(text: str) -> tuple[str, PrincipalKind]:
+    value, _, kind = text.rpartition("=")
+    return _name(value), {kind.value: kind for kind in KINDS}[kind]
+
+
 _ON_OFF = Kind(read=_switch, allowed="on or off")
 _LOG_LEVEL = Kind(read=_level, allowed="debug, info, warning or error")
+
+
+_ADDRESS = Kind(read=checked_address, allowed="an https:// address; http:// on this machine alone")
+_NAME = Kind(read=_name, allowed="the name of a claim, or names with dots between")
+_NAMES = _list_of(_name, allowed="names")
+_ALGORITHMS = _list_of(_one_of(*ALGORITHMS), allowed="some of " + " ".join(ALGORITHMS))
+_KINDS = _list_of(_named_kind, allowed="a claim's value, =, and " + " or ".join(kind.value for kind in KINDS))
 
 
 def _seconds(least: float, most: float) -> Kind:
@@ -135,6 +167,41 @@ class Settings:
     application_rate: int = _setting(6_000_000, _RATE, "What an application may spend a minute in one gateway.")
     account_rate: int = _setting(3_000_000, _RATE, "What an account may spend a minute in one gateway.")
     anonymous_rate: int = _setting(60_000, _RATE, "What all without a key may spend a minute, on introspection.")
+    token_issuer: str = _setting(
+        "", _ADDRESS, "The OAuth 2 issuer whose access tokens are accepted, as their iss has it. Without it, none are."
+    )
+    token_audiences: tuple[str, ...] = _setting(
+        (), _NAMES, "What access tokens have to be for: their aud is one of these. Needed with an issuer."
+    )
+    token_keys_url: str = _setting(
+        "", _ADDRESS, "Where the issuer's keys (its JWKS) are. Without it, where the issuer's metadata says."
+    )
+    token_algorithms: tuple[str, ...] = _setting(ALGORITHMS, _ALGORITHMS, "What access tokens may be signed with.")
+    token_only_typed: bool = _setting(False, _ON_OFF, "Accept only tokens whose header has the typ at+jwt (RFC 9068).")
+    token_required_claims: tuple[str, ...] = _setting(
+        (), _NAMES, "Claims that tokens must have beside iss, aud, exp and sub."
+    )
+    token_leeway_seconds: int = _setting(
+        30, _count(0, 300, unit="seconds"), "How far the issuer's clock and the gateway's may be apart."
+    )
+    max_token_characters: int = _setting(16_384, _count(512, 131_072, unit="characters"), "The longest access token.")
+    token_kind_claim: str = _setting("gateway_kind", _NAME, "The claim that says what kind of caller a token is for.")
+    token_kinds: tuple[tuple[str, PrincipalKind], ...] = _setting(
+        tuple((kind.value.lower(), kind) for kind in KINDS), _KINDS, "Which values of that claim say which kind."
+    )
+    token_application_claim: str = _setting(
+        "gateway_application_id", _NAME, "The claim with the id of the application that a token is bound to."
+    )
+    token_account_claim: str = _setting(
+        "gateway_account_id", _NAME, "The claim with the id of the account that a token is bound to."
+    )
+    token_keys_refresh_seconds: float = _setting(
+        300, _seconds(10, 86_400), "How old the issuer's keys become before they are fetched again."
+    )
+    token_keys_stale_seconds: float = _setting(
+        21_600, _seconds(60, 604_800), "How old keys may become while their issuer does not answer."
+    )
+    token_keys_timeout_seconds: float = _setting(5, _seconds(0.1, 60), "How long the issuer may take for an answer.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +244,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             values[known[name].name] = kind.read(text.strip())
         except (ValueError, KeyError):
             raise SettingRefused(name, text, allowed=kind.allowed) from None
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.token_issuer and not settings.token_audiences:
+        raise SettingRefused(
+            "GATEWAY_TOKEN_AUDIENCES", "", allowed=f"{_NAMES.allowed}: there is a GATEWAY_TOKEN_ISSUER"
+        )
+    return settings
 
 
 def read_setting(name: str, text: str) -> Any:
@@ -199,5 +271,11 @@ def _shown(default: object) -> str:
             return "on, and off with DATABASE_URL"
         case bool():
             return "on" if default else "off"
+        case "" | ():
+            return "none"
+        case (str() as value, PrincipalKind() as kind):
+            return f"{value}={kind.value}"
+        case tuple():
+            return ",".join(_shown(one) for one in default)
         case _:
             return str(default)

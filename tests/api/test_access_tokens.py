@@ -15,9 +15,10 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.web.access_tokens import verification
+from gateway.web.access_tokens.choices import ALGORITHMS
 from gateway.web.access_tokens.claims import ClaimNames
 from gateway.web.access_tokens.refusals import TokenRefused
-from gateway.web.access_tokens.signatures import ALGORITHMS, read_token
+from gateway.web.access_tokens.signatures import read_token
 from gateway.web.access_tokens.verification import REFUSED, AccessTokens, TokenForm
 from gateway.web.credentials import Credentials
 from tests.api.token_issuer import AUDIENCE, Issuer, segment, serving_issuer, signed

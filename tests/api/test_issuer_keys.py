@@ -6,7 +6,8 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from gateway.domain.errors import Unauthenticated, Unavailable
-from gateway.web.access_tokens.documents import MOST_DOCUMENT_BYTES, checked_address, metadata_addresses
+from gateway.web.access_tokens.choices import checked_address
+from gateway.web.access_tokens.documents import MOST_DOCUMENT_BYTES, metadata_addresses
 from gateway.web.access_tokens.keys import MOST_LOOKUPS
 from gateway.web.access_tokens.verification import AccessTokens
 from tests.api.token_issuer import JWKS, METADATA, Issuer, serving_issuer

@@ -2,4 +2,5 @@
 
 The rooms, in the order in which a token walks through them: `verification` (the way in), `signatures` (what the token
 is signed with), `keys` and `documents` (what its issuer says about that), `claims` (what is in it).
+`choices` has what configuration may choose.
 """

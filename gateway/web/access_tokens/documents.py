@@ -1,12 +1,13 @@
 """What the issuer publishes: where its keys are, and the keys; fetched over HTTP, within bounds."""
 
 import asyncio
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import orjson
+
+from gateway.web.access_tokens.choices import checked_address
 
 MOST_DOCUMENT_BYTES = 512 * 1024
 """Sets of keys with certificate chains take some tens of kilobytes."""
@@ -14,23 +15,6 @@ MOST_DOCUMENT_BYTES = 512 * 1024
 
 class IssuerUnreachable(Exception):
     """The issuer did not say, now, which keys it has; the message is for operators."""
-
-
-def checked_address(text: str) -> str:
-    """Give the address back if what comes from it can be trusted: https, or the same machine. Raises ValueError."""
-    parts = urlsplit(text)
-    _ = parts.port  # raises where it is no port
-    trusted = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-    if not trusted or not parts.hostname or "@" in parts.netloc or parts.fragment or not text.isprintable():
-        raise ValueError(text)
-    return text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class IssuerDocuments:

@@ -14,12 +14,6 @@ from gateway.web.access_tokens.refusals import Reason, TokenRefused
 
 PublicKey = RSAKey | ECKey | OKPKey
 
-ALGORITHMS = (
-    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
-)
-"""All that can be allowed. Unsigned (none), or signed with what the issuer and others share (HS256), never is."""
-
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """What RFC 9068 has as `typ`."""
 _PLAIN_TYPES = frozenset({None, "jwt", "application/jwt"})

@@ -9,10 +9,11 @@ from typing import Self
 
 from gateway.domain.errors import GatewayError, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
+from gateway.web.access_tokens.choices import ALGORITHMS
 from gateway.web.access_tokens.claims import ClaimNames, ClaimRules, check_claims, principal_of
 from gateway.web.access_tokens.keys import IssuerKeys
 from gateway.web.access_tokens.refusals import Reason, TokenRefused
-from gateway.web.access_tokens.signatures import ALGORITHMS, read_token
+from gateway.web.access_tokens.signatures import read_token
 
 LOG = logging.getLogger("gateway.authentication")
 

@@ -1,0 +1,139 @@
+"""Access tokens at the door of a whole gateway: one way in for HTTP, event streams and WebSockets."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import websockets
+from joserfc.jwk import ECKey
+
+from gateway.domain.principals import PrincipalKind
+from gateway.settings import Settings
+from tests.api.conftest import Serve, Served
+from tests.api.test_streams_end import WATCH, closing
+from tests.api.token_issuer import AUDIENCE, Issuer, serving_issuer
+
+KEY = ECKey.generate_key("P-256", {"kid": "ours"})
+OTHER_KEY = ECKey.generate_key("P-256", {"kid": "ours"})
+VIEWER = "{ viewer { kind application { id } } }"
+REFUSED = {"errors": [{"message": "The access token is not accepted.", "extensions": {"code": "UNAUTHENTICATED"}}]}
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with serving_issuer() as serving:
+        serving.publish(KEY)
+        yield serving
+
+
+@pytest.fixture
+async def served(serve: Serve, issuer: Issuer) -> AsyncIterator[Served]:
+    settings = Settings(token_issuer=issuer.address, token_audiences=(AUDIENCE,))
+    async with serve(settings, now=issuer.time.now) as gateway:
+        yield gateway
+
+
+def platform_token(issuer: Issuer, key: ECKey = KEY) -> str:
+    return issuer.token(key, algorithm="ES256")
+
+
+async def test_token_is_its_principal_over_http(served: Served, issuer: Issuer) -> None:
+    application, account = await served.application(), await served.account()
+    token = issuer.token(
+        KEY,
+        algorithm="ES256",
+        gateway_kind="application",
+        gateway_application_id=str(application.id),
+        gateway_account_id=str(account.id),
+    )
+    assert (await served.client(token).data(VIEWER))["viewer"] == {
+        "kind": "APPLICATION",
+        "application": {"id": str(application.id)},
+    }
+    assert (await served.client(platform_token(issuer)).data(VIEWER))["viewer"]["kind"] == "PLATFORM"
+
+
+async def test_keys_do_beside_tokens(served: Served) -> None:
+    client = await served.key(PrincipalKind.PLATFORM)
+    assert (await client.data(VIEWER))["viewer"]["kind"] == "PLATFORM"
+
+
+async def test_each_refused_token_is_answered_alike_and_stays_out_of_the_log(
+    served: Served, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    tokens = [
+        platform_token(issuer, OTHER_KEY),
+        issuer.token(KEY, algorithm="ES256", aud="https://elsewhere.example"),
+        issuer.token(KEY, algorithm="ES256", exp=1),
+        issuer.token(KEY, algorithm="ES256", gateway_kind="account"),
+        "a.b.c",
+    ]
+    for token in tokens:
+        answer = await served.client(token).post(VIEWER)
+        assert (answer.status_code, answer.headers["www-authenticate"], answer.json()) == (401, "Bearer", REFUSED)
+    reasons = [line.split()[1] for line in caplog.messages if line.startswith("access_token_refused")]
+    assert reasons == [
+        "reason=wrong_signature",
+        "reason=wrong_audience",
+        "reason=expired",
+        "reason=bounds_do_not_fit",
+        "reason=malformed",
+    ]
+    assert not any(part in caplog.text for token in tokens[:4] for part in token.split("."))
+
+
+async def test_socket_ends_with_the_token_that_opened_it(served: Served, issuer: Issuer) -> None:
+    async with served.client(platform_token(issuer)).subscription(WATCH) as events:
+        issuer.time.pass_by(seconds=300)
+        assert await closing(events) == 4403
+
+
+async def test_event_stream_ends_with_the_token_that_opened_it(served: Served, issuer: Issuer) -> None:
+    headers = {"Authorization": f"Bearer {platform_token(issuer)}", "Accept": "text/event-stream"}
+    async with served.http.stream("POST", served.url, json={"query": WATCH}, headers=headers) as response:
+        lines = response.aiter_lines()
+        assert await anext(lines) is not None
+        issuer.time.pass_by(seconds=300)
+        async with asyncio.timeout(5):
+            told = [line async for line in lines]
+    assert any("UNAUTHENTICATED" in line for line in told)
+
+
+async def test_refused_token_opens_no_stream(served: Served, issuer: Issuer) -> None:
+    authorization = {"Authorization": f"Bearer {platform_token(issuer, OTHER_KEY)}"}
+    headers = {**authorization, "Accept": "text/event-stream"}
+    answer = await served.http.post(served.url, json={"query": WATCH}, headers=headers)
+    assert (answer.status_code, "access token is not accepted" in answer.text) == (401, True)
+    assert await close_code(served, authorization) == 4401
+
+
+async def test_socket_may_try_again_where_the_issuer_cannot_be_asked(served: Served, issuer: Issuer) -> None:
+    issuer.statuses = dict.fromkeys(issuer.documents, "503 Service Unavailable")
+    issuer.time.pass_by(hours=7)  # by the gateway's calendar alone: the keys live on
+    token = platform_token(issuer)
+    assert (await served.client(token).data(VIEWER))["viewer"]["kind"] == "PLATFORM"
+    unknown = issuer.token(KEY, algorithm="ES256", header={"kid": "newer"})
+    answer = await served.client(unknown).post(VIEWER)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert await close_code(served, {"Authorization": f"Bearer {unknown}"}) not in {4401, 4403}
+
+
+async def close_code(served: Served, payload: dict[str, str]) -> int | None:
+    """Introduce oneself on a new socket, and return the code that it is closed with."""
+    address = served.url.replace("http", "ws", 1)
+    async with websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as socket:
+        await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+        async with asyncio.timeout(5):
+            await socket.wait_closed()
+        return socket.close_code
+
+
+async def test_without_an_issuer_no_token_does(serve: Serve, issuer: Issuer) -> None:
+    async with serve() as gateway:
+        answer = await gateway.client(platform_token(issuer)).post(VIEWER)
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+    assert issuer.requests.total() == 0
