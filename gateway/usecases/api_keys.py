@@ -1,5 +1,6 @@
 """API keys: issued and revoked by the platform, and turned into principals at the door."""
 
+import hmac
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -123,6 +124,8 @@ async def list_keys(gateway: Gateway, principal: Principal) -> list[ApiKey]:
 async def find_ended_keys(gateway: Gateway, principal_ids: Collection[str]) -> set[str]:
     """Tell which of these principals came by a key that was revoked, or has expired, since."""
     ids = [key_id for one in principal_ids if (key_id := _key_id(one)) is not None]
+    if not ids:
+        return set()
     async with gateway.reading() as connection:
         return {str(ended) for ended in await select_ended_api_keys(connection, ids=ids, now=gateway.now())}
 
@@ -172,7 +175,7 @@ class KeyRing:
             api_key = await select_api_key(connection, prefix=prefix)
         if len(self._known) >= REMEMBERED_KEYS:
             self._known.clear()
-        if api_key is not None and api_key.digest == digest:
+        if api_key is not None and hmac.compare_digest(api_key.digest, digest):
             self._known[digest] = (api_key, time.monotonic())
         return api_key
 
