@@ -149,5 +149,8 @@ class Plan:
     async def _rendered(self, value: Any) -> Payload:
         executor = self._executor.build_per_event_executor(value)
         executor.context_value = executor.context_value.renewed()
+        # The copy shares its memory of selected fields, which is by lists that each execution makes anew: it would grow
+        # with each event for as long as somebody follows.
+        executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way to a memory of the event's own
         response = await respond(executor)
         return Payload(response.body, cursor=getattr(value, "cursor", None))

@@ -4,6 +4,8 @@ import asyncio
 import gc
 from typing import Any
 
+from graphql.execution.collect_fields import CollectedFields
+
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.engine import Engine
 from gateway.execution.subscriptions import EventStream, Payload
@@ -46,6 +48,20 @@ async def test_a_thousand_equal_subscribers_cost_one_execution_for_an_event() ->
     for stream in streams:
         await stream.aclose()
     assert (followers.engine.plans, followers.market.followers) == (0, 0)
+
+
+async def test_nothing_is_kept_of_events_that_are_over() -> None:
+    followers = Followers()
+    stream = await followers.follow()
+    collected = []
+    for place in range(1, 301):
+        await followers.market.tick(place)
+        await next_payloads([stream])
+        if place % 100 == 0:
+            gc.collect()
+            collected.append(sum(isinstance(one, CollectedFields) for one in gc.get_objects()))
+    assert collected[1] == collected[2]
+    await stream.aclose()
 
 
 async def test_what_differs_is_not_shared() -> None:
