@@ -77,7 +77,10 @@ async def select_installation_pages(
 ) -> list[list[Installation]]:
     """Read, for each parent, one row more than the window's size, in its direction."""
     flags = _narrowing(principal, listed=listed) | _placed(listed.order, window=window)
-    select = queries.variant("select_installation_page", flags)
+    query = queries.variant("select_installation_page", flags)
+    # How many rows contain an object depends on the object: measured on 50,000 rows, where 50 do, a plan for any
+    # object takes 130 ms by the list's order, and one for this object 5 ms by the index on metadata.
+    select = query if listed.matching.metadata is None else query.planned_anew
     found: list[list[Installation]] = [[] for _ in parents]
     async for row in select(connection, parents=list(parents), **_given(flags)):
         found[row["parent"] - 1].append(installation_of(row))

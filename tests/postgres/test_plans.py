@@ -1,0 +1,135 @@
+"""How pages are found: by an index in the list's order, few rows more than are asked for, among many."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from gateway.storage.database import DriverConnection
+from gateway.storage.queries import Query, queries
+
+APPLICATIONS, ACCOUNTS = 50, 400
+MIDDLE = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ROWS = 21
+PARENTS = 5
+
+POPULATE = f"""
+insert into applications
+select gen_random_uuid(), 'application-' || n, 'Application ' || n, '', '{{}}', null, 'OAUTH', false, true, now(), now()
+from generate_series(1, {APPLICATIONS}) n;
+insert into accounts select gen_random_uuid(), 'Company ' || n from generate_series(1, {ACCOUNTS}) n;
+insert into installations (
+    id, application_id, account_id, status, reason_code, reason_since, metadata, version, connection_failures,
+    created_at, updated_at
+)
+select
+    gen_random_uuid(), tie.application_id, tie.account_id, 'ACTIVATED', 'CONFIGURATION_COMPLETED', now(),
+    json_build_object('tenant', tie.n % 1000, 'region', tie.n % 3), 1, 0,
+    timestamptz '2026-01-01 00:00Z' + tie.n % 5000 * interval '17 s',
+    timestamptz '2026-01-01 00:00Z' + tie.n % 7000 * interval '12 s'
+from (
+    select a.id as application_id, b.id as account_id, row_number() over (order by md5(a.slug || b.name)) as n
+    from applications a cross join accounts b
+) as tie
+order by tie.n;
+analyze;
+"""
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[DriverConnection]:
+    held = await asyncpg.connect(database_url)
+    await held.execute(POPULATE)
+    yield held
+    await held.close()
+
+
+def literal(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case int():
+            return str(value)
+        case list():
+            return f"array[{', '.join(map(literal, value))}]::uuid[]"
+        case _:
+            return f"'{value}'"
+
+
+async def scans(
+    connection: DriverConnection, query: Query, values: dict[str, Any], *, mode: str
+) -> tuple[set[str], int]:
+    """Run a query as a prepared statement; answer how it reads installations, and how many rows of them."""
+    await connection.execute(f"set plan_cache_mode = {mode}")
+    await connection.execute(f"prepare page as {query.sql.rstrip().rstrip(';')}")
+    given = ", ".join(literal(values[parameter]) for parameter in query.parameters)
+    text = await connection.fetchval(f"explain (analyze, format json) execute page({given})")
+    await connection.execute("deallocate page")
+    found = [
+        node for node in nodes(json.loads(text)[0]["Plan"]) if "Index Name" in node or node["Node Type"] == "Seq Scan"
+    ]
+    read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in found)
+    return {node.get("Index Name", node["Node Type"]) for node in found}, round(read)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from nodes(inner)
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_a_page_reads_the_rows_it_shows_by_an_index(connection: DriverConnection, mode: str) -> None:
+    """Whoever asks, in each order and direction, from the start and from the middle, for one parent and for many."""
+    applications: list[UUID] = [row["id"] for row in await connection.fetch("select id from applications")]
+    accounts: list[UUID] = [row["id"] for row in await connection.fetch("select id from accounts")]
+    lists: list[tuple[str, dict[str, Any], list[UUID | None], str]] = [
+        ("", {}, [None], "installations_by"),
+        ("bound_application", {"bound_application_id": applications[0]}, [None], "installations_of_application_by"),
+        ("application", {"application_id": applications[0]}, [None], "installations_of_application_by"),
+        ("bound_account", {"bound_account_id": accounts[0]}, [None], "installations_of_account_by"),
+        ("account", {"account_id": accounts[0]}, [None], "installations_of_account_by"),
+        ("of_application", {}, [*applications[:PARENTS]], "installations_of_application_by"),
+        ("of_account", {}, [*accounts[:PARENTS]], "installations_of_account_by"),
+    ]
+    for (flag, bound, parents, index), column, descending, placed in itertools.product(
+        lists, ("created", "updated"), (True, False), (True, False)
+    ):
+        side = "below" if descending else "above"
+        place = {f"{side}_time": MIDDLE, f"{side}_id": applications[0]} if placed else {}
+        flags = {flag, f"{column}_{'descending' if descending else 'ascending'}", f"{column}_{side}" if placed else ""}
+        query = queries.variant("select_installation_page", flags - {""})
+        used, read = await scans(connection, query, {"parents": parents, "limit": ROWS, **bound, **place}, mode=mode)
+        assert {name.removesuffix("creation").removesuffix("update") for name in used} == {f"{index}_"}, (flags, mode)
+        # An account has one installation for each application: Postgres may also read them all, and sort these few.
+        assert read <= (APPLICATIONS if "account" in flag else ROWS) * len(parents), (flags, mode)
+
+
+async def test_one_application_of_one_account_is_one_row(connection: DriverConnection) -> None:
+    some = await connection.fetchrow("select application_id, account_id from installations")
+    assert some is not None
+    application, account = some
+    query = queries.variant("select_installation_page", {"bound_application", "bound_account", "created_descending"})
+    values = {"parents": [None], "limit": ROWS, "bound_application_id": application, "bound_account_id": account}
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        used, read = await scans(connection, query, values, mode=mode)
+        assert (used, read) == ({"one_installation_for_an_application_and_an_account"}, 1)
+
+
+async def test_metadata_that_few_have_is_found_by_its_index_however_often(
+    connection: DriverConnection,
+) -> None:
+    """A plan for any object would read the whole list in its order."""
+    query = queries.variant("select_installation_page", {"metadata", "created_descending"})
+    values = {"parents": [None], "limit": ROWS, "metadata": '{"tenant": 7}'}
+    for _ in range(10):
+        rows = [row async for row in query.planned_anew(connection, **values)]
+        assert len(rows) == APPLICATIONS * ACCOUNTS // 1000
+    settled = "select count(*) from pg_prepared_statements where statement = $1 and generic_plans > 0"
+    assert await connection.fetchval(settled, query.sql) == 0
+    assert await scans(connection, query, values, mode="force_custom_plan") == ({"installations_by_metadata"}, 20)
