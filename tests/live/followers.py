@@ -58,6 +58,9 @@ class Follower(ABC):
         self.wish = wish
         self.received: list[Received] = []
         self.returns = 0
+        self.reads = asyncio.Event()
+        """Unless this is set, it takes nothing of what it has subscribed to."""
+        self.reads.set()
         self._urls = urls
         self._beginning = cursor
 
@@ -108,9 +111,11 @@ class SocketFollower(Follower):
                 subprotocols=[Subprotocol("graphql-transport-ws")],
                 ping_interval=None,
                 compression=None,
+                max_queue=1,
                 proxy=None,
             ) as socket:
                 await self._subscribe(socket)
+                await self.reads.wait()
                 async for text in socket:
                     message = json.loads(text)
                     if message["type"] == "next":
@@ -156,6 +161,7 @@ class StreamFollower(Follower):
                 if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                     raise Interrupted
                 assert response.status_code == httpx.codes.OK, await response.aread()
+                await self.reads.wait()
                 async for line in response.aiter_lines():
                     assert line != "event: complete", "the gateway ended a subscription"
                     if line.startswith("data: "):

@@ -6,11 +6,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 
 from gateway.storage.cluster import Cluster
 
@@ -45,6 +45,18 @@ def running_postgres(directory: Path) -> Iterator[Postgres]:
         cluster.stop()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What a gateway process holds at one moment."""
+
+    followers: int
+    falls_back: int
+    connections: int
+    tasks: int
+    memory: int
+    """In bytes."""
+
+
 class GatewayProcess:
     """One `gateway serve`; it can be started again, and is then found at the same address."""
 
@@ -59,7 +71,7 @@ class GatewayProcess:
     async def start(self) -> None:
         """Start, and return when it is ready to serve."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-        command = [sys.executable, "-m", "gateway", "serve", "--port", str(self._port)]
+        command = [sys.executable, "-m", "tests.live.observed", "serve", "--port", str(self._port)]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
@@ -87,10 +99,10 @@ class GatewayProcess:
         if self._process is not None and self._process.returncode is None:
             await self.kill()
 
-    def memory(self) -> int:
-        """Answer how many bytes it holds."""
-        held: int = psutil.Process(self._running().pid).memory_info().rss
-        return held
+    async def observed(self) -> Observed:
+        """Answer what it holds, after a collection of its garbage."""
+        async with httpx.AsyncClient() as http:
+            return Observed(**(await http.get(self.url.replace("/graphql", "/observed"), timeout=30)).json())
 
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process is not None

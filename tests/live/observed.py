@@ -1,0 +1,43 @@
+"""`gateway serve` that also tells, at /observed, what it holds: run as `python -m tests.live.observed serve …`."""
+
+import asyncio
+import gc
+import sys
+from typing import Any
+
+import psutil
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from gateway import app as composition
+from gateway.cli import serving
+from gateway.cli.commands import main
+from gateway.feed import Observations
+from gateway.web.lifetime import Lifetime
+
+
+def observed_app(*arguments: Any, lifetime: Lifetime, **more: Any) -> Starlette:
+    app = composition.create_app(*arguments, lifetime=lifetime, **more)
+    (observations,) = (one for one in gc.get_objects() if isinstance(one, Observations))
+
+    async def tell(_request: Request) -> JSONResponse:
+        gc.collect()
+        return JSONResponse(
+            {
+                "followers": observations.followers,
+                "falls_back": observations.falls_back,
+                "connections": len(lifetime.connections),
+                "tasks": len(asyncio.all_tasks()),
+                "memory": psutil.Process().memory_info().rss,
+            }
+        )
+
+    app.router.routes.append(Route("/observed", tell))
+    return app
+
+
+if __name__ == "__main__":
+    vars(serving)["create_app"] = observed_app  # what it composes otherwise is the same
+    main(sys.argv[1:])
