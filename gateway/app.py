@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from graphql import NoSchemaIntrospectionCustomRule
 from starlette.applications import Starlette
 
 from gateway.domain.errors import GatewayError
@@ -33,6 +34,7 @@ from gateway.web.access_tokens.documents import IssuerDocuments
 from gateway.web.access_tokens.keys import IssuerKeys, KeyAges
 from gateway.web.access_tokens.verification import AccessTokens, TokenForm
 from gateway.web.authentication import Authentication
+from gateway.web.browsers import browser_rules, unforeseen
 from gateway.web.credentials import Credentials
 from gateway.web.doorkeeper import Doorkeeper
 from gateway.web.graphiql.bundles import load_bundle
@@ -86,6 +88,7 @@ def create_app(
 
     feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: hear_of_keys})
     graphiql = _graphiql(settings, welcome=welcome)
+    introspection = settings.introspection or ("callers" if welcome is None else "anyone")
 
     def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
         return Context(
@@ -115,10 +118,10 @@ def create_app(
     return Starlette(
         routes=[
             *graphql_routes(
-                engine=_engine(settings),
+                engine=_engine(settings, introspection=introspection),
                 authentication=Authentication(
                     credentials.authenticate,
-                    anonymous_introspection=_embedded_unless_set(settings.anonymous_introspection, welcome=welcome),
+                    anonymous_introspection=introspection == "anyone",
                 ),
                 make_context=make_context,
                 lifetime=lifetime,
@@ -126,19 +129,17 @@ def create_app(
                     http=HttpLimits(
                         body_bytes=settings.max_body_bytes, body_seconds=settings.body_seconds, batch=settings.max_batch
                     ),
-                    socket=SocketLimits(operations=settings.max_subscriptions),
+                    socket=SocketLimits(operations=settings.max_subscriptions, per_caller=settings.max_caller_sockets),
                 ),
                 page=graphiql.page_app if graphiql else None,
             ),
             *(graphiql.routes() if graphiql else ()),
             *health_routes(lifetime=lifetime, ready=lambda: _unreadiness(database)),
         ],
+        middleware=browser_rules(settings.allowed_origins),
+        exception_handlers={Exception: unforeseen},
         lifespan=lifespan,
     )
-
-
-def _embedded_unless_set(setting: bool | None, *, welcome: Welcome | None) -> bool:
-    return welcome is not None if setting is None else setting
 
 
 def _database(settings: Settings, *, url: str) -> Database:
@@ -151,9 +152,12 @@ def _database(settings: Settings, *, url: str) -> Database:
     )
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, *, introspection: str) -> Engine:
+    closed = introspection == "off"
     return Engine(
         build_schema(),
+        rules=(NoSchemaIntrospectionCustomRule,) if closed else (),
+        hide_suggestions=closed,
         limits=DocumentLimits(
             characters=settings.max_document_characters,
             tokens=settings.max_tokens,
@@ -218,7 +222,7 @@ def _access_tokens(settings: Settings, *, now: Callable[[], datetime]) -> Access
 
 
 def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:
-    if not _embedded_unless_set(settings.graphiql, welcome=welcome):
+    if not (welcome is not None if settings.graphiql is None else settings.graphiql):
         return None
     return GraphiQL(bundle=load_bundle(), keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.domain.principals import PrincipalKind
 from gateway.web.access_tokens.choices import ALGORITHMS, KINDS, checked_address
@@ -84,6 +85,21 @@ def _named_kind(text: str) -> tuple[str, PrincipalKind]:
     return _name(value), {kind.value: kind for kind in KINDS}[kind]
 
 
+def _introspection(text: str) -> str:
+    return {choice: choice for choice in ("anyone", "callers", "off")}[text.lower()]
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}".lower():
+            raise ValueError(origin)
+    return origins
+
+
+_INTROSPECTION = Kind(read=_introspection, allowed="anyone, callers or off")
+_ORIGINS = Kind(read=_origins, allowed="origins such as https://app.example, in lower case, with commas between them")
 _ON_OFF = Kind(read=_switch, allowed="on or off")
 _LOG_LEVEL = Kind(read=_level, allowed="debug, info, warning or error")
 
@@ -115,12 +131,20 @@ def _setting(default: Any, kind: Kind, sentence: str) -> Any:
 class Settings:
     """Each field is read from GATEWAY_ and its name in capitals.
 
-    Those that are None by default follow the way the gateway is started: on in the embedded default, off with
-    DATABASE_URL.
+    Those that are None by default follow the way the gateway is started: they are open in the embedded default, and
+    closed with DATABASE_URL.
     """
 
     graphiql: bool | None = _setting(None, _ON_OFF, "Serve GraphiQL to browsers on /graphql.")
-    anonymous_introspection: bool | None = _setting(None, _ON_OFF, "Answer introspection without a key.")
+    introspection: str | None = _setting(
+        None,
+        _INTROSPECTION,
+        "Who may ask for the schema, and is told what a misspelt name may have meant: anyone, callers who say who they"
+        " are, or nobody.",
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        (), _ORIGINS, "Whose pages may speak to the gateway from a browser, beside its own."
+    )
     log_level: str = _setting("info", _LOG_LEVEL, "How much is logged.")
     pool_size: int = _setting(10, _count(1, 500, unit="connections"), "Connections to Postgres; the feed has two more.")
     acquire_seconds: float = _setting(5, _seconds(0.1, 60), "How long a request waits for a connection.")
@@ -204,6 +228,13 @@ class Settings:
     token_keys_timeout_seconds: float = _setting(5, _seconds(0.1, 60), "How long the issuer may take for an answer.")
 
 
+_EMBEDDED = {
+    "graphiql": "on, and off with DATABASE_URL",
+    "introspection": "anyone, and callers with DATABASE_URL",
+}
+"""The defaults of those that follow the way the gateway is started."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """A setting as people read it."""
@@ -219,7 +250,7 @@ def describe_settings() -> Iterator[Description]:
     for one in fields(Settings):
         yield Description(
             name=_variable(one.name),
-            default=_shown(one.default),
+            default=_EMBEDDED.get(one.name) or _shown(one.default),
             allowed=one.metadata["kind"].allowed,
             sentence=one.metadata["sentence"],
         )
@@ -267,8 +298,6 @@ def _variable(name: str) -> str:
 
 def _shown(default: object) -> str:
     match default:
-        case None:
-            return "on, and off with DATABASE_URL"
         case bool():
             return "on" if default else "off"
         case "" | ():

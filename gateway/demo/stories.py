@@ -10,7 +10,7 @@ from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, Examp
 from gateway.domain.installations import AuthorizationMethod, DeactivationReason, SyncOutcome, SyncStep
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.usecases import installations, integration
-from gateway.usecases.clock import expire_due_installations
+from gateway.usecases.clock import expire_installation
 from gateway.usecases.gateway import Gateway
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="example data")
@@ -109,7 +109,7 @@ class Telling:
 
     async def let_time_pass(self, **span: float) -> None:
         self.later(**span)
-        await expire_due_installations(self._then)
+        await expire_installation(self._then, installation_id=self.installation_id)
 
 
 async def _only_authorized(told: Telling) -> None:

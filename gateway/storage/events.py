@@ -47,9 +47,18 @@ def _everything(_installation_id: UUID, _application_id: UUID, _account_id: UUID
     return True
 
 
+class Overtaken(Exception):
+    """Somebody else was quicker. Nothing is wrong: in a new transaction it can be tried again."""
+
+
 async def append_event(connection: Connection, occurrence: Occurrence) -> None:
-    """Write an event. It belongs in the transaction of its change, after the lock on its installation was taken."""
-    await queries.insert_event(
+    """Write an event. It belongs in the transaction of its change, after the lock on its installation was taken.
+
+    Raises:
+        Overtaken: A transaction with a greater id has written of this application and account: in this one, the event
+            would stand in the log before those that it came after.
+    """
+    written = await queries.insert_event(
         connection,
         occurred_at=occurrence.occurred_at,
         actor_kind=occurrence.actor.kind.value,
@@ -62,6 +71,8 @@ async def append_event(connection: Connection, occurrence: Occurrence) -> None:
         kind=kind_of(occurrence.change).value,
         change=change_to_json(occurrence.change),
     )
+    if written is None:
+        raise Overtaken
 
 
 async def read_events(

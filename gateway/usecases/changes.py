@@ -1,11 +1,13 @@
 """How an installation is changed: lock its row, check, let the domain advance it, save, append the event."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
+from typing import Final, TypeVar
 from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
-from gateway.domain.errors import ApplicationNotFound, InstallationNotFound, VersionConflict
+from gateway.domain.errors import ApplicationNotFound, InstallationNotFound, Unavailable, VersionConflict
 from gateway.domain.events import Actor, Occurrence
 from gateway.domain.installations import Application, Installation
 from gateway.domain.lifecycle import Step, is_already_so, leads_on
@@ -13,9 +15,12 @@ from gateway.domain.policy import require_actor, require_allowed
 from gateway.domain.principals import Principal
 from gateway.storage.applications import select_applications
 from gateway.storage.database import Connection
-from gateway.storage.events import append_event
+from gateway.storage.events import Overtaken, append_event
 from gateway.storage.installations import delete_installation, lock_installation, update_installation
 from gateway.usecases.gateway import Gateway
+
+_MOST_ATTEMPTS: Final = 50
+Result = TypeVar("Result")
 
 
 async def change_installation(
@@ -39,15 +44,32 @@ async def change_installation(
         ActionNotAllowed: Its status does not allow it now.
     """
     require_actor(principal, action=action)
-    async with gateway.writing() as connection:
+
+    async def attempt(connection: Connection) -> Installation:
         installation = await _locked(connection, principal, installation_id=installation_id)
         if expected_version is not None and expected_version != installation.version:
             raise VersionConflict(expected_version=expected_version, installation=installation)
         if already(installation):
             return installation
         await _require_allowed(connection, principal, action=action, installation=installation)
-        step = advance(installation, gateway.now())
-        return await save_step(connection, principal, installation=installation, step=step, now=gateway.now())
+        now = gateway.now()
+        step = advance(installation, now)
+        return await save_step(connection, principal, installation=installation, step=step, now=now)
+
+    return await unless_overtaken(gateway, attempt)
+
+
+async def unless_overtaken(gateway: Gateway, attempt: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Write in a transaction, and begin anew in another one where somebody else was quicker.
+
+    Raises:
+        Unavailable: Too many change the same installation at once.
+    """
+    for _ in range(_MOST_ATTEMPTS):
+        with suppress(Overtaken):
+            async with gateway.writing() as connection:
+                return await attempt(connection)
+    raise Unavailable("Too many change this installation at once. Try again later.")
 
 
 async def _locked(connection: Connection, principal: Principal, *, installation_id: UUID) -> Installation:

@@ -22,8 +22,9 @@ from gateway.domain.principals import Principal
 from gateway.domain.text import checked_message
 from gateway.storage.accounts import select_accounts
 from gateway.storage.database import Connection
+from gateway.storage.events import Overtaken
 from gateway.storage.installations import insert_installation, lock_installation_by_tie
-from gateway.usecases.changes import append_step, change_installation, find_application, save_step
+from gateway.usecases.changes import append_step, change_installation, find_application, save_step, unless_overtaken
 from gateway.usecases.gateway import Gateway
 
 
@@ -39,26 +40,24 @@ async def authorize_installation(
         AccountNotFound: There is no such account.
     """
     require_actor(principal, action=InstallationAction.AUTHORIZE)
-    now = gateway.now()
-    if expires_at is not None and expires_at <= now:
+    if expires_at is not None and expires_at <= gateway.now():
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
-    async with gateway.writing() as connection:
+
+    async def attempt(connection: Connection) -> Installation:
         application = await _tie(connection, application_id=application_id, account_id=account_id)
-        while True:
-            installation = await lock_installation_by_tie(
-                connection, application_id=application_id, account_id=account_id
-            )
-            step = lifecycle.authorize(
-                installation,
-                installation_id=gateway.new_id(),
-                application=application,
-                account_id=account_id,
-                expires_at=expires_at,
-                now=now,
-            )
-            stored = await _store(connection, principal, installation=installation, step=step, now=now)
-            if stored is not None:
-                return stored
+        installation = await lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
+        now = gateway.now()
+        step = lifecycle.authorize(
+            installation,
+            installation_id=gateway.new_id(),
+            application=application,
+            account_id=account_id,
+            expires_at=expires_at,
+            now=now,
+        )
+        return await _store(connection, principal, installation=installation, step=step, now=now)
+
+    return await unless_overtaken(gateway, attempt)
 
 
 async def create_installation(
@@ -81,27 +80,25 @@ async def create_installation(
     require_actor(principal, action=action)
     application_id, account_id = _own_tie(principal, application_id=application_id, account_id=account_id)
     text = None if metadata is None else encode_metadata(metadata)
-    now = gateway.now()
-    async with gateway.writing() as connection:
+
+    async def attempt(connection: Connection) -> Installation:
         application = await _tie(connection, application_id=application_id, account_id=account_id)
-        while True:
-            installation = await lock_installation_by_tie(
-                connection, application_id=application_id, account_id=account_id
-            )
-            if installation is not None and _is_connected(installation, application=application):
-                return _as_created(installation, metadata=text)
-            require_allowed(principal, action=action, installation=installation, application=application)
-            step = lifecycle.create(
-                installation,
-                installation_id=gateway.new_id(),
-                application=application,
-                account_id=account_id,
-                metadata=text,
-                now=now,
-            )
-            stored = await _store(connection, principal, installation=installation, step=step, now=now)
-            if stored is not None:
-                return stored
+        installation = await lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
+        if installation is not None and _is_connected(installation, application=application):
+            return _as_created(installation, metadata=text)
+        require_allowed(principal, action=action, installation=installation, application=application)
+        now = gateway.now()
+        step = lifecycle.create(
+            installation,
+            installation_id=gateway.new_id(),
+            application=application,
+            account_id=account_id,
+            metadata=text,
+            now=now,
+        )
+        return await _store(connection, principal, installation=installation, step=step, now=now)
+
+    return await unless_overtaken(gateway, attempt)
 
 
 def _own_tie(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> tuple[UUID, UUID]:
@@ -142,13 +139,13 @@ async def _store(
     installation: Installation | None,
     step: Step | None,
     now: datetime,
-) -> Installation | None:
-    """Store a step that may begin an installation; None where somebody else began it meanwhile."""
+) -> Installation:
+    """Store a step that may begin an installation. Raises Overtaken where somebody else began it meanwhile."""
     if installation is not None:
         return await save_step(connection, principal, installation=installation, step=step, now=now)
     assert step is not None and step.installation is not None  # noqa: S101, PT018 - a beginning always is a step
     if not await insert_installation(connection, step.installation):
-        return None
+        raise Overtaken
     await append_step(connection, principal, installation=step.installation, step=step, now=now)
     return step.installation
 
@@ -193,13 +190,19 @@ async def delete_installation(
 ) -> tuple[Installation, datetime]:
     """Disconnect the application; the events stay. Answers what was deleted, and when. See change_installation."""
     deleted_at = gateway.now()
+
+    def advance(installation: Installation, now: datetime) -> Step:
+        nonlocal deleted_at
+        deleted_at = now
+        return lifecycle.delete(installation)
+
     deleted = await change_installation(
         gateway,
         principal,
         action=InstallationAction.DELETE,
         installation_id=installation_id,
         expected_version=expected_version,
-        advance=lambda installation, _: lifecycle.delete(installation),
+        advance=advance,
     )
     return deleted, deleted_at
 

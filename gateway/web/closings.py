@@ -7,7 +7,7 @@ would not help, and so does 1011, which is never sent for that reason.
 from typing import NamedTuple
 
 from gateway.domain.errors import BadUserInput, GatewayError
-from gateway.execution.errors import formatted
+from gateway.execution.errors import RateLimited, formatted
 
 REASON_BYTES = 123
 """What a close frame has room for."""
@@ -52,6 +52,8 @@ def refused_caller(error: Exception) -> Close:
             return UNAUTHORIZED
         case GatewayError(code="FORBIDDEN"):
             return FORBIDDEN
+        case RateLimited():
+            return Close(TRY_AGAIN_LATER.code, _shortened(error.message))
         case GatewayError():
             return TRY_AGAIN_LATER
         case _:

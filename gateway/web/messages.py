@@ -10,6 +10,8 @@ from gateway.execution.errors import FormattedError
 from gateway.web.requests import GraphQLRequest, graphql_request, parsed_json
 
 SUBPROTOCOL = "graphql-transport-ws"
+MOST_ID_CHARACTERS = 255
+"""It is said again in each message about the operation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +73,8 @@ def _payload(message: dict[str, Any]) -> Mapping[str, Any] | None:
 
 def _id(message: dict[str, Any]) -> str:
     identifier = message.get("id")
-    if not isinstance(identifier, str) or not identifier:
-        raise BadUserInput("An operation's id is a string that is not empty.")
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= MOST_ID_CHARACTERS:
+        raise BadUserInput(f"An operation's id is a string of 1 to {MOST_ID_CHARACTERS} characters.")
     return identifier
 
 

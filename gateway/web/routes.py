@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
+from gateway.execution.budgets import Places
 from gateway.execution.engine import Engine
 from gateway.web.authentication import Authentication
 from gateway.web.http import HttpEndpoint, HttpLimits, MakeContext
@@ -48,5 +49,6 @@ def graphql_routes(
         make_context=make_context,
         lifetime=lifetime,
         limits=limits.socket,
+        places=Places(limits.socket.per_caller, called="WebSockets"),
     )
     return [Route(path, http), WebSocketRoute(path, socket)]

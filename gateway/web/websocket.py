@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.domain.principals import Principal
+from gateway.execution.budgets import Places
 from gateway.execution.engine import Engine
-from gateway.execution.errors import Refusal, formatted
+from gateway.execution.errors import RateLimited, Refusal, formatted
 from gateway.execution.operations import Operation, OperationType
 from gateway.web import closings, messages
 from gateway.web.authentication import Authentication, authorization_of
@@ -25,18 +26,14 @@ from gateway.web.messages import Complete, ConnectionInit, Ping, Pong, Subscribe
 from gateway.web.outlets import ClientGone, Outlet, abort
 
 
-class TooManyOperations(GatewayError):
-    """More operations are running on one socket than may."""
-
-    code = "RATE_LIMITED"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SocketLimits:
     """How much one socket may do, and how long it may be quiet, in seconds."""
 
     operations: int = 100
     """Running at the same time."""
+    per_caller: int = 10_000
+    """Sockets that one caller may have open at a time."""
     initialisation: float = 10.0
     """Until the client has said who it is."""
     ping: float = 20.0
@@ -56,6 +53,8 @@ class SocketEndpoint:
     make_context: MakeContext
     lifetime: Lifetime
     limits: SocketLimits
+    places: Places
+    """Of which each caller's socket takes one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -108,6 +107,8 @@ class Socket:
                 ending = await self._conversation.run(self._converse())
                 await self._finish(ending)
             finally:
+                if self.principal is not None:
+                    self._endpoint.places.leave(self.principal)
                 for task in self._operations.values():
                     task.cancel()
                 self._hear()
@@ -180,6 +181,10 @@ class Socket:
             raise Closing(closings.refused_caller(error)) from None
         if principal is None:  # a socket is for somebody: the schema is to be had by less
             raise Closing(closings.UNAUTHORIZED)
+        try:
+            self._endpoint.places.take(principal)
+        except RateLimited as error:
+            raise Closing(closings.refused_caller(error)) from None
         self.principal = principal
         self._pinged_at = asyncio.get_running_loop().time()
         await self._say(messages.ACKNOWLEDGEMENT)
@@ -191,8 +196,8 @@ class Socket:
             raise Closing(closings.subscriber_exists(message.id))
         limit = self._endpoint.limits.operations
         if len(self._operations) >= limit:
-            excess = TooManyOperations(
-                f"At most {limit} operations run on one socket. Complete one, or open another socket."
+            excess = RateLimited(
+                f"At most {limit} operations run on one socket. Complete one, or open another socket.", retry_after=1
             )
             await self._say(messages.error(message.id, [formatted(excess)]))
             return

@@ -24,9 +24,18 @@ returning id, prefix, digest, kind, application_id, account_id, label, created_a
 notify api_keys;
 
 -- name: touch_api_keys!
+-- Locked in one order: two gateways that note the same keys at once would wait for each other.
+with locked as (
+    select id
+    from api_keys
+    where id = any(:ids::uuid[])
+    order by id
+    for no key update
+)
 update api_keys
 set last_used_at = used.at
 from unnest(:ids::uuid[], :times::timestamptz[]) as used (id, at)
+join locked on locked.id = used.id
 where api_keys.id = used.id and (api_keys.last_used_at is null or api_keys.last_used_at < used.at);
 
 -- name: select_ended_api_keys

@@ -1,13 +1,19 @@
--- name: insert_event!
+-- name: insert_event$
+-- Answers nothing, and writes nothing, where the log has an event of this application and account by a greater
+-- transaction id: whoever waits for a lock behind several others may take its id before the last wait is over.
 -- The offset keeps the order over a restored dump; see event_log.
 insert into installation_events (
     xid, occurred_at, actor_kind, actor_id, actor_label, installation_id, application_id, account_id, version, kind, change
 )
-values (
-    pg_current_xact_id()::text::bigint + (select xid_offset from event_log),
-    :occurred_at, :actor_kind, :actor_id, :actor_label, :installation_id, :application_id, :account_id, :version,
-    :kind, :change
-);
+select
+    own.xid, :occurred_at, :actor_kind, :actor_id, :actor_label, :installation_id, :application_id, :account_id,
+    :version, :kind, :change
+from (select pg_current_xact_id()::text::bigint + xid_offset as xid from event_log) as own
+where not exists (
+    select from installation_events e
+    where e.account_id = :account_id and e.application_id = :application_id and e.xid > own.xid
+)
+returning id;
 
 -- name: select_event_page
 -- For each parent the first events of one page in one direction, as far as no transaction that is still running can

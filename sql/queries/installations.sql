@@ -36,15 +36,36 @@ for update;
 
 -- name: lock_due_installations
 -- Whose authorization or lease ran out; what another gateway has in hand is left to it.
+-- Each kind is looked for by its own index: of both at once, a plan for any time reads the whole table.
+-- Only as many as one batch are locked; more are looked at, so that several gateways find work.
+-- The version is compared because the first lock takes this transaction's id: what somebody changed since the
+-- statement began may have a greater one, and an event written now would stand before theirs in the log.
+with due as materialized (
+    (
+        select id, version
+        from installations
+        where authorization_expires_at <= :now and authorization_expires_at is not null and status <> 'INACTIVE'
+        order by authorization_expires_at
+        limit 1000
+    )
+    union
+    (
+        select id, version
+        from installations
+        where sync_expires_at <= :now and status = 'PENDING_INTEGRATION'
+        order by sync_expires_at
+        limit 1000
+    )
+)
 select
-    id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
-    sync_state, sync_started_at, sync_finished_at, sync_expires_at, sync_lease_seconds, sync_steps, sync_message,
-    connection_failures, authorization_expires_at, created_at, updated_at, activated_at
-from installations
-where (authorization_expires_at <= :now and authorization_expires_at is not null and status <> 'INACTIVE')
-    or (sync_expires_at <= :now and status = 'PENDING_INTEGRATION')
+    i.id, i.application_id, i.account_id, i.status, i.reason_code, i.reason_message, i.reason_since, i.metadata,
+    i.version, i.sync_state, i.sync_started_at, i.sync_finished_at, i.sync_expires_at, i.sync_lease_seconds,
+    i.sync_steps, i.sync_message, i.connection_failures, i.authorization_expires_at, i.created_at, i.updated_at,
+    i.activated_at
+from due
+join installations i on i.id = due.id and i.version = due.version
 limit :limit
-for update skip locked;
+for update of i skip locked;
 
 -- name: insert_installation$
 -- Answers nothing where the application is already installed for the account.

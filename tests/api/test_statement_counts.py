@@ -20,6 +20,7 @@ from gateway.storage.queries import queries
 from gateway.usecases.api_keys import KeyRing
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.installations import authorize_installation
+from gateway.usecases.lookups import Lookups
 from tests.api.conftest import PLATFORM, Served
 from tests.api.populations import Marketplace, populate
 
@@ -51,10 +52,10 @@ class Counter:
 async def counter(database_url: str) -> AsyncIterator[Counter]:
     async with open_database(database_url, pool_size=1) as database:
         gateway = Gateway(database=database, now=utc_now, ring=lambda: None)
-        feed, key_ring = Feed(database, url=database_url), KeyRing(gateway)
+        feed, key_ring, lookups = Feed(database, url=database_url), KeyRing(gateway), Lookups(gateway)
 
         def make_context(caller: Principal) -> Context:
-            return Context(gateway=gateway, feed=feed, key_ring=key_ring, caller=caller)
+            return Context(gateway=gateway, feed=feed, key_ring=key_ring, lookups=lookups, caller=caller)
 
         counter = Counter(engine=Engine(build_schema()), make_context=make_context)
         async with connection(database) as held:

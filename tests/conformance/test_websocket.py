@@ -254,7 +254,7 @@ async def test_operations_beyond_the_limit_are_refused_each() -> None:
             await socket.subscribe(identifier, TICKS)
         answer = await socket.receive()
         assert (answer["type"], answer["id"]) == ("error", "3")
-        assert answer["payload"][0]["extensions"] == {"code": "RATE_LIMITED"}
+        assert answer["payload"][0]["extensions"] == {"code": "RATE_LIMITED", "retryAfter": 1}
         await socket.send({"type": "complete", "id": "1"})
         await socket.subscribe("3", "{ hello }")
         assert await socket.receive() == next_of("3", {"hello": "Hello, world!"})

@@ -1,0 +1,117 @@
+"""The example data, on an empty database and beside other people's."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
+from gateway.demo.loading import load_example_data
+from gateway.demo.stories import FREE_TIES
+from gateway.domain.cursors import Keyset
+from gateway.domain.events import StatusChanged
+from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncState
+from gateway.domain.pages import ApplicationFilter, InstallationFilter, InstallationOrder, Window
+from gateway.storage.pages import InstallationList
+from gateway.usecases.clock import expire_due_installations
+from gateway.usecases.marketplace import register_application
+from gateway.usecases.reading import list_applications, list_installations
+from tests.matrix import APPLICATIONS as KINDS
+from tests.postgres.worlds import PLATFORM, World
+
+STORIES = len(APPLICATIONS) * len(ACCOUNTS) - len(FREE_TIES)
+
+
+async def everything(world: World) -> tuple[object, ...]:
+    window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
+    listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
+    (page,) = await list_installations(world.gateway, PLATFORM, parents=[None], listed=listed, window=window)
+    applications = await list_applications(world.gateway, PLATFORM, matching=ApplicationFilter(), window=window)
+    return page.items, applications.items, await world.events()
+
+
+async def test_the_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
+    assert await load_example_data(world.gateway) == STORIES
+    window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
+    listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
+    (page,) = await list_installations(world.gateway, PLATFORM, parents=[None], listed=listed, window=window)
+    applications = await list_applications(world.gateway, PLATFORM, matching=ApplicationFilter(), window=window)
+    events = await world.events()
+
+    kinds = {(one.authorization_method, one.requires_configuration) for one in applications.items}
+    assert (kinds, len(applications.items) >= 10) == (set(KINDS.values()), True)
+    assert {one.account_id for one in page.items} == {account.id for account in ACCOUNTS}
+    assert 45 <= len(page.items) <= STORIES
+    assert {one.status for one in page.items} == set(InstallationStatus)
+    assert {one.sync.state for one in page.items if one.sync} == set(SyncState)
+    reasons = {event.change.reason for event in events if isinstance(event.change, StatusChanged)}
+    assert reasons == set(StatusReasonCode)
+    assert {type(event.change).__name__ for event in events} == {
+        "StatusChanged", "MetadataUpdated", "SyncProgressed", "ConnectionReported", "AuthorizationRenewed",
+    }  # fmt: skip
+
+
+async def test_the_example_history_is_in_the_past_and_in_order(world: World) -> None:
+    await load_example_data(world.gateway)
+    events = await world.events()
+    assert max(event.occurred_at for event in events) <= world.clock()
+    for installation_id in {event.installation_id for event in events}:
+        history = [event for event in events if event.installation_id == installation_id]
+        assert [event.version for event in history] == list(range(1, len(history) + 1))
+        assert [event.occurred_at for event in history] == sorted(event.occurred_at for event in history)
+
+
+async def test_loading_again_changes_nothing(world: World) -> None:
+    await load_example_data(world.gateway)
+    before = await everything(world)
+    world.clock.advance(hours=1)
+    assert await load_example_data(world.gateway) == 0
+    assert await everything(world) == before
+
+
+async def test_what_became_of_the_examples_is_left_alone(world: World) -> None:
+    await load_example_data(world.gateway)
+    world.clock.advance(days=400)
+    while await expire_due_installations(world.gateway):
+        pass
+    before = await everything(world)
+    assert await load_example_data(world.gateway) == 0
+    assert await everything(world) == before
+
+
+async def test_loading_twice_at_once_tells_each_story_once(world: World) -> None:
+    told = await asyncio.gather(*(load_example_data(world.gateway) for _ in range(3)))
+    assert sum(told) == STORIES
+    versions = Counter((event.installation_id, event.version) for event in await world.events())
+    assert set(versions.values()) == {1}
+
+
+@pytest.mark.parametrize("failure_limit", [1, 1000])
+async def test_the_stories_are_the_same_for_every_failure_limit(world: World, failure_limit: int) -> None:
+    gateway = replace(world.gateway, failure_limit=failure_limit)
+    assert await load_example_data(gateway) == STORIES
+    assert max(event.occurred_at for event in await world.events()) <= world.clock()
+
+
+async def test_other_peoples_installations_are_left_alone(world: World) -> None:
+    begun = world.clock()
+    world.clock.time = begun - timedelta(days=50)
+    overdue = await world.authorize(
+        await world.application(), await world.account(), expires_at=begun - timedelta(days=49)
+    )
+    world.clock.time = begun
+    assert await load_example_data(world.gateway) == STORIES
+    assert await world.now(overdue) == overdue
+    assert [event.version for event in await world.events(overdue)] == [1]
+
+
+async def test_where_a_slug_is_taken_the_stories_of_that_application_are_left_out(world: World) -> None:
+    example = APPLICATIONS[0]
+    other = await register_application(
+        world.gateway, PLATFORM, slug=example.slug, name="Somebody else's", description="", categories=(),
+        logo_url=None, authorization_method=example.method, requires_configuration=False, listed=True,
+    )  # fmt: skip
+    assert await load_example_data(world.gateway) == STORIES - len(ACCOUNTS)
+    assert [event for event in await world.events() if event.application_id in {other.id, example.id}] == []

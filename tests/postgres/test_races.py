@@ -1,0 +1,254 @@
+"""What happens when several want different things at once, each on a connection of its own."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Awaitable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from gateway.domain.errors import (
+    ActionNotAllowed,
+    ExpectedFailure,
+    InstallationAlreadyExists,
+    InstallationNotFound,
+    Unavailable,
+    VersionConflict,
+)
+from gateway.domain.events import Event, MetadataUpdated, StatusChanged
+from gateway.domain.installations import Account, Application, Installation, InstallationStatus
+from gateway.domain.metadata import decode_metadata
+from gateway.storage.database import Connection, transaction
+from gateway.storage.events import Overtaken, append_event
+from gateway.usecases.changes import unless_overtaken
+from gateway.usecases.clock import expire_due_installations
+from gateway.usecases.installations import create_installation
+from tests.postgres.happenings import Subject, write
+from tests.postgres.worlds import BEGINNING, PLATFORM, World
+
+ROUNDS = 25
+AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
+PENDING = InstallationStatus.PENDING_INTEGRATION
+
+
+async def race(*contenders: Awaitable[object]) -> list[object]:
+    """Let all begin at once; answer what each got, expected failures included."""
+    results = await asyncio.gather(*contenders, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, ExpectedFailure):
+            raise result
+    return list(results)
+
+
+def told(events: list[Event]) -> dict[UUID, list[int]]:
+    """Answer each installation's versions in the order of the log."""
+    versions: dict[UUID, list[int]] = defaultdict(list)
+    for event in events:
+        versions[event.installation_id].append(event.version)
+    return versions
+
+
+async def assert_the_log_is_in_order(world: World) -> None:
+    for installation_id, versions in told(await world.events()).items():
+        assert versions == list(range(1, len(versions) + 1)), installation_id
+
+
+async def create(world: World, application: Application, account: Account, metadata: object = None) -> Installation:
+    return await create_installation(
+        world.gateway, PLATFORM, application_id=application.id, account_id=account.id, metadata=metadata
+    )
+
+
+async def test_of_two_equal_creates_both_answer_the_one_installation(world: World) -> None:
+    application = await world.application("key")
+    for _ in range(ROUNDS):
+        account = await world.account()
+        one, other = await race(
+            create(world, application, account, {"a": 1, "b": 2}), create(world, application, account, {"b": 2, "a": 1})
+        )
+        assert isinstance(one, Installation)
+        assert isinstance(other, Installation)
+        assert (one.id, one.version) == (other.id, other.version)
+        assert told(await world.events(account=account)) == {one.id: [1]}
+
+
+async def test_of_two_different_creates_one_wins_and_the_other_is_shown_it(world: World) -> None:
+    application = await world.application("key")
+    for _ in range(ROUNDS):
+        account = await world.account()
+        results = await race(*(create(world, application, account, {"number": number}) for number in range(3)))
+        (winner,) = (result for result in results if isinstance(result, Installation))
+        losers = [result.installation for result in results if isinstance(result, InstallationAlreadyExists)]
+        assert losers == [winner, winner]
+        assert told(await world.events(account=account)) == {winner.id: [1]}
+
+
+async def test_create_against_authorize_ends_activated_whoever_is_first(world: World) -> None:
+    application = await world.application("key")
+    for _ in range(ROUNDS):
+        account = await world.account()
+        expires_at = BEGINNING + timedelta(days=30)
+        results = await race(
+            create(world, application, account), world.authorize(application, account, expires_at=expires_at)
+        )
+        (identifier,) = {result.id for result in results if isinstance(result, Installation)}
+        events = await world.events(account=account)
+        assert told(events) == {identifier: [1, 2]}
+        now = await world.now(identifier)
+        assert now is not None
+        assert (now.status, now.version, now.authorization_expires_at) == (ACTIVATED, 2, expires_at)
+
+
+async def test_authorizing_races_with_itself_and_nothing_is_lost(world: World) -> None:
+    application = await world.application("settings")
+    for _ in range(ROUNDS):
+        account = await world.account()
+        results = await race(
+            *(
+                world.authorize(application, account, expires_at=BEGINNING + timedelta(days=days))
+                for days in range(1, 6)
+            )
+        )
+        (identifier,) = {result.id for result in results if isinstance(result, Installation)}
+        assert told(await world.events(account=account)) == {identifier: [1, 2, 3, 4, 5]}
+
+
+async def test_activate_against_delete_always_ends_deleted(world: World) -> None:
+    for _ in range(ROUNDS):
+        installation = await world.installation(AUTHORIZED, kind="settings")
+        activated, deleted = await race(world.activate(installation), world.delete(installation))
+        assert not isinstance(deleted, ExpectedFailure)
+        assert isinstance(activated, Installation | InstallationNotFound)
+        assert await world.now(installation) is None
+        expected = [1, 2, 3] if isinstance(activated, Installation) else [1, 2]
+        assert told(await world.events(installation)) == {installation.id: expected}
+
+
+async def test_delete_against_start_sync_never_lets_both_succeed(world: World) -> None:
+    winners = set()
+    for number in range(ROUNDS):
+        installation = await world.installation(ACTIVATED)
+        contenders = [world.delete(installation), world.start_sync(installation)]
+        # Whoever asks first mostly wins: both have their turns.
+        results = await race(*(contenders if number % 2 else reversed(contenders)))
+        deleted, started = results if number % 2 else reversed(results)
+        now = await world.now(installation)
+        if isinstance(deleted, ActionNotAllowed):
+            assert (now and now.status, deleted.status) == (PENDING, PENDING)
+            assert isinstance(started, Installation)
+        else:
+            assert now is None
+            assert isinstance(started, InstallationNotFound)
+        winners.add(now is None)
+        assert told(await world.events(installation)) == {installation.id: [1, 2]}
+    assert winners == {True, False}
+
+
+async def test_of_many_updates_of_one_version_exactly_one_wins(world: World) -> None:
+    for _ in range(ROUNDS):
+        installation = await world.installation(ACTIVATED)
+        results = await race(*(world.merge(installation, expected_version=1, winner=number) for number in range(8)))
+        (won,) = (result for result in results if isinstance(result, Installation))
+        conflicts = [result for result in results if isinstance(result, VersionConflict)]
+        assert [(lost.expected_version, lost.current_version, lost.installation) for lost in conflicts] == [
+            (1, 2, won)
+        ] * 7
+        assert await world.now(installation) == won
+
+
+async def test_ten_writers_merge_ten_keys_and_all_are_kept(world: World) -> None:
+    for _ in range(5):
+        installation = await world.installation(ACTIVATED)
+        results = await race(*(world.merge(installation, **{f"key{number}": number}) for number in range(10)))
+        now = await world.now(installation)
+        assert now is not None
+        assert decode_metadata(now.metadata) == {f"key{number}": number for number in range(10)}
+        assert sorted(result.version for result in results if isinstance(result, Installation)) == list(range(2, 12))
+        changes = [event.change for event in await world.events(installation)]
+        assert sorted(change.changed_keys for change in changes if isinstance(change, MetadataUpdated)) == [
+            (f"key{number}",) for number in range(10)
+        ]
+    await assert_the_log_is_in_order(world)
+
+
+async def test_deleting_against_installing_again_leaves_one_or_none(world: World) -> None:
+    application = await world.application("key")
+    for _ in range(ROUNDS):
+        account = await world.account()
+        first = await create(world, application, account)
+        results = await race(
+            world.delete(first), *(create(world, application, account) for _ in range(3)), world.delete(first)
+        )
+        assert sum(isinstance(result, InstallationNotFound) for result in results) == 1
+        again = {result.id for result in results if isinstance(result, Installation)} - {first.id}
+        living = await asyncio.gather(*(world.now(identifier) for identifier in again))
+        assert (len(again) <= 1, None in living) == (True, False)
+        assert [(event.installation_id, event.version) for event in await world.events(account=account)] == [
+            (first.id, 1), (first.id, 2), *((one, 1) for one in again),
+        ]  # fmt: skip
+
+
+async def test_an_event_that_would_stand_before_what_it_follows_is_not_written(world: World) -> None:
+    database, subject = world.gateway.database, Subject()
+    first, second = subject.next(), subject.next()
+    async with transaction(database) as early:
+        await early.fetchval("select pg_current_xact_id()")
+        await asyncio.create_task(write(database, first))
+        with pytest.raises(Overtaken):
+            await append_event(early, second)
+    await write(database, second)
+    assert told(await world.events()) == {subject.installation_id: [1, 2]}
+
+
+async def test_who_is_overtaken_too_often_may_come_again_later(world: World) -> None:
+    attempts: list[None] = []
+
+    async def attempt(_: Connection) -> None:
+        attempts.append(None)
+        raise Overtaken
+
+    with pytest.raises(Unavailable):
+        await unless_overtaken(world.gateway, attempt)
+    assert len(attempts) == 50
+
+
+async def rampage(world: World, ties: list[tuple[Application, Account]], *, chance: random.Random) -> None:
+    """Do one thing after the other, whatever comes to mind."""
+    known: list[Installation] = []
+    for number in range(40):
+        application, account = chance.choice(ties)
+        expires_at = world.clock.advance(seconds=1) + timedelta(seconds=chance.choice([1, 20, 1000]))
+        one = chance.choice(known) if known else None
+        try:
+            match chance.randrange(8):
+                case 0 | 1:
+                    known.append(await world.authorize(application, account, expires_at=expires_at))
+                case 2:
+                    known.append(await create(world, application, account))
+                case 3 if one:
+                    await world.merge(one, key=number)
+                case 4 if one:
+                    await world.start_sync(one, lease_seconds=chance.choice([1, 100]))
+                case 5 if one:
+                    await world.activate(one)
+                case 6 if one:
+                    await world.delete(one)
+                case _:
+                    await expire_due_installations(world.gateway)
+        except ExpectedFailure:
+            continue
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_everybody_does_at_once_the_log_tells_it_in_order(world: World, seed: int) -> None:
+    ties = [(await world.application("key"), await world.account()) for _ in range(3)]
+    await asyncio.gather(*(rampage(world, ties, chance=random.Random(f"{seed} {one}")) for one in range(9)))
+    await assert_the_log_is_in_order(world)
+    last = {event.installation_id: event for event in await world.events()}
+    assert len(last) > len(ties)
+    for installation_id, event in last.items():
+        now = await world.now(installation_id)
+        gone = isinstance(event.change, StatusChanged) and event.change.after is None
+        assert (now.version if now else None) == (None if gone else event.version)
