@@ -8,9 +8,9 @@ from uuid import UUID
 from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, ExampleApplication, example_id
 from gateway.demo.stories import PLATFORM, Part, Telling, cast
 from gateway.domain.errors import SlugTaken
-from gateway.domain.pages import Window
 from gateway.storage.applications import lock_application
-from gateway.usecases import history, marketplace, reading
+from gateway.storage.events import select_installations_in_log
+from gateway.usecases import marketplace, reading
 from gateway.usecases.gateway import DEFAULT_FAILURE_LIMIT, Gateway
 
 _FIRST_STORY_DAYS_AGO = 60.0
@@ -87,14 +87,13 @@ async def _untold(gateway: Gateway, *, everybody: list[Part]) -> list[Part]:
     """Find the ties whose story is not told: no event, no installation, and an application that is ours."""
     firsts = [first_installation_id(application, account) for application, account, _ in everybody]
     ties = [(application.id, account.id) for application, account, _ in everybody]
-    histories = await history.list_histories(
-        gateway, PLATFORM, installation_ids=firsts, window=Window(size=1, backward=False, after=None, before=None)
-    )
+    async with gateway.reading() as connection:
+        told = await select_installations_in_log(connection, installation_ids=firsts)
     living = await reading.find_installations_by_tie(gateway, PLATFORM, ties=ties)
     known = await reading.find_applications(gateway, PLATFORM, ids=[application.id for application in APPLICATIONS])
     ours = {application.id for application in known if application}
     return [
         one
-        for one, past, installation in zip(everybody, histories, living, strict=True)
-        if not past.items and installation is None and one[0].id in ours
+        for one, first, installation in zip(everybody, firsts, living, strict=True)
+        if first not in told and installation is None and one[0].id in ours
     ]

@@ -75,6 +75,12 @@ async def append_event(connection: Connection, occurrence: Occurrence) -> None:
         raise Overtaken
 
 
+async def select_installations_in_log(connection: Connection, *, installation_ids: Sequence[UUID]) -> set[UUID]:
+    """Tell which of these have events, those included that a running transaction keeps back from readers."""
+    rows = queries.select_installations_in_log(connection, ids=list(installation_ids))
+    return {row["id"] async for row in rows}
+
+
 async def read_events(
     connection: Connection,
     *,

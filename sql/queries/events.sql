@@ -15,6 +15,12 @@ where not exists (
 )
 returning id;
 
+-- name: select_installations_in_log
+-- Which of these the log knows, whether it can be read so far or not.
+select asked.id
+from unnest(:ids::uuid[]) as asked (id)
+where exists (select from installation_events e where e.installation_id = asked.id);
+
 -- name: select_event_page
 -- For each parent the first events of one page in one direction, as far as no transaction that is still running can
 -- write before them; a list of all installations has one parent, null. Each parent answers at least one row, so that

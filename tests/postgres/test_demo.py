@@ -14,6 +14,7 @@ from gateway.domain.cursors import Keyset
 from gateway.domain.events import StatusChanged
 from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncState
 from gateway.domain.pages import ApplicationFilter, InstallationFilter, InstallationOrder, Window
+from gateway.storage.database import transaction
 from gateway.storage.pages import InstallationList
 from gateway.usecases.clock import expire_due_installations
 from gateway.usecases.marketplace import register_application
@@ -86,6 +87,13 @@ async def test_loading_twice_at_once_tells_each_story_once(world: World) -> None
     assert sum(told) == STORIES
     versions = Counter((event.installation_id, event.version) for event in await world.events())
     assert set(versions.values()) == {1}
+
+
+async def test_a_story_is_not_told_again_because_the_log_is_held_back(world: World) -> None:
+    async with transaction(world.gateway.database) as running:
+        await running.fetchval("select pg_current_xact_id()")
+        assert await asyncio.create_task(load_example_data(world.gateway)) == STORIES
+        assert await asyncio.create_task(load_example_data(world.gateway)) == 0
 
 
 @pytest.mark.parametrize("failure_limit", [1, 1000])
