@@ -24,10 +24,14 @@ _BY_NAME = "NAME ASC"
 
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    has_next_page: bool = strawberry.field(description="Whether more follows this page.")
+    has_previous_page: bool = strawberry.field(description="Whether something comes before this page.")
+    start_cursor: str | None = strawberry.field(
+        description="The cursor of the page's first row: give it back as `before`. Null on an empty page."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="The cursor of the page's last row: give it back as `after`. Null on an empty page."
+    )
 
     @staticmethod
     def of(page: Page[Any], *, cursors: list[str]) -> "PageInfo":
@@ -39,23 +43,25 @@ class PageInfo:
         )
 
 
-@strawberry.type
+@strawberry.type(description="How many installations have a status.")
 class StatusCount:
-    status: InstallationStatus
-    count: int
+    status: InstallationStatus = strawberry.field(description="The status that was counted.")
+    count: int = strawberry.field(description="How many installations have it.")
 
 
-@strawberry.type
+@strawberry.type(description="A row of a list of installations.")
 class InstallationEdge:
-    node: Installation
-    cursor: str
+    node: Installation = strawberry.field(description="The installation.")
+    cursor: str = strawberry.field(
+        description="Its place in the list, in this order: give it back as `after` or `before`."
+    )
 
 
 @strawberry.type(description="A page of installations.")
 class InstallationConnection:
-    edges: list[InstallationEdge]
-    nodes: list[Installation]
-    page_info: PageInfo
+    edges: list[InstallationEdge] = strawberry.field(description="The rows, each with its cursor.")
+    nodes: list[Installation] = strawberry.field(description="The rows alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies, and where to go on.")
     counted: strawberry.Private[Request[UUID | None, InstallationList]]
 
     @strawberry.field(description="How many there are on all pages.")
@@ -109,17 +115,17 @@ async def installation_connection(
     )
 
 
-@strawberry.type
+@strawberry.type(description="A row of a list of applications.")
 class ApplicationEdge:
-    node: Application
-    cursor: str
+    node: Application = strawberry.field(description="The application.")
+    cursor: str = strawberry.field(description="Its place in the list: give it back as `after` or `before`.")
 
 
 @strawberry.type(description="A page of applications, by name.")
 class ApplicationConnection:
-    edges: list[ApplicationEdge]
-    nodes: list[Application]
-    page_info: PageInfo
+    edges: list[ApplicationEdge] = strawberry.field(description="The rows, each with its cursor.")
+    nodes: list[Application] = strawberry.field(description="The rows alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies, and where to go on.")
     matching: strawberry.Private[ApplicationsMatching]
 
     @strawberry.field(description="How many there are on all pages.")

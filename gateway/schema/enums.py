@@ -76,10 +76,21 @@ _SENTENCES: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
             "DEACTIVATED": "No further reason.",
         },
     ),
-    SyncOutcome: ("How a synchronisation ended.", {}),
+    SyncOutcome: (
+        "How a synchronisation ended.",
+        {
+            "SUCCEEDED": "Everything was synchronised.",
+            "FAILED": "It was given up. Counts as a connection failure.",
+        },
+    ),
     SyncState: (
         "How the current or last synchronisation stands.",
-        {"TIMED_OUT": "Its lease ran out before the application reported again."},
+        {
+            "RUNNING": "The application is at it.",
+            "SUCCEEDED": "It is done.",
+            "FAILED": "The application gave it up.",
+            "TIMED_OUT": "Its lease ran out before the application reported again.",
+        },
     ),
     PrincipalKind: (
         "What sort of caller acts.",
@@ -90,7 +101,13 @@ _SENTENCES: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
             "SYSTEM": "The gateway's own clock.",
         },
     ),
-    InstallationOrderField: ("What a list of installations is ordered by.", {}),
+    InstallationOrderField: (
+        "What a list of installations is ordered by.",
+        {
+            "CREATED_AT": "When they were first authorized: a place that stays.",
+            "UPDATED_AT": "When they last changed: what changes while it is read moves to the end of the newest.",
+        },
+    ),
     OrderDirection: (
         "Which end of an order comes first.",
         {"ASC": "Smallest or oldest first.", "DESC": "Largest or newest first."},

@@ -23,19 +23,21 @@ from gateway.usecases import history
 
 @strawberry.type(description="Who did it.")
 class Actor:
-    kind: PrincipalKind
+    kind: PrincipalKind = strawberry.field(description="What sort of caller.")
     id: strawberry.ID | None = strawberry.field(description="The API key's or the token subject's id.")
-    label: str | None
+    label: str | None = strawberry.field(description="What that key is called.")
 
 
 @strawberry.interface(description="One change of one installation.")
 class InstallationEvent:
     row: strawberry.Private[domain.Event]
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="Unlike that of any other event.")
     cursor: str = strawberry.field(description="A place in the log: give it back as `after`.")
-    occurred_at: datetime
-    actor: Actor
-    installation_id: strawberry.ID
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    actor: Actor = strawberry.field(description="Who did it.")
+    installation_id: strawberry.ID = strawberry.field(
+        description="Which installation it happened to, even when that is gone."
+    )
     version: int = strawberry.field(description="The installation's version that this event made.")
 
     @strawberry.field(description="The installation as it is now; null once it is deleted.")
@@ -53,7 +55,7 @@ class InstallationEvent:
 class InstallationStatusChanged(InstallationEvent):
     from_: InstallationStatus | None = strawberry.field(name="from", description="Null: it was created.")
     to: InstallationStatus | None = strawberry.field(description="Null: it was deleted.")
-    reason: StatusReason
+    reason: StatusReason = strawberry.field(description="Why.")
 
 
 @strawberry.type(description="The application's own data changed. Told to those only who may read it.")
@@ -63,14 +65,14 @@ class InstallationMetadataUpdated(InstallationEvent):
 
 @strawberry.type(description="The application told how far its synchronisation is.")
 class InstallationSyncProgressed(InstallationEvent):
-    steps: list[SyncStep]
+    steps: list[SyncStep] = strawberry.field(description="How far each part is.")
 
 
 @strawberry.type(description="The application told whether it reached its own system.")
 class InstallationConnectionReported(InstallationEvent):
-    succeeded: bool
+    succeeded: bool = strawberry.field(description="Whether it was reached.")
     failures: int = strawberry.field(description="How many there were in a row.")
-    message: str | None
+    message: str | None = strawberry.field(description="What the application said of it, for people.")
 
 
 @strawberry.type(description="The user authorized again; the status stayed, and the expiry is new.")
@@ -117,17 +119,17 @@ def event_of(row: domain.Event) -> InstallationEvent:
             assert_never(row.change)
 
 
-@strawberry.type
+@strawberry.type(description="A row of a list of events.")
 class InstallationEventEdge:
-    node: InstallationEvent
-    cursor: str
+    node: InstallationEvent = strawberry.field(description="The event.")
+    cursor: str = strawberry.field(description="Its place in the log: give it back as `after`.")
 
 
 @strawberry.type(description="A page of events, oldest first.")
 class InstallationEventConnection:
-    edges: list[InstallationEventEdge]
-    nodes: list[InstallationEvent]
-    page_info: PageInfo
+    edges: list[InstallationEventEdge] = strawberry.field(description="The events, each with its cursor.")
+    nodes: list[InstallationEvent] = strawberry.field(description="The events alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies, and where to go on.")
 
     @staticmethod
     def of(page: Page[domain.Event]) -> "InstallationEventConnection":

@@ -19,58 +19,62 @@ class Error:
 
 @strawberry.type(description="There is no such installation, or none that this caller sees.")
 class InstallationNotFound(Error):
-    installation_id: strawberry.ID
+    installation_id: strawberry.ID = strawberry.field(description="The id that was asked for.")
 
 
 @strawberry.type(description="There is no such application, or none that this caller sees.")
 class ApplicationNotFound(Error):
-    application_id: strawberry.ID | None
+    application_id: strawberry.ID | None = strawberry.field(
+        description="The id that was asked for; null where none was given."
+    )
 
 
 @strawberry.type(description="There is no such account, or none that this caller sees.")
 class AccountNotFound(Error):
-    account_id: strawberry.ID | None
+    account_id: strawberry.ID | None = strawberry.field(
+        description="The id that was asked for; null where none was given."
+    )
 
 
 @strawberry.type(description="There is no such API key.")
 class ApiKeyNotFound(Error):
-    api_key_id: strawberry.ID
+    api_key_id: strawberry.ID = strawberry.field(description="The id that was asked for.")
 
 
 @strawberry.type(description="The installation's status, or its application, does not allow it now.")
 class ActionNotAllowed(Error):
-    action: InstallationAction
+    action: InstallationAction = strawberry.field(description="What was asked for.")
     status: InstallationStatus | None = strawberry.field(description="Null where there is no installation.")
     allowed_actions: list[InstallationAction] = strawberry.field(description="What this caller may do instead.")
 
 
 @strawberry.type(description="Somebody changed the installation since the caller read it.")
 class VersionConflict(Error):
-    expected_version: int
-    current_version: int
-    installation: Installation
+    expected_version: int = strawberry.field(description="The version that the caller had read.")
+    current_version: int = strawberry.field(description="The version now.")
+    installation: Installation = strawberry.field(description="The installation as it is now.")
 
 
 @strawberry.type(description="The application is already installed for the account, with other metadata.")
 class InstallationAlreadyExists(Error):
-    installation: Installation
+    installation: Installation = strawberry.field(description="The one there is.")
 
 
 @strawberry.type(description="One rule that metadata broke.")
 class MetadataViolation:
     path: str = strawberry.field(description="Where, as a JSON Pointer (RFC 6901); empty for the whole.")
-    rule: str
+    rule: str = strawberry.field(description="Which rule, as a constant such as TOO_MANY_KEYS.")
     limit: int | None = strawberry.field(description="The rule's figure, where it has one.")
 
 
 @strawberry.type(description="The metadata breaks the rules; every violation found is listed.")
 class MetadataRejected(Error):
-    violations: list[MetadataViolation]
+    violations: list[MetadataViolation] = strawberry.field(description="Each place that breaks a rule.")
 
 
 @strawberry.type(description="Another application has this slug.")
 class SlugTaken(Error):
-    slug: str
+    slug: str = strawberry.field(description="The slug that was asked for.")
 
 
 def _id(value: object) -> strawberry.ID | None:

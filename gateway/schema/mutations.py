@@ -2,6 +2,7 @@
 
 import strawberry
 
+from gateway.schema.arguments import Given
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
     ActivateInstallationInput,
@@ -37,11 +38,13 @@ from gateway.schema.results import (
 from gateway.usecases import installations, integration
 
 
-@strawberry.type
+@strawberry.type(
+    description="What can be done. What is to be expected to fail is a member of the result; nothing was changed then."
+)
 class Mutation(Registers):
     @strawberry.mutation(description="The platform: the user finished the authorization process.")
     async def authorize_installation(
-        self, info: Info, input: AuthorizeInstallationInput
+        self, info: Info, input: Given[AuthorizeInstallationInput]
     ) -> AuthorizeInstallationResult:
         row = await installations.authorize_installation(
             info.context.gateway,
@@ -53,7 +56,7 @@ class Mutation(Registers):
         return Installation.of(row)
 
     @strawberry.mutation(description="The application, API_KEY method only: complete the installation.")
-    async def create_installation(self, info: Info, input: CreateInstallationInput) -> CreateInstallationResult:
+    async def create_installation(self, info: Info, input: Given[CreateInstallationInput]) -> CreateInstallationResult:
         row = await installations.create_installation(
             info.context.gateway,
             info.context.principal,
@@ -64,7 +67,9 @@ class Mutation(Registers):
         return Installation.of(row)
 
     @strawberry.mutation(description="The application: its configuration is complete.")
-    async def activate_installation(self, info: Info, input: ActivateInstallationInput) -> ActivateInstallationResult:
+    async def activate_installation(
+        self, info: Info, input: Given[ActivateInstallationInput]
+    ) -> ActivateInstallationResult:
         row = await installations.activate_installation(
             info.context.gateway,
             info.context.principal,
@@ -75,7 +80,7 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application or the platform: change the application's own data, atomically.")
     async def update_installation_metadata(
-        self, info: Info, input: UpdateInstallationMetadataInput
+        self, info: Info, input: Given[UpdateInstallationMetadataInput]
     ) -> UpdateInstallationMetadataResult:
         gateway, principal = info.context.gateway, info.context.principal
         installation_id, version = uuid_of(input.id, argument="id"), input.expected_version
@@ -99,7 +104,7 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: begin to synchronise.")
     async def start_installation_sync(
-        self, info: Info, input: StartInstallationSyncInput
+        self, info: Info, input: Given[StartInstallationSyncInput]
     ) -> StartInstallationSyncResult:
         row = await integration.start_installation_sync(
             info.context.gateway,
@@ -113,7 +118,7 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: tell how far the synchronisation is, and renew its lease.")
     async def report_installation_sync_progress(
-        self, info: Info, input: ReportInstallationSyncProgressInput
+        self, info: Info, input: Given[ReportInstallationSyncProgressInput]
     ) -> ReportInstallationSyncProgressResult:
         row = await integration.report_installation_sync_progress(
             info.context.gateway,
@@ -126,7 +131,7 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: end the synchronisation.")
     async def finish_installation_sync(
-        self, info: Info, input: FinishInstallationSyncInput
+        self, info: Info, input: Given[FinishInstallationSyncInput]
     ) -> FinishInstallationSyncResult:
         row = await integration.finish_installation_sync(
             info.context.gateway,
@@ -142,7 +147,7 @@ class Mutation(Registers):
         " installation INACTIVE."
     )
     async def report_installation_connection(
-        self, info: Info, input: ReportInstallationConnectionInput
+        self, info: Info, input: Given[ReportInstallationConnectionInput]
     ) -> ReportInstallationConnectionResult:
         row = await integration.report_installation_connection(
             info.context.gateway,
@@ -155,7 +160,7 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The platform or the application: switch off until authorized again.")
     async def deactivate_installation(
-        self, info: Info, input: DeactivateInstallationInput
+        self, info: Info, input: Given[DeactivateInstallationInput]
     ) -> DeactivateInstallationResult:
         row = await installations.deactivate_installation(
             info.context.gateway,
@@ -168,7 +173,7 @@ class Mutation(Registers):
         return Installation.of(row)
 
     @strawberry.mutation(description="Disconnect the application. Refused while it synchronises: data would be lost.")
-    async def delete_installation(self, info: Info, input: DeleteInstallationInput) -> DeleteInstallationResult:
+    async def delete_installation(self, info: Info, input: Given[DeleteInstallationInput]) -> DeleteInstallationResult:
         row, deleted_at = await installations.delete_installation(
             info.context.gateway,
             info.context.principal,

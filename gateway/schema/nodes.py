@@ -12,8 +12,9 @@ from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import BadUserInput
 from gateway.domain.installations import AuthorizationMethod, InstallationStatus, StatusReasonCode, SyncState
 from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
+from gateway.schema.arguments import AccountId, After, Before, First, Installations, Last, OrderBy
 from gateway.schema.context import Info
-from gateway.schema.inputs import InstallationFilter, InstallationOrder, account_id_of
+from gateway.schema.inputs import account_id_of
 from gateway.schema.scalars import JsonValue, json_text
 
 if TYPE_CHECKING:
@@ -26,24 +27,24 @@ LazyEvents = Annotated["InstallationEventConnection", strawberry.lazy("gateway.s
 
 @strawberry.interface(description="Something with an identifier of its own: the same in logs and in SQL.")
 class Node:
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="A UUID in lower case, unlike any other in the gateway.")
 
 
 @strawberry.type(description="A third-party client in the marketplace.")
 class Application(Node):
     row: strawberry.Private[domain.Application]
     slug: str = strawberry.field(description="Its readable name in addresses; never changes.")
-    name: str
-    description: str
-    categories: list[str]
-    logo_url: str | None
-    authorization_method: AuthorizationMethod
+    name: str = strawberry.field(description="What people call it.")
+    description: str = strawberry.field(description="What it does, for people.")
+    categories: list[str] = strawberry.field(description="Under which headings the marketplace shows it.")
+    logo_url: str | None = strawberry.field(description="Where its picture is.")
+    authorization_method: AuthorizationMethod = strawberry.field(description="How a user authorizes it.")
     requires_configuration: bool = strawberry.field(
         description="With OAuth: whether the application still has to activate what was authorized."
     )
     listed: bool = strawberry.field(description="Whether everybody sees it in the marketplace.")
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime = strawberry.field(description="When it was registered.")
+    updated_at: datetime = strawberry.field(description="When it was last changed.")
 
     @staticmethod
     def of(row: domain.Application) -> "Application":
@@ -63,7 +64,7 @@ class Application(Node):
         )
 
     @strawberry.field(description="The installation for an account; of the caller's own one where none is named.")
-    async def installation(self, info: Info, account_id: strawberry.ID | None = None) -> "Installation | None":
+    async def installation(self, info: Info, account_id: AccountId = None) -> "Installation | None":
         wanted = account_id_of(account_id) or info.context.principal.account_id
         if wanted is None:
             raise BadUserInput("accountId is needed: this caller is not bound to an account.", argument="accountId")
@@ -74,12 +75,12 @@ class Application(Node):
     async def installations(
         self,
         info: Info,
-        filter: InstallationFilter | None = None,
-        order_by: InstallationOrder | None = None,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
+        filter: Installations = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> LazyInstallations:
         from gateway.schema.connections import installation_connection
 
@@ -92,7 +93,7 @@ class Application(Node):
 @strawberry.type(description="A company's account on the platform.")
 class Account(Node):
     row: strawberry.Private[domain.Account]
-    name: str
+    name: str = strawberry.field(description="What the company is called.")
 
     @staticmethod
     def of(row: domain.Account) -> "Account":
@@ -102,12 +103,12 @@ class Account(Node):
     async def installations(
         self,
         info: Info,
-        filter: InstallationFilter | None = None,
-        order_by: InstallationOrder | None = None,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
+        filter: Installations = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> LazyInstallations:
         from gateway.schema.connections import installation_connection
 
@@ -119,15 +120,15 @@ class Account(Node):
 
 @strawberry.type(description="Why an installation has its status.")
 class StatusReason:
-    code: StatusReasonCode
-    message: str | None
-    since: datetime
+    code: StatusReasonCode = strawberry.field(description="The reason.")
+    message: str | None = strawberry.field(description="What whoever changed the status said of it, for people.")
+    since: datetime = strawberry.field(description="When the status began.")
 
 
 @strawberry.type(description="One part of a synchronisation, as the application names it: tags, tax-codes, vendors, ….")
 class SyncStep:
-    name: str
-    done: int
+    name: str = strawberry.field(description="What the application calls this part.")
+    done: int = strawberry.field(description="How many of it are done.")
     total: int | None = strawberry.field(description="Null while the application does not know it.")
 
 
@@ -137,14 +138,14 @@ def sync_steps(steps: tuple[domain.SyncStep, ...]) -> list[SyncStep]:
 
 @strawberry.type(description="The current or last synchronisation.")
 class Sync:
-    state: SyncState
-    started_at: datetime
-    finished_at: datetime | None
+    state: SyncState = strawberry.field(description="How it stands.")
+    started_at: datetime = strawberry.field(description="When it began.")
+    finished_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
     expires_at: datetime | None = strawberry.field(
         description="While it runs: when its lease ends, unless the application reports before."
     )
-    steps: list[SyncStep]
-    message: str | None
+    steps: list[SyncStep] = strawberry.field(description="How far each of its parts is, as last reported.")
+    message: str | None = strawberry.field(description="What the application last said of it, for people.")
 
     @staticmethod
     def of(row: domain.Sync) -> "Sync":
@@ -161,12 +162,14 @@ class Sync:
 @strawberry.type(description="The tie between an application and a company's account.")
 class Installation(Node):
     row: strawberry.Private[domain.Installation]
-    status: InstallationStatus
+    status: InstallationStatus = strawberry.field(description="Where it stands.")
     version: int = strawberry.field(description="One more with every change.")
     connection_failures: int = strawberry.field(description="How often the connection failed, in a row.")
-    authorization_expires_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
+    authorization_expires_at: datetime | None = strawberry.field(
+        description="When the authorization ends; null where it does not."
+    )
+    created_at: datetime = strawberry.field(description="When it was first authorized.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
     activated_at: datetime | None = strawberry.field(description="When it last became ready for use.")
 
     @staticmethod
@@ -183,17 +186,17 @@ class Installation(Node):
             activated_at=row.activated_at,
         )
 
-    @strawberry.field
+    @strawberry.field(description="What is installed.")
     async def application(self, info: Info) -> Application:
         return Application.of(await _tied_application(info, self.row.application_id))
 
-    @strawberry.field
+    @strawberry.field(description="Whose installation it is.")
     async def account(self, info: Info) -> Account:
         row = await info.context.loaders.tied_accounts.load(self.row.account_id)
         assert row is not None  # noqa: S101 - a foreign key holds it
         return Account.of(row)
 
-    @strawberry.field
+    @strawberry.field(description="Why it has its status, and since when.")
     def status_reason(self) -> StatusReason:
         reason = self.row.status_reason
         return StatusReason(code=reason.code, message=reason.message, since=reason.since)
@@ -217,10 +220,10 @@ class Installation(Node):
     async def history(
         self,
         info: Info,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> LazyEvents:
         from gateway.schema.events import history_connection
 

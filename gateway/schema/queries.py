@@ -7,6 +7,19 @@ import strawberry
 from gateway.domain.cursors import encode_position
 from gateway.domain.errors import BadUserInput, Unauthenticated
 from gateway.domain.principals import PrincipalKind
+from gateway.schema.arguments import (
+    After,
+    Applications,
+    Before,
+    By,
+    Events,
+    First,
+    Id,
+    Ids,
+    Installations,
+    Last,
+    OrderBy,
+)
 from gateway.schema.connections import (
     ApplicationConnection,
     InstallationConnection,
@@ -16,11 +29,6 @@ from gateway.schema.connections import (
 from gateway.schema.context import Info
 from gateway.schema.events import InstallationEventConnection, event_connection
 from gateway.schema.inputs import (
-    ApplicationBy,
-    ApplicationFilter,
-    InstallationEventFilter,
-    InstallationFilter,
-    InstallationOrder,
     uuid_of,
 )
 from gateway.schema.nodes import Account, Application, Installation, Node
@@ -31,7 +39,7 @@ MOST_NODES = 100
 
 @strawberry.type(description="Who asks.")
 class Viewer:
-    kind: PrincipalKind
+    kind: PrincipalKind = strawberry.field(description="What sort of caller.")
 
     @strawberry.field(description="The application that the caller is, or is bound to.")
     async def application(self, info: Info) -> Application | None:
@@ -64,24 +72,24 @@ async def _node(info: Info, id: str, *, argument: str) -> Node | None:
     return Account.of(account) if account else None
 
 
-@strawberry.type
+@strawberry.type(description="What can be asked. Whatever the caller may not see is not there.")
 class Query:
     @strawberry.field(description="Who asks, as the gateway knows it.")
     def viewer(self, info: Info) -> Viewer:
         return Viewer(kind=info.context.principal.kind)
 
     @strawberry.field(description="Whatever has this id and is seen by the caller.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+    async def node(self, info: Info, id: Id) -> Node | None:
         return await _node(info, id, argument="id")
 
     @strawberry.field(description="Whatever has these ids, in their order; null for what the caller does not see.")
-    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+    async def nodes(self, info: Info, ids: Ids) -> list[Node | None]:
         if len(ids) > MOST_NODES:
             raise BadUserInput(f"Ask for at most {MOST_NODES} nodes at a time, not {len(ids)}.", argument="ids")
         return list(await asyncio.gather(*(_node(info, one, argument="ids") for one in ids)))
 
-    @strawberry.field
-    async def application(self, info: Info, by: ApplicationBy) -> Application | None:
+    @strawberry.field(description="One application, by its id or its slug.")
+    async def application(self, info: Info, by: By) -> Application | None:
         if by.id is not strawberry.UNSET:
             row = await info.context.loaders.applications.load(uuid_of(by.id or "", argument="id"))
         else:
@@ -94,21 +102,21 @@ class Query:
     async def applications(
         self,
         info: Info,
-        filter: ApplicationFilter | None = None,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
+        filter: Applications = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> ApplicationConnection:
         return await application_connection(info, filter=filter, first=first, after=after, last=last, before=before)
 
     @strawberry.field(description="An application sees the accounts that have it installed.")
-    async def account(self, info: Info, id: strawberry.ID) -> Account | None:
+    async def account(self, info: Info, id: Id) -> Account | None:
         row = await info.context.loaders.accounts.load(uuid_of(id, argument="id"))
         return Account.of(row) if row else None
 
-    @strawberry.field
-    async def installation(self, info: Info, id: strawberry.ID) -> Installation | None:
+    @strawberry.field(description="One installation, by its id.")
+    async def installation(self, info: Info, id: Id) -> Installation | None:
         row = await info.context.loaders.installations.load(uuid_of(id, argument="id"))
         return Installation.of(row) if row else None
 
@@ -116,12 +124,12 @@ class Query:
     async def installations(
         self,
         info: Info,
-        filter: InstallationFilter | None = None,
-        order_by: InstallationOrder | None = None,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
+        filter: Installations = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> InstallationConnection:
         return await installation_connection(
             info, of=None, parent=None, filter=filter, order_by=order_by,
@@ -132,9 +140,9 @@ class Query:
     async def installation_events(
         self,
         info: Info,
-        filter: InstallationEventFilter | None = None,
-        first: int | None = None,
-        after: str | None = None,
+        filter: Events = None,
+        first: First = None,
+        after: After = None,
     ) -> InstallationEventConnection:
         return await event_connection(info, filter=filter, first=first, after=after)
 

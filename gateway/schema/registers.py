@@ -5,6 +5,7 @@ from typing import Any
 import strawberry
 
 from gateway.domain.errors import BadUserInput
+from gateway.schema.arguments import Given
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
     IssueApiKeyInput,
@@ -44,7 +45,9 @@ def _changes(given: UpdateApplicationInput) -> dict[str, Any]:
 @strawberry.type
 class Registers:
     @strawberry.mutation(description="The platform: add an application to the marketplace.")
-    async def register_application(self, info: Info, input: RegisterApplicationInput) -> RegisterApplicationResult:
+    async def register_application(
+        self, info: Info, input: Given[RegisterApplicationInput]
+    ) -> RegisterApplicationResult:
         row = await marketplace.register_application(
             info.context.gateway,
             info.context.principal,
@@ -60,7 +63,7 @@ class Registers:
         return Application.of(row)
 
     @strawberry.mutation(description="The platform: change what is told of an application.")
-    async def update_application(self, info: Info, input: UpdateApplicationInput) -> UpdateApplicationResult:
+    async def update_application(self, info: Info, input: Given[UpdateApplicationInput]) -> UpdateApplicationResult:
         row = await marketplace.update_application_details(
             info.context.gateway,
             info.context.principal,
@@ -70,7 +73,7 @@ class Registers:
         return Application.of(row)
 
     @strawberry.mutation(description="The platform: make an account known, or rename it.")
-    async def register_account(self, info: Info, input: RegisterAccountInput) -> RegisterAccountResult:
+    async def register_account(self, info: Info, input: Given[RegisterAccountInput]) -> RegisterAccountResult:
         row = await marketplace.register_account(
             info.context.gateway,
             info.context.principal,
@@ -80,7 +83,7 @@ class Registers:
         return Account.of(row)
 
     @strawberry.mutation(description="The platform: make an API key. Its secret is shown once.")
-    async def issue_api_key(self, info: Info, input: IssueApiKeyInput) -> IssueApiKeyResult:
+    async def issue_api_key(self, info: Info, input: Given[IssueApiKeyInput]) -> IssueApiKeyResult:
         issued = await api_keys.issue_key(
             info.context.gateway,
             info.context.principal,
@@ -99,7 +102,7 @@ class Registers:
         )
 
     @strawberry.mutation(description="The platform: end an API key.")
-    async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> RevokeApiKeyResult:
+    async def revoke_api_key(self, info: Info, input: Given[RevokeApiKeyInput]) -> RevokeApiKeyResult:
         row, revoked_at = await api_keys.revoke_key(
             info.context.gateway, info.context.principal, api_key_id=uuid_of(input.id, argument="id")
         )

@@ -1,7 +1,7 @@
 """What mutations answer: the object itself, or one of the failures that are to be expected of it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -22,35 +22,38 @@ from gateway.schema.nodes import Account, Application, Installation
 
 @strawberry.type(description="The installation is gone; its events stay.")
 class DeletedInstallation:
-    id: strawberry.ID
-    deleted_at: datetime
+    id: strawberry.ID = strawberry.field(description="The id that it had.")
+    deleted_at: datetime = strawberry.field(description="When it was deleted.")
 
 
 @strawberry.type(description="A new API key.")
 class IssuedApiKey:
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="Not secret: name the key by it, to revoke it.")
     secret: str = strawberry.field(description="Shown this once: store it now.")
-    kind: PrincipalKind
-    label: str
-    expires_at: datetime | None
+    kind: PrincipalKind = strawberry.field(description="What sort of caller it makes of its bearer.")
+    label: str = strawberry.field(description="What it is called.")
+    expires_at: datetime | None = strawberry.field(description="When it ends; null where it does not.")
 
 
 @strawberry.type(description="The key is refused from now on.")
 class RevokedApiKey:
-    id: strawberry.ID
-    label: str
-    revoked_at: datetime
+    id: strawberry.ID = strawberry.field(description="The id of the key.")
+    label: str = strawberry.field(description="What it is called.")
+    revoked_at: datetime = strawberry.field(description="Since when it is refused.")
 
 
-RegisterApplicationResult = Annotated[Application | SlugTaken, strawberry.union("RegisterApplicationResult")]
-UpdateApplicationResult = Annotated[Application | ApplicationNotFound, strawberry.union("UpdateApplicationResult")]
-RegisterAccountResult = Annotated[Account, strawberry.union("RegisterAccountResult")]
-IssueApiKeyResult = Annotated[
-    IssuedApiKey | ApplicationNotFound | AccountNotFound, strawberry.union("IssueApiKeyResult")
-]
-RevokeApiKeyResult = Annotated[RevokedApiKey | ApiKeyNotFound, strawberry.union("RevokeApiKeyResult")]
+def _answer(mutation: str) -> Any:
+    name = mutation[0].lower() + mutation[1:]
+    return strawberry.union(f"{mutation}Result", description=f"What `{name}` answers.")
+
+
+RegisterApplicationResult = Annotated[Application | SlugTaken, _answer("RegisterApplication")]
+UpdateApplicationResult = Annotated[Application | ApplicationNotFound, _answer("UpdateApplication")]
+RegisterAccountResult = Annotated[Account, _answer("RegisterAccount")]
+IssueApiKeyResult = Annotated[IssuedApiKey | ApplicationNotFound | AccountNotFound, _answer("IssueApiKey")]
+RevokeApiKeyResult = Annotated[RevokedApiKey | ApiKeyNotFound, _answer("RevokeApiKey")]
 AuthorizeInstallationResult = Annotated[
-    Installation | ApplicationNotFound | AccountNotFound, strawberry.union("AuthorizeInstallationResult")
+    Installation | ApplicationNotFound | AccountNotFound, _answer("AuthorizeInstallation")
 ]
 CreateInstallationResult = Annotated[
     Installation
@@ -59,35 +62,35 @@ CreateInstallationResult = Annotated[
     | ActionNotAllowed
     | InstallationAlreadyExists
     | MetadataRejected,
-    strawberry.union("CreateInstallationResult"),
+    _answer("CreateInstallation"),
 ]
 ActivateInstallationResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    strawberry.union("ActivateInstallationResult"),
+    _answer("ActivateInstallation"),
 ]
 UpdateInstallationMetadataResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict | MetadataRejected,
-    strawberry.union("UpdateInstallationMetadataResult"),
+    _answer("UpdateInstallationMetadata"),
 ]
 StartInstallationSyncResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    strawberry.union("StartInstallationSyncResult"),
+    _answer("StartInstallationSync"),
 ]
 ReportInstallationSyncProgressResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed,
-    strawberry.union("ReportInstallationSyncProgressResult"),
+    _answer("ReportInstallationSyncProgress"),
 ]
 FinishInstallationSyncResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed, strawberry.union("FinishInstallationSyncResult")
+    Installation | InstallationNotFound | ActionNotAllowed, _answer("FinishInstallationSync")
 ]
 ReportInstallationConnectionResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed, strawberry.union("ReportInstallationConnectionResult")
+    Installation | InstallationNotFound | ActionNotAllowed, _answer("ReportInstallationConnection")
 ]
 DeactivateInstallationResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    strawberry.union("DeactivateInstallationResult"),
+    _answer("DeactivateInstallation"),
 ]
 DeleteInstallationResult = Annotated[
     DeletedInstallation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    strawberry.union("DeleteInstallationResult"),
+    _answer("DeleteInstallation"),
 ]

@@ -8,6 +8,7 @@ import strawberry
 from gateway.domain.cursors import decode_position
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import EventKind
+from gateway.schema.arguments import Events, OfAccount, OfApplication, OfInstallation, Since
 from gateway.schema.context import Info
 from gateway.schema.events import (
     InstallationEvent,
@@ -28,7 +29,7 @@ async def _follow(info: Info, matching: EventFilter, *, after: str | None) -> As
             yield event_of(event)
 
 
-@strawberry.type
+@strawberry.type(description="What can be watched live, over WebSocket or server-sent events.")
 class Subscription:
     @strawberry.subscription(
         description="Each change of status, once and in order; with `after`, first what came since that cursor."
@@ -36,10 +37,10 @@ class Subscription:
     async def installation_status_changed(
         self,
         info: Info,
-        installation_id: strawberry.ID | None = None,
-        application_id: strawberry.ID | None = None,
-        account_id: strawberry.ID | None = None,
-        after: str | None = None,
+        installation_id: OfInstallation = None,
+        application_id: OfApplication = None,
+        account_id: OfAccount = None,
+        after: Since = None,
     ) -> AsyncGenerator[InstallationStatusChanged, None]:
         given = InstallationEventFilter(
             installation_id=installation_id, application_id=application_id, account_id=account_id
@@ -55,7 +56,7 @@ class Subscription:
         " cursor."
     )
     async def installation_events(
-        self, info: Info, filter: InstallationEventFilter | None = None, after: str | None = None
+        self, info: Info, filter: Events = None, after: Since = None
     ) -> AsyncGenerator[InstallationEvent, None]:
         async with aclosing(_follow(info, filter_of(info, filter), after=after)) as events:
             async for event in events:

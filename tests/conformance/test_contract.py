@@ -48,6 +48,12 @@ def test_nothing_is_deprecated() -> None:
     assert "@deprecated" not in print_sdl()
 
 
+def test_everything_is_described_in_a_sentence() -> None:
+    found = dict(descriptions(served()))
+    assert {place for place, text in found.items() if not text} == set()
+    assert {place: text for place, text in found.items() if text and not text.endswith(".")} == {}
+
+
 def contract() -> GraphQLSchema:
     return build_schema(CONTRACT.read_text(encoding="utf-8"))
 
@@ -78,6 +84,21 @@ def facts(schema: GraphQLSchema) -> Iterator[str]:
                 yield from (f"{named.name}.{value}" for value in named.values)
             case GraphQLUnionType():
                 yield from (f"{named.name} may be {member.name}" for member in named.types)
+
+
+def descriptions(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
+    for named in own_types(schema):
+        yield named.name, named.description
+        match named:
+            case GraphQLObjectType() | GraphQLInterfaceType():
+                for name, field in named.fields.items():
+                    yield f"{named.name}.{name}", field.description
+                    for argument_name, argument in field.args.items():
+                        yield f"{named.name}.{name}({argument_name})", argument.description
+            case GraphQLInputObjectType():
+                yield from ((f"{named.name}({name})", field.description) for name, field in named.fields.items())
+            case GraphQLEnumType():
+                yield from ((f"{named.name}.{name}", value.description) for name, value in named.values.items())
 
 
 def given(place: str, name: str, value: GraphQLArgument | GraphQLInputField) -> str:
