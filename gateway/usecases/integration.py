@@ -14,7 +14,6 @@ from gateway.usecases.gateway import Gateway
 LONGEST_LEASE_SECONDS = 86_400
 MOST_STEPS = 50
 LONGEST_STEP_NAME = 100
-LARGEST_COUNT = 2**31 - 1
 
 
 def _checked_steps(steps: tuple[SyncStep, ...]) -> tuple[SyncStep, ...]:
