@@ -27,6 +27,7 @@ from gateway.storage.database import Database, open_database
 from gateway.storage.migrations import MigrationError, check_migrations
 from gateway.usecases.api_keys import KeyRing, find_ended_keys
 from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
+from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.lookups import Lookups
 from gateway.web.access_tokens.claims import ClaimNames, ClaimRules
@@ -41,6 +42,7 @@ from gateway.web.graphiql.bundles import load_bundle
 from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
 from gateway.web.health import health_routes
 from gateway.web.http import HttpLimits
+from gateway.web.intake import DocumentRules
 from gateway.web.lifetime import Lifetime
 from gateway.web.routes import WebLimits, graphql_routes
 from gateway.web.websocket import SocketLimits
@@ -118,7 +120,7 @@ def create_app(
     return Starlette(
         routes=[
             *graphql_routes(
-                engine=_engine(settings, introspection=introspection),
+                engine=build_engine(settings, introspection=introspection),
                 authentication=Authentication(
                     credentials.authenticate,
                     anonymous_introspection=introspection == "anyone",
@@ -131,6 +133,7 @@ def create_app(
                     ),
                     socket=SocketLimits(operations=settings.max_subscriptions, per_caller=settings.max_caller_sockets),
                 ),
+                documents=_document_rules(settings, RegisteredDocuments(gateway)),
                 page=graphiql.page_app if graphiql else None,
             ),
             *(graphiql.routes() if graphiql else ()),
@@ -152,7 +155,8 @@ def _database(settings: Settings, *, url: str) -> Database:
     )
 
 
-def _engine(settings: Settings, *, introspection: str) -> Engine:
+def build_engine(settings: Settings, *, introspection: str) -> Engine:
+    """Make what runs operations on the schema."""
     closed = introspection == "off"
     return Engine(
         build_schema(),
@@ -171,6 +175,17 @@ def _engine(settings: Settings, *, introspection: str) -> Engine:
         allowances=_allowances(settings),
         max_subscriptions=settings.max_caller_subscriptions,
         operation_seconds=settings.operation_seconds,
+    )
+
+
+def _document_rules(settings: Settings, registered: RegisteredDocuments) -> DocumentRules:
+    excepted = settings.untrusted_documents
+    return DocumentRules(
+        find=registered.find,
+        trusted_only=settings.documents == "trusted",
+        excepted=frozenset(kind for kind in PrincipalKind if kind.value.lower() in excepted),
+        introspection_excepted="introspection" in excepted,
+        automatic=settings.automatic_documents,
     )
 
 

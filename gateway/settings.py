@@ -100,6 +100,19 @@ def _origins(text: str) -> tuple[str, ...]:
 
 _INTROSPECTION = Kind(read=_introspection, allowed="anyone, callers or off")
 _ORIGINS = Kind(read=_origins, allowed="origins such as https://app.example, in lower case, with commas between them")
+
+
+def _documents(text: str) -> str:
+    return {choice: choice for choice in ("any", "trusted")}[text.lower()]
+
+
+def _exceptions(text: str) -> tuple[str, ...]:
+    known = {choice: choice for choice in ("platform", "application", "account", "introspection")}
+    return tuple(known[part.strip().lower()] for part in text.split(",") if part.strip())
+
+
+_DOCUMENTS = Kind(read=_documents, allowed="any or trusted")
+_EXCEPTIONS = Kind(read=_exceptions, allowed="some of platform, application, account, introspection, or nothing")
 _ON_OFF = Kind(read=_switch, allowed="on or off")
 _LOG_LEVEL = Kind(read=_level, allowed="debug, info, warning or error")
 
@@ -144,6 +157,19 @@ class Settings:
     )
     allowed_origins: tuple[str, ...] = _setting(
         (), _ORIGINS, "Whose pages may speak to the gateway from a browser, beside its own."
+    )
+    documents: str = _setting(
+        "any", _DOCUMENTS, "Which documents are run: any, or only those that `gateway documents register` stored."
+    )
+    untrusted_documents: tuple[str, ...] = _setting(
+        ("platform",),
+        _EXCEPTIONS,
+        "Who may run any document where only trusted ones are run; introspection is GraphiQL's.",
+    )
+    automatic_documents: int = _setting(
+        0,
+        _count(0, 100_000, unit="documents"),
+        "Remembered by their SHA-256 for clients that send it (automatic persisted queries); 0: none.",
     )
     log_level: str = _setting("info", _LOG_LEVEL, "How much is logged.")
     pool_size: int = _setting(10, _count(1, 500, unit="connections"), "Connections to Postgres; the feed has two more.")

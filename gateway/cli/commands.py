@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_migrate(commands)
     _add_schema(commands)
     _add_key(commands)
+    _add_documents(commands)
     _add_demo(commands)
     return parser
 
@@ -117,6 +118,17 @@ def _add_key(commands: Any) -> None:
     revoke.add_argument("id", metavar="ID", help="the key's id, as `gateway key list` shows it")
 
 
+def _add_documents(commands: Any) -> None:
+    parser = _add(commands, "documents", "Register the documents that clients may run by their SHA-256.", None)
+    actions = parser.add_subparsers(required=True, metavar="ACTION", title="actions")
+    register = _add(actions, "register", "Check documents against the schema, and store them.", _register_documents)
+    _add_data(register)
+    register.add_argument(
+        "source", type=Path, metavar="DIR|FILE",
+        help="a directory of .graphql files, one such file, or a JSON manifest: a document's text by its SHA-256",
+    )  # fmt: skip
+
+
 def _add_demo(commands: Any) -> None:
     _add_data(_add(commands, "demo", "Load the example data into the database; what is there already stays.", _demo))
 
@@ -187,6 +199,12 @@ async def _issue_key(given: argparse.Namespace) -> int:
         label=given.label,
         as_json=given.json,
     )
+
+
+async def _register_documents(given: argparse.Namespace) -> int:
+    from gateway.cli.documents import register
+
+    return await register(given.data, source=given.source)
 
 
 async def _list_keys(given: argparse.Namespace) -> int:

@@ -81,10 +81,18 @@ class Engine:
         """Return the operation as `prepare` does; who brings a new document pays for the reading. Raises Refusal."""
         if not self._documents.knows(query, name=operation_name):
             try:
-                await self._budgets.charge(caller, cost=1 + len(query) // _CHARACTERS_PER_UNIT)
+                await self.charge(caller, cost=1 + len(query) // _CHARACTERS_PER_UNIT)
             except GatewayError as error:
                 refuse(error)
         return self.prepare(query, operation_name)
+
+    async def charge(self, caller: Principal | None, *, cost: int) -> None:
+        """Take what something costs that is done for this caller. Raises RateLimited."""
+        await self._budgets.charge(caller, cost=cost)
+
+    def check(self, query: str) -> None:
+        """Raise Refusal unless all operations of this document could be run."""
+        self._documents.check(query)
 
     async def execute(
         self, operation: Operation, variables: Variables, context: ExecutionContext, *, tells_cost: bool = False

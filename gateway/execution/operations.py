@@ -120,13 +120,18 @@ class Documents:
             _, evicted = self._operations.popitem(last=False)
             self._source_bytes -= _size(evicted)
 
-    def _prepared(self, source: str, name: str | None) -> Operation:
+    def check(self, source: str) -> DocumentNode:
+        """Parse and validate a document, within its limits. Raises Refusal."""
         document = self._parsed(source)
         self._check_size(document)
         if errors := validate(
             self._schema, document, self._rules, max_errors=_MOST_ERRORS, hide_suggestions=self._hide_suggestions
         ):
             raise Refusal(map(_document_error, errors))
+        return document
+
+    def _prepared(self, source: str, name: str | None) -> Operation:
+        document = self.check(source)
         definition = get_operation_ast(document, name)
         if definition is None:
             refuse(BadUserInput(_which_operation(name)))

@@ -22,6 +22,7 @@ from gateway.execution.subscriptions import Payload
 from gateway.web.answers import answer, errors_body, refusal
 from gateway.web.authentication import Authentication
 from gateway.web.framing import EVENT_STREAM, MULTIPART, Framing
+from gateway.web.intake import Intake
 from gateway.web.lifetime import Lifetime
 from gateway.web.negotiation import Representation, accepted
 from gateway.web.outlets import ClientGone
@@ -64,6 +65,7 @@ class HttpEndpoint:
     """The endpoint as an ASGI application."""
 
     engine: Engine
+    intake: Intake
     authentication: Authentication
     make_context: MakeContext
     lifetime: Lifetime
@@ -148,7 +150,7 @@ class HttpEndpoint:
         return answer(response.body, form=form)
 
     async def _operation(self, request: GraphQLRequest, principal: Principal | None) -> Operation:
-        operation = await self.engine.prepared(request.query, request.operation_name, caller=principal)
+        operation = await self.intake.operation(request, principal)
         self.authentication.allow(principal, operation)
         return operation
 

@@ -21,7 +21,9 @@ JSON_TYPE = "application/json"
 class GraphQLRequest:
     """The parameters of one request, as the GraphQL-over-HTTP specification names them."""
 
-    query: str
+    query: str | None
+    """None where the document is named instead: by `document_id`, or in the extensions."""
+    document_id: str | None = None
     operation_name: str | None
     variables: Mapping[str, Any] | None
     extensions: Mapping[str, Any] | None
@@ -89,17 +91,22 @@ def graphql_request(parameters: Any) -> GraphQLRequest:
     """Return the request that a JSON object spells. Raises BadUserInput, saying which parameter is wrong."""
     if not isinstance(parameters, dict):
         raise BadUserInput("A request is a JSON object with a query.")
-    query = parameters.get("query")
-    if not isinstance(query, str):
+    query, document_id = parameters.get("query"), parameters.get("documentId")
+    extensions = _object(parameters, "extensions")
+    named = document_id is not None or (extensions is not None and "persistedQuery" in extensions)
+    if not isinstance(query, str) and not (named and query is None):
         raise BadUserInput("The parameter query has to be a string: a GraphQL document.")
+    if not isinstance(document_id, str | None):
+        raise BadUserInput("The parameter documentId has to be a string.")
     operation_name = parameters.get("operationName")
     if not isinstance(operation_name, str | None):
         raise BadUserInput("The parameter operationName has to be a string.")
     return GraphQLRequest(
         query=query,
+        document_id=document_id,
         operation_name=operation_name or None,
         variables=_object(parameters, "variables"),
-        extensions=_object(parameters, "extensions"),
+        extensions=extensions,
     )
 
 

@@ -9,6 +9,7 @@ from gateway.execution.budgets import Places
 from gateway.execution.engine import Engine
 from gateway.web.authentication import Authentication
 from gateway.web.http import HttpEndpoint, HttpLimits, MakeContext
+from gateway.web.intake import DocumentRules, Intake
 from gateway.web.lifetime import Lifetime
 from gateway.web.streams import StreamLimits
 from gateway.web.websocket import SocketEndpoint, SocketLimits
@@ -31,11 +32,14 @@ def graphql_routes(
     make_context: MakeContext,
     lifetime: Lifetime,
     limits: WebLimits,
+    documents: DocumentRules = DocumentRules(),  # noqa: B008 - frozen
     page: ASGIApp | None = None,
 ) -> list[BaseRoute]:
     """Return the routes of the GraphQL endpoint. The application has to run inside `lifetime.watching()`."""
+    intake = Intake(engine, documents)
     http = HttpEndpoint(
         engine=engine,
+        intake=intake,
         authentication=authentication,
         make_context=make_context,
         lifetime=lifetime,
@@ -45,6 +49,7 @@ def graphql_routes(
     )
     socket = SocketEndpoint(
         engine=engine,
+        intake=intake,
         authentication=authentication,
         make_context=make_context,
         lifetime=lifetime,

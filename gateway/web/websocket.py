@@ -20,6 +20,7 @@ from gateway.web import closings, messages
 from gateway.web.authentication import Authentication, authorization_of
 from gateway.web.closings import Close, Closing
 from gateway.web.http import MakeContext
+from gateway.web.intake import Intake
 from gateway.web.interruptions import Interruptible
 from gateway.web.lifetime import Ending, Lifetime
 from gateway.web.messages import Complete, ConnectionInit, Ping, Pong, Subscribe
@@ -49,6 +50,7 @@ class SocketEndpoint:
     """The endpoint as an ASGI application."""
 
     engine: Engine
+    intake: Intake
     authentication: Authentication
     make_context: MakeContext
     lifetime: Lifetime
@@ -226,9 +228,7 @@ class Socket:
             return
 
     async def _tell(self, message: Subscribe) -> None:
-        engine = self._endpoint.engine
-        request = message.request
-        operation = await engine.prepared(request.query, request.operation_name, caller=self.principal)
+        operation = await self._endpoint.intake.operation(message.request, self.principal)
         if operation.type is OperationType.SUBSCRIPTION:
             await self._tell_events(message, operation)
         else:

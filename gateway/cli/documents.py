@@ -1,0 +1,76 @@
+"""`gateway documents register`."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.app import build_engine
+from gateway.cli.places import opened_gateway, place
+from gateway.domain.errors import BadUserInput
+from gateway.execution.errors import Refusal
+from gateway.settings import read_settings
+from gateway.usecases.documents import register_documents
+
+SUFFIXES = frozenset({".graphql", ".gql"})
+
+
+async def register(data: Path | None, *, source: Path) -> int:
+    """Check documents against the schema and register all of them, or none; print their digests and names."""
+    settings = read_settings()
+    engine = build_engine(settings, introspection="anyone")
+    documents = dict(_documents(source))
+    if not documents:
+        raise BadUserInput(
+            f"{source} has no documents: give a directory of .graphql files, one of them, or a manifest."
+        )
+    for name, text in documents.items():
+        try:
+            engine.check(text)
+        except Refusal as refusal:
+            raise BadUserInput(f"{name} cannot be registered: {refusal}") from None
+    async with place(data) as found, opened_gateway(found, settings) as gateway:
+        new = await register_documents(gateway, texts=list(documents.values()))
+    for name, text in documents.items():
+        print(f"{_digest(text)}  {name}")
+    print(f"{len(documents)} documents, {new} of them new")
+    return 0
+
+
+def _documents(source: Path) -> Iterator[tuple[str, str]]:
+    """Yield names and texts."""
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.suffix in SUFFIXES:
+                yield str(path.relative_to(source)), _read(path)
+    elif source.suffix in SUFFIXES:
+        yield source.name, _read(source)
+    else:
+        yield from _manifest(source)
+
+
+def _manifest(source: Path) -> Iterator[tuple[str, str]]:
+    """Read a JSON object of texts by their SHA-256, which has to be right."""
+    try:
+        manifest = json.loads(_read(source))
+    except json.JSONDecodeError as error:
+        raise BadUserInput(f"{source} is no JSON: {error}.") from None
+    if not isinstance(manifest, dict):
+        raise BadUserInput(f"{source} has to be a JSON object: a document's text by its SHA-256.")
+    for name, text in manifest.items():
+        if not isinstance(text, str) or name.removeprefix("sha256:") != _digest(text):
+            raise BadUserInput(f"{name} in {source} is not the SHA-256 of its document.")
+        yield name, text
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise BadUserInput(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadUserInput(f"{path} is not in UTF-8.") from None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
