@@ -12,11 +12,13 @@ from functools import partial
 from graphql import NoSchemaIntrospectionCustomRule
 from starlette.applications import Starlette
 
+from gateway import __version__
 from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.budgets import Allowance, Allowances
 from gateway.execution.engine import Engine
 from gateway.execution.limits import DocumentLimits
+from gateway.execution.observing import Observe
 from gateway.feed.feed import Feed
 from gateway.schema.context import Context
 from gateway.schema.costs import COSTS
@@ -30,6 +32,7 @@ from gateway.usecases.clock import BATCH_SIZE, expire_due_installations
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.lookups import Lookups
+from gateway.usecases.retention import PRUNED_AT_ONCE, prune_old_events
 from gateway.web.access_tokens.claims import ClaimNames, ClaimRules
 from gateway.web.access_tokens.documents import IssuerDocuments
 from gateway.web.access_tokens.keys import IssuerKeys, KeyAges
@@ -44,11 +47,13 @@ from gateway.web.health import health_routes
 from gateway.web.http import HttpLimits
 from gateway.web.intake import DocumentRules
 from gateway.web.lifetime import Lifetime
+from gateway.web.metrics import OperationMeter, gauges, metrics_routes
 from gateway.web.routes import WebLimits, graphql_routes
 from gateway.web.websocket import SocketLimits
 
 LOG = logging.getLogger("gateway")
 KEY_USE_SECONDS = 5.0
+RETENTION_SECONDS = 60.0
 
 
 def utc_now() -> datetime:
@@ -90,7 +95,11 @@ def create_app(
 
     feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: hear_of_keys})
     graphiql = _graphiql(settings, welcome=welcome)
+    metrics = _embedded_unless_set(settings.metrics, welcome=welcome)
     introspection = settings.introspection or ("callers" if welcome is None else "anyone")
+
+    operations = OperationMeter() if metrics else None
+    engine = build_engine(settings, introspection=introspection, observe=operations.observe if operations else None)
 
     def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
         return Context(
@@ -109,6 +118,10 @@ def create_app(
             await check_migrations(database)
             await stack.enter_async_context(feed)
             await stack.enter_async_context(_repeated(settings.clock_seconds, lambda: _tick(gateway)))
+            if settings.retention_days:
+                await stack.enter_async_context(
+                    _repeated(RETENTION_SECONDS, lambda: _prune(gateway, days=settings.retention_days))
+                )
             stack.push_async_callback(_attempt, key_ring.note_use)
             await stack.enter_async_context(_repeated(KEY_USE_SECONDS, key_ring.note_use))
             if tokens is not None:
@@ -120,7 +133,7 @@ def create_app(
     return Starlette(
         routes=[
             *graphql_routes(
-                engine=build_engine(settings, introspection=introspection),
+                engine=engine,
                 authentication=Authentication(
                     credentials.authenticate,
                     anonymous_introspection=introspection == "anyone",
@@ -137,6 +150,15 @@ def create_app(
                 page=graphiql.page_app if graphiql else None,
             ),
             *(graphiql.routes() if graphiql else ()),
+            *(
+                metrics_routes(
+                    operations,
+                    gauges=lambda: gauges(feed.observations, lifetime=lifetime, pool=database.usage),
+                    version=__version__,
+                )
+                if operations
+                else ()
+            ),
             *health_routes(lifetime=lifetime, ready=lambda: _unreadiness(database)),
         ],
         middleware=browser_rules(settings.allowed_origins),
@@ -155,7 +177,7 @@ def _database(settings: Settings, *, url: str) -> Database:
     )
 
 
-def build_engine(settings: Settings, *, introspection: str) -> Engine:
+def build_engine(settings: Settings, *, introspection: str, observe: Observe | None = None) -> Engine:
     """Make what runs operations on the schema."""
     closed = introspection == "off"
     return Engine(
@@ -175,6 +197,7 @@ def build_engine(settings: Settings, *, introspection: str) -> Engine:
         allowances=_allowances(settings),
         max_subscriptions=settings.max_caller_subscriptions,
         operation_seconds=settings.operation_seconds,
+        observe=observe,
     )
 
 
@@ -236,8 +259,12 @@ def _access_tokens(settings: Settings, *, now: Callable[[], datetime]) -> Access
     )
 
 
+def _embedded_unless_set(setting: bool | None, *, welcome: Welcome | None) -> bool:
+    return welcome is not None if setting is None else setting
+
+
 def _graphiql(settings: Settings, *, welcome: Welcome | None) -> GraphiQL | None:
-    if not (welcome is not None if settings.graphiql is None else settings.graphiql):
+    if not _embedded_unless_set(settings.graphiql, welcome=welcome):
         return None
     return GraphiQL(bundle=load_bundle(), keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
 
@@ -252,6 +279,12 @@ async def _unreadiness(database: Database) -> str | None:
 
 async def _tick(gateway: Gateway) -> None:
     while await expire_due_installations(gateway) == BATCH_SIZE:
+        pass
+
+
+async def _prune(gateway: Gateway, *, days: int) -> None:
+    older_than = gateway.now() - timedelta(days=days)
+    while await prune_old_events(gateway, older_than=older_than) == PRUNED_AT_ONCE:
         pass
 
 

@@ -149,6 +149,7 @@ class Settings:
     """
 
     graphiql: bool | None = _setting(None, _ON_OFF, "Serve GraphiQL to browsers on /graphql.")
+    metrics: bool | None = _setting(None, _ON_OFF, "Serve /metrics, for Prometheus, to whoever asks.")
     introspection: str | None = _setting(
         None,
         _INTROSPECTION,
@@ -178,6 +179,9 @@ class Settings:
     lock_seconds: float = _setting(5, _seconds(0.1, 600), "How long a statement waits for a locked row.")
     failure_limit: int = _setting(
         5, _count(1, 1000, unit="failures"), "Connection failures in a row that make an installation INACTIVE."
+    )
+    retention_days: int = _setting(
+        0, _count(0, 36_500, unit="days"), "How long events are kept; 0 keeps them for ever."
     )
     clock_seconds: float = _setting(1, _seconds(0.05, 5), "How often expired authorizations and leases are looked for.")
     poll_seconds: float = _setting(1, _seconds(0.05, 60), "How often the event log is read when no notification comes.")
@@ -256,6 +260,7 @@ class Settings:
 
 _EMBEDDED = {
     "graphiql": "on, and off with DATABASE_URL",
+    "metrics": "on, and off with DATABASE_URL",
     "introspection": "anyone, and callers with DATABASE_URL",
 }
 """The defaults of those that follow the way the gateway is started."""

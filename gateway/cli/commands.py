@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 import uvloop
 
 from gateway import __version__
-from gateway.cli.texts import DESCRIPTION, KEY_TEXT, SERVE_TEXT, settings_text
+from gateway.cli.durations import read_duration
+from gateway.cli.texts import DESCRIPTION, KEY_TEXT, PRUNE_TEXT, SERVE_TEXT, settings_text
 from gateway.settings import read_setting
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_schema(commands)
     _add_key(commands)
     _add_documents(commands)
+    _add_events(commands)
     _add_demo(commands)
     return parser
 
@@ -133,6 +135,17 @@ def _add_demo(commands: Any) -> None:
     _add_data(_add(commands, "demo", "Load the example data into the database; what is there already stays.", _demo))
 
 
+def _add_events(commands: Any) -> None:
+    parser = _add(commands, "events", "Prune the log of events.", None)
+    actions = parser.add_subparsers(required=True, metavar="ACTION", title="actions")
+    prune = _add(actions, "prune", "Remove old events for good.", _prune_events, description=PRUNE_TEXT)
+    _add_data(prune)
+    prune.add_argument(
+        "--older-than", required=True, type=_duration, metavar="SPAN",
+        help="such as 90d, 12h or 30m (w, d, h, m, s), or as in ISO 8601: P90D, PT12H",
+    )  # fmt: skip
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:  # noqa: PLR2004 - what a port is
         raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is a number from 0 to 65535")
@@ -154,6 +167,13 @@ def _time(text: str) -> datetime:
         example = "2027-01-31T12:00:00Z"
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as in {example}") from None
     return time if time.tzinfo else time.astimezone()
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return read_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span of time; write it as in 90d, 12h or P90D") from None
 
 
 async def _serve(given: argparse.Namespace) -> int:
@@ -185,6 +205,12 @@ async def _schema(given: argparse.Namespace) -> int:
     from gateway.cli.sdl import check_sdl, show_sdl
 
     return show_sdl() if given.check is None else check_sdl(given.check)
+
+
+async def _prune_events(given: argparse.Namespace) -> int:
+    from gateway.cli.events import prune
+
+    return await prune(given.data, older_than=given.older_than)
 
 
 async def _issue_key(given: argparse.Namespace) -> int:

@@ -22,6 +22,15 @@ issue`. A database whose migrations are behind or ahead is refused; --migrate
 applies what is missing.
 """
 
+PRUNE_TEXT = """\
+Remove the first events of the log, as long as they are older than asked.
+
+Installations stay as they are; what is gone is their history. A client that
+comes with a cursor from before what is kept is told CURSOR_EXPIRED, and begins
+anew. It may run while gateways do. GATEWAY_RETENTION_DAYS has them do the same
+by themselves.
+"""
+
 KEY_TEXT = """\
 Issue, list and revoke API keys.
 

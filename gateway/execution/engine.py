@@ -22,6 +22,7 @@ from gateway.execution.contexts import ExecutionContext
 from gateway.execution.costs import CostModel
 from gateway.execution.errors import Refusal, refuse, request_error
 from gateway.execution.limits import DocumentLimits
+from gateway.execution.observing import Observe, observed
 from gateway.execution.operations import Documents, Operation, OperationType
 from gateway.execution.responses import Response, respond
 from gateway.execution.subscriptions import EventStream, Plans
@@ -49,6 +50,7 @@ class Engine:
         max_document_bytes: int = 400_000,
         max_coercion_errors: int = 10,
         hide_suggestions: bool = False,
+        observe: Observe | None = None,
     ) -> None:
         """Prepare to run `schema`.
 
@@ -72,6 +74,7 @@ class Engine:
         self._budgets = Budgets(allowances)
         self._places = Places(max_subscriptions, called="subscriptions")
         self._operation_seconds = operation_seconds
+        self._observe = observe
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
         """Return the operation of this document, parsed and validated. Raises Refusal."""
@@ -84,7 +87,12 @@ class Engine:
                 await self.charge(caller, cost=1 + len(query) // _CHARACTERS_PER_UNIT)
             except GatewayError as error:
                 refuse(error)
-        return self.prepare(query, operation_name)
+        try:
+            return self.prepare(query, operation_name)
+        except Refusal as refusal:
+            if self._observe is not None:
+                self._observe(None, refusal.code, 0.0)
+            raise
 
     async def charge(self, caller: Principal | None, *, cost: int) -> None:
         """Take what something costs that is done for this caller. Raises RateLimited."""
@@ -101,6 +109,21 @@ class Engine:
 
         `tells_cost` has the answer say, in its extensions, what it was estimated to cost.
         """
+        work = self._executed(operation, variables, context, tells_cost=tells_cost)
+        return await observed(self._observe, operation.type, work)
+
+    async def subscribe(self, operation: Operation, variables: Variables, context: ExecutionContext) -> EventStream:
+        """Open a subscription's stream. Raises Refusal where there is none to open."""
+        return await observed(self._observe, operation.type, self._subscribed(operation, variables, context))
+
+    @property
+    def plans(self) -> int:
+        """How many different subscriptions are being followed now."""
+        return len(self._plans)
+
+    async def _executed(
+        self, operation: Operation, variables: Variables, context: ExecutionContext, *, tells_cost: bool
+    ) -> Response:
         if operation.type is OperationType.SUBSCRIPTION:
             refuse(BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart."))
         cost = await self._pay(operation, variables, context)
@@ -115,8 +138,7 @@ class Engine:
             context.abandon()
             refuse(TimedOut(f"The operation took longer than {self._operation_seconds:g} seconds, and was given up."))
 
-    async def subscribe(self, operation: Operation, variables: Variables, context: ExecutionContext) -> EventStream:
-        """Open a subscription's stream. Raises Refusal where there is none to open."""
+    async def _subscribed(self, operation: Operation, variables: Variables, context: ExecutionContext) -> EventStream:
         await self._pay(operation, variables, context)
         caller = context.caller
         self._take_place(caller)
@@ -125,11 +147,6 @@ class Engine:
         except BaseException:
             self._places.leave(caller)
             raise
-
-    @property
-    def plans(self) -> int:
-        """How many different subscriptions are being followed now."""
-        return len(self._plans)
 
     async def _pay(self, operation: Operation, variables: Variables, context: ExecutionContext) -> int:
         cost = operation.cost.value(variables)

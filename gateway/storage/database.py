@@ -72,6 +72,13 @@ class Database(databases.Database):
         except (OSError, *_LOST) as error:
             raise _unreachable() from error
 
+    def usage(self) -> tuple[int, int]:
+        """Tell how many connections the pool has, and how many of them are in use."""
+        pool = getattr(self._backend, "_pool", None)
+        if pool is None:
+            return 0, 0
+        return pool.get_size(), pool.get_size() - pool.get_idle_size()
+
     async def disconnect(self) -> None:
         """Close the pool: connections that somebody still works on are given a moment, then they are cut."""
         try:

@@ -4,7 +4,7 @@ import asyncio
 import enum
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from gateway.domain.errors import GatewayError, Unavailable
 from gateway.domain.principals import Principal
@@ -30,6 +30,8 @@ class Connection(Protocol):
     """Something that stays open: a WebSocket, or a response that streams."""
 
     principal: Principal | None
+    transport: ClassVar[str]
+    """What sort of connection it is, for those who count."""
 
     def tend(self, now: float) -> None:
         """Look after it: end what took too long, ask whether the other side is still there. Must not block."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +32,8 @@ class StreamLimits:
 
 class StreamResponse:
     """The response as an ASGI application; it is a connection to be looked after."""
+
+    transport: ClassVar[str] = "stream"
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ went out before it takes its next event, so that what waits here is bounded; a s
 
 import asyncio
 from dataclasses import dataclass
+from typing import ClassVar
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -71,6 +72,8 @@ class SocketEndpoint:
 
 class Socket:
     """One client's socket; it is a connection to be looked after."""
+
+    transport: ClassVar[str] = "websocket"
 
     __slots__ = (
         "__weakref__",

@@ -12,7 +12,18 @@ from gateway.settings import SettingRefused, Settings, SettingUnknown, describe_
 from tests.cli.conftest import Here
 from tests.cli.processes import gateway
 
-COMMANDS = ("serve", "migrate", "schema", "key", "key issue", "key list", "key revoke", "demo")
+COMMANDS = (
+    "serve",
+    "migrate",
+    "schema",
+    "key",
+    "key issue",
+    "key list",
+    "key revoke",
+    "demo",
+    "events",
+    "events prune",
+)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])

@@ -1,0 +1,79 @@
+"""`gateway events prune`, and the clock that does it by a setting."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.durations import read_duration
+from tests.cli.conftest import Here
+from tests.cli.processes import Serving, serving, wait_until
+
+EVENTS = "query E($after: String) { installationEvents(first: 1, after: $after) { edges { cursor } } }"
+LIVING = "{ installations { totalCount } }"
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("90d", timedelta(days=90)),
+        ("12h", timedelta(hours=12)),
+        ("2w", timedelta(weeks=2)),
+        ("30m", timedelta(minutes=30)),
+        ("45s", timedelta(seconds=45)),
+        ("P90D", timedelta(days=90)),
+        ("PT12H", timedelta(hours=12)),
+        ("P1W", timedelta(weeks=1)),
+        ("P1DT2H3M4S", timedelta(days=1, hours=2, minutes=3, seconds=4)),
+    ],
+)
+def test_spans_are_read(text: str, span: timedelta) -> None:
+    assert read_duration(text) == span
+
+
+@pytest.mark.parametrize("text", ["", "90", "d", "0d", "-1d", "1.5d", "P", "PT", "P1DT", "P1Y", "P1M", "PT0S", "1d 2h"])
+def test_other_spans_are_refused(text: str, here: Here) -> None:
+    with pytest.raises(ValueError, match=r"^.*$"):
+        read_duration(text)
+    refused = here("events", "prune", f"--older-than={text}")
+    assert (refused.status, f"{text!r} is no span of time; write it as in 90d" in refused.errors) == (2, True)
+
+
+@pytest.fixture
+def secret(database_url: str, here: Here) -> str:
+    here("demo", DATABASE_URL=database_url)
+    issued = here("key", "issue", "--kind", "platform", "--label", "a test's", DATABASE_URL=database_url)
+    return issued.output.strip()
+
+
+def first_cursor(served: Serving, secret: str) -> str:
+    cursor: str = served.data(EVENTS, secret)["installationEvents"]["edges"][0]["cursor"]
+    return cursor
+
+
+def codes(served: Serving, secret: str, after: str) -> list[Any]:
+    errors = served.post(EVENTS, secret, after=after).json().get("errors", ())
+    return [error["extensions"]["code"] for error in errors]
+
+
+def test_old_events_are_removed_while_a_gateway_runs(database_url: str, secret: str, log: Path, here: Here) -> None:
+    with serving(log=log, DATABASE_URL=database_url) as served:
+        old, living = first_cursor(served, secret), served.data(LIVING, secret)
+        nothing = here("events", "prune", "--older-than", "3650d", DATABASE_URL=database_url)
+        assert nothing.output.startswith("removed 0 events from before ")
+        pruned = here("events", "prune", "--older-than", "P40D", DATABASE_URL=database_url)
+        assert int(pruned.output.split()[1]) > 2
+        assert codes(served, secret, old) == ["CURSOR_EXPIRED"]
+        assert codes(served, secret, first_cursor(served, secret)) == []
+        assert served.data(LIVING, secret) == living
+        assert here("events", "prune", "--older-than", "40d", DATABASE_URL=database_url).output.startswith("removed 0 ")
+
+
+def test_clock_removes_what_the_setting_does_not_keep(database_url: str, secret: str, log: Path) -> None:
+    with serving(log=log, DATABASE_URL=database_url) as served:
+        old = first_cursor(served, secret)
+    with serving(log=log, DATABASE_URL=database_url, GATEWAY_RETENTION_DAYS="40") as served:
+        wait_until(lambda: codes(served, secret, old) == ["CURSOR_EXPIRED"])
+        assert codes(served, secret, first_cursor(served, secret)) == []
+    assert served.logged == ""
