@@ -17,7 +17,7 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.budgets import Allowance, Allowances
 from gateway.execution.engine import Engine
-from gateway.execution.limits import DocumentLimits
+from gateway.execution.limits import DocumentLimits, VariableLimits
 from gateway.execution.observing import Observe
 from gateway.feed.feed import Feed
 from gateway.schema.context import Context
@@ -192,6 +192,9 @@ def build_engine(settings: Settings, *, introspection: str, observe: Observe | N
             aliases=settings.max_aliases,
             root_fields=settings.max_root_fields,
             directives=settings.max_directives,
+        ),
+        variable_limits=VariableLimits(
+            values=settings.max_variable_values, string_characters=settings.max_string_characters
         ),
         costs=COSTS,
         allowances=_allowances(settings),

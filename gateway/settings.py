@@ -202,6 +202,12 @@ class Settings:
     max_directives: int = _setting(
         50, _count(0, 10_000, unit="directives"), "In one operation, its fragments counted wherever they are spread."
     )
+    max_variable_values: int = _setting(
+        20_000, _count(10, 10_000_000, unit="values"), "In an operation's variables, at any depth."
+    )
+    max_string_characters: int = _setting(
+        100_000, _count(100, 100_000_000, unit="characters"), "In one string of an operation's variables."
+    )
     max_batch: int = _setting(0, _count(0, 100, unit="operations"), "In one HTTP request; 0 refuses lists of them.")
     max_subscriptions: int = _setting(
         100, _count(1, 10_000, unit="operations"), "Operations at a time on one WebSocket."

@@ -21,7 +21,7 @@ from gateway.execution.budgets import Allowances, Budgets, Places
 from gateway.execution.contexts import ExecutionContext
 from gateway.execution.costs import CostModel
 from gateway.execution.errors import Refusal, refuse, request_error
-from gateway.execution.limits import DocumentLimits
+from gateway.execution.limits import DocumentLimits, VariableLimits, check_variables
 from gateway.execution.observing import Observe, observed
 from gateway.execution.operations import Documents, Operation, OperationType
 from gateway.execution.responses import Response, respond
@@ -42,6 +42,7 @@ class Engine:
         *,
         rules: Sequence[type[ASTValidationRule]] = (),
         limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - frozen
+        variable_limits: VariableLimits = VariableLimits(),  # noqa: B008 - frozen
         costs: CostModel = CostModel(),  # noqa: B008 - frozen
         allowances: Allowances = Allowances(),  # noqa: B008 - frozen
         max_subscriptions: int = 10_000,
@@ -71,6 +72,7 @@ class Engine:
             hide_suggestions=hide_suggestions,
         )
         self._plans = Plans()
+        self._variable_limits = variable_limits
         self._budgets = Budgets(allowances)
         self._places = Places(max_subscriptions, called="subscriptions")
         self._operation_seconds = operation_seconds
@@ -149,8 +151,9 @@ class Engine:
             raise
 
     async def _pay(self, operation: Operation, variables: Variables, context: ExecutionContext) -> int:
-        cost = operation.cost.value(variables)
         try:
+            check_variables(variables, self._variable_limits)
+            cost = operation.cost.value(variables)
             await self._budgets.spend(context.caller, cost=cost)
         except GatewayError as error:
             refuse(error)

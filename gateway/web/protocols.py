@@ -8,10 +8,10 @@ takes more memory than all the rest of it, and compresses for each anew what all
 import asyncio
 import socket
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from gateway.web.heads import HeadLimits
 from gateway.web.outlets import ABORT_EXTENSION
 
 STUCK_SECONDS = 30
@@ -21,11 +21,11 @@ This is for answers of one piece: uvicorn takes them whole, and would keep for e
 """
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(HeadLimits):
     """HTTP/1.1, with which every WebSocket begins, too."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn names the class that it gets in practice
+        super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1_000)

@@ -15,6 +15,7 @@ from gateway.web.outlets import ClientGone
 from gateway.web.rejections import BodyTooSlow, PayloadTooLarge, UnsupportedContentType
 
 JSON_TYPE = "application/json"
+MOST_NAME_CHARACTERS = 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +100,10 @@ def graphql_request(parameters: Any) -> GraphQLRequest:
     if not isinstance(document_id, str | None):
         raise BadUserInput("The parameter documentId has to be a string.")
     operation_name = parameters.get("operationName")
-    if not isinstance(operation_name, str | None):
-        raise BadUserInput("The parameter operationName has to be a string.")
+    if not isinstance(operation_name, str | None) or len(operation_name or "") > MOST_NAME_CHARACTERS:
+        raise BadUserInput(
+            f"The parameter operationName has to be a string of at most {MOST_NAME_CHARACTERS} characters."
+        )
     return GraphQLRequest(
         query=query,
         document_id=document_id,

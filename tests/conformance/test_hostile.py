@@ -1,0 +1,257 @@
+"""Hostile connections: heads and bodies without end, malformed frames, and floods; others are served meanwhile."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from gateway.web.heads import HeadLimits
+from gateway.web.http import HttpLimits
+from gateway.web.routes import WebLimits
+from gateway.web.websocket import SocketLimits
+from tests.conformance.marketplace import DEADLINE, KEY, Gateway, eventually, served
+from tests.conformance.sockets import INIT, acknowledged, opened
+
+HEADERS = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HeadLimits, "head_seconds", 0.3)
+
+
+@asynccontextmanager
+async def connection(gateway: Gateway) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(*gateway.address)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def ending(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the gateway closes; return the status line that it said before."""
+    async with asyncio.timeout(DEADLINE):
+        with suppress(ConnectionError):
+            return (await reader.read()).partition(b"\r\n")[0]
+    return b""
+
+
+async def assert_serves(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(headers=HEADERS) as client:
+        answer = await client.post(gateway.url, json={"query": "{ hello }"})
+        assert answer.json() == {"data": {"hello": "Hello, world!"}}
+
+
+HEADS = [
+    b"",
+    b"P",
+    b"POST /graphql HTTP/1.1\r\nhost: x\r\n",
+    b"POST /graphql HTTP/1.1\r\nhost: x\r\nx-endless: aaaa",
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+async def test_a_head_that_does_not_come_is_not_waited_for(gateway: Gateway, head: bytes) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(head)
+        assert await ending(reader) == b"HTTP/1.1 408 Request Timeout"
+
+
+async def test_a_head_that_comes_byte_by_byte_has_the_same_time(gateway: Gateway) -> None:
+    async with connection(gateway) as (reader, writer):
+
+        async def drip() -> None:
+            writer.write(b"GET /graphql HTTP/1.1\r\nx-slow: ")
+            while True:
+                writer.write(b"a")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert await ending(reader) == b"HTTP/1.1 408 Request Timeout"
+        dripping.cancel()
+
+
+async def test_a_later_request_of_a_connection_has_that_time_as_well(gateway: Gateway) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        writer.write(b"GET /heal")
+        assert b"HTTP/1.1 408 Request Timeout" in await reader.read()
+
+
+async def test_a_head_that_never_ends_is_refused_for_its_size(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeadLimits, "head_seconds", 30)
+    async with connection(gateway) as (reader, writer):
+        writer.write(b"GET /graphql HTTP/1.1\r\nhost: x\r\nx-large: ")
+        with suppress(ConnectionError):
+            for _ in range(200):
+                writer.write(b"a" * 10_000)
+                await writer.drain()
+        assert await ending(reader) in {b"HTTP/1.1 431 Request Header Fields Too Large", b""}
+    await assert_serves(gateway)
+
+
+async def test_what_is_no_http_is_refused(gateway: Gateway) -> None:
+    for nonsense in (b"\x16\x03\x01\x00\xff", b"GET\r\n\r\n", b"POST /graphql HTTP/1.1\r\ncontent-length: -1\r\n\r\n"):
+        async with connection(gateway) as (reader, writer):
+            writer.write(nonsense)
+            assert await ending(reader) == b"HTTP/1.1 400 Bad Request"
+    await assert_serves(gateway)
+
+
+async def test_bodies_that_are_left_half_sent_or_drip_take_nothing_from_others() -> None:
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n"
+        "content-length: 1000\r\n\r\n"
+    ).encode()
+    async with served(limits=WebLimits(http=HttpLimits(body_seconds=0.5))) as gateway:
+
+        async def drip() -> bytes:
+            async with connection(gateway) as (reader, writer):
+                writer.write(head)
+
+                async def send() -> None:
+                    while True:
+                        writer.write(b" ")
+                        await asyncio.sleep(0.05)
+
+                sending = asyncio.create_task(send())
+                try:
+                    return await ending(reader)
+                finally:
+                    sending.cancel()
+
+        async def leave() -> None:
+            async with connection(gateway) as (_, writer):
+                writer.write(head + b'{"query"')
+                await writer.drain()
+
+        slow = asyncio.gather(*(drip() for _ in range(50)))
+        await asyncio.gather(*(leave() for _ in range(50)))
+        await assert_serves(gateway)
+        # who still sends may lose the last words
+        assert set(await slow) <= {b"HTTP/1.1 408 Request Timeout", b""}
+        await eventually(lambda: gateway.lifetime.requests == 0)
+
+
+INITIALISATIONS = [
+    "",
+    "{",
+    "[]",
+    "null",
+    '"connection_init"',
+    '{"type": null}',
+    '{"type": ["connection_init"]}',
+    '{"type": "connection_init", "payload": []}',
+    '{"type": "connection_init", "payload": "Bearer"}',
+    '{"type": "start"}',
+    '{"type": "subscribe", "id": 1, "payload": {}}',
+    '{"type": "subscribe", "id": "' + "i" * 300 + '", "payload": {"query": "{ hello }"}}',
+    '{"type": "subscribe", "id": "1", "payload": null}',
+    '{"type": "complete"}',
+    '{"type": "ping", "payload": 1}',
+    '{"a":' * 10_000,
+    "[" * 10_000,
+    '{"type": ' + "9" * 10_000 + "}",
+]
+
+
+@pytest.mark.parametrize("message", INITIALISATIONS, ids=lambda message: message[:50])
+async def test_a_malformed_message_ends_its_socket_and_nothing_else(gateway: Gateway, message: str) -> None:
+    async with opened(gateway) as socket:
+        await socket.connection.send(message)
+        code, reason = await socket.close()
+        assert code == 4400
+        assert reason is not None
+        assert reason.startswith("Invalid message received: ")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"Authorization": 1},
+        {"Authorization": ["Bearer"]},
+        {"Authorization": ""},
+        {"Authorization": "Bearer " + "x" * 50_000},
+        {"Authorization": "Basic \u0000"},
+        {"Authorization": "Bearer \ud800"},
+        {"authorization": {}, "x": None},
+        {},
+    ],
+)
+async def test_an_initialisation_without_a_credential_that_is_one_is_unauthorized(
+    gateway: Gateway, payload: object
+) -> None:
+    async with opened(gateway) as socket:
+        await socket.connection.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert (await socket.close())[0] == 4401
+
+
+async def test_a_frame_over_the_limit_and_one_that_is_no_text_end_the_socket(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        with suppress(ConnectionClosed):
+            await socket.connection.send('{"type": "ping", "payload": {"a": "' + "x" * 200_000 + '"}}')
+        assert (await socket.close())[0] == 1009
+    async with acknowledged(gateway) as socket:
+        await socket.connection.send(b"\xff\xfe")
+        assert (await socket.close())[0] == 4400
+    async with acknowledged(gateway) as socket:
+        await socket.connection.send(b"\xff\xfe", text=True)
+        assert (await socket.close())[0] == 1007
+    await assert_serves(gateway)
+
+
+async def test_a_message_in_fragments_without_end_is_refused_for_its_size(gateway: Gateway) -> None:
+    async def fragments() -> AsyncIterator[str]:
+        while True:
+            yield "x" * 1_000
+
+    async with acknowledged(gateway) as socket:
+        with suppress(ConnectionClosed):
+            async with asyncio.timeout(DEADLINE):
+                await socket.connection.send(fragments())
+        assert (await socket.close())[0] == 1009
+
+
+async def test_thousands_of_operations_on_one_socket_are_held_to_their_number() -> None:
+    async with (
+        served(limits=WebLimits(socket=SocketLimits(operations=20))) as gateway,
+        acknowledged(gateway) as socket,
+    ):
+        for number in range(2_000):
+            await socket.subscribe(str(number), "subscription { ticks { place } }")
+        refused = await socket.received(1_980)
+        assert {message["payload"][0]["extensions"]["code"] for message in refused} == {"RATE_LIMITED"}
+        assert gateway.market.followers == 20
+        await assert_serves(gateway)
+    await eventually(lambda: gateway.market.followers == 0)
+
+
+async def test_operations_that_are_begun_and_left_at_once_leave_nothing_behind(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        for number in range(500):
+            await socket.subscribe(str(number), "subscription { ticks { place } }")
+            await socket.send({"type": "complete", "id": str(number)})
+        await socket.send({"type": "ping"})
+        while (await socket.receive())["type"] != "pong":
+            pass
+        await eventually(lambda: gateway.market.followers == 0 and gateway.engine.plans == 0)
+
+
+async def test_a_handshake_with_a_giant_header_is_refused(gateway: Gateway) -> None:
+    with pytest.raises((InvalidStatus, ConnectionError, EOFError, ConnectionClosed)):
+        async with connect(gateway.socket_url, additional_headers={"x-large": "a" * 300_000}, proxy=None):
+            pass
+    async with opened(gateway) as socket:
+        await socket.send(INIT)
+        assert await socket.receive() == {"type": "connection_ack"}
