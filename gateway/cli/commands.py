@@ -22,7 +22,7 @@ Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit with its status: 0 done, 1 failed, 2 called wrongly, 128 + n stopped by signal n."""
-    given = _parser().parse_args(arguments)
+    given = command_line().parse_args(arguments)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(given.command(given)))
@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         exit_for(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
     parser = argparse.ArgumentParser(prog="gateway", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")

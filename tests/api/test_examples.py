@@ -1,0 +1,47 @@
+"""The documents that GraphiQL's page brings along, against the schema that it is served with."""
+
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from graphql import build_schema, parse, validate
+from graphql.execution.values import get_variable_values
+from graphql.language import OperationDefinitionNode
+
+from gateway.schema.schema import print_sdl
+from gateway.web.graphiql.examples import ExampleSubjects, workflow_tabs
+from gateway.web.graphiql.page import ExampleTab
+
+SUBJECTS = ExampleSubjects(
+    application_id=uuid4(),
+    application_slug="bookwell",
+    account_id=uuid4(),
+    installation_id=uuid4(),
+    api_key_application_id=uuid4(),
+)
+SCHEMA = build_schema(print_sdl())
+LIVE = Path(__file__).parents[2] / "gateway" / "web" / "graphiql" / "source" / "live.jsx"
+
+
+@pytest.mark.parametrize("tab", workflow_tabs(SUBJECTS), ids=lambda tab: tab.title)
+def test_each_tab_is_valid_with_its_variables(tab: ExampleTab) -> None:
+    document = parse(tab.query)
+    assert validate(SCHEMA, document) == []
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    values = get_variable_values(SCHEMA, operation.variable_definitions or (), dict(tab.variables))
+    assert not isinstance(values, list), values
+
+
+def test_live_panel_asks_for_what_there_is() -> None:
+    document = re.search(r"const DOCUMENT = `(.*?)`;", LIVE.read_text(), re.DOTALL)
+    assert document is not None
+    assert validate(SCHEMA, parse(document[1])) == []
+
+
+def test_live_panel_shows_every_type_of_event() -> None:
+    shown = LIVE.read_text()
+    events = {one.name for one in SCHEMA.get_possible_types(SCHEMA.type_map["InstallationEvent"])}  # type: ignore[arg-type]  # an interface
+    plain = {"InstallationSyncStarted", "InstallationSyncFinished", "InstallationAuthorizationRenewed"}
+    assert {event for event in events if f'"{event}"' not in shown} <= plain

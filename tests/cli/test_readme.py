@@ -1,0 +1,67 @@
+"""What the README says to type, as it stands there."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import commands
+from gateway.settings import describe_settings
+from tests.cli.processes import WITHIN_SECONDS, Serving, environment, serving
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+QUERY, MUTATION, SUBSCRIPTION = (block for block in BLOCKS if block.startswith("curl "))
+ACTIVATED = '"installationId":"65816f7f-9947-513b-ad16-2bf0586ecbd4","from":"AUTHORIZED","to":"ACTIVATED"'
+
+
+@pytest.fixture
+def served(directory: Path, log: Path) -> Iterator[Serving]:
+    with serving("--data", directory, log=log) as one:
+        yield one
+
+
+def typed(served: Serving, block: str) -> "subprocess.Popen[str]":
+    """Run a block as it was pasted, but for the port, which the test cannot choose."""
+    address = served.url.removesuffix("/graphql")
+    assert "http://127.0.0.1:8000/graphql" in block
+    return subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", block.replace("http://127.0.0.1:8000", address)],
+        env=environment(KEY=served.keys["platform"]),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def answered(served: Serving, block: str) -> str:
+    with typed(served, block) as process:
+        return process.communicate(timeout=WITHIN_SECONDS)[0]
+
+
+def test_query_mutation_and_subscription_run_as_pasted(served: Serving) -> None:
+    assert '"name":"Bookwell"' in answered(served, QUERY)
+    with typed(served, SUBSCRIPTION) as watching:
+        assert watching.stdout is not None
+        try:
+            assert watching.stdout.readline() == ":\n"  # the stream has begun
+            assert '"status":"ACTIVATED"' in answered(served, MUTATION)
+            assert any(ACTIVATED in line for line in watching.stdout)
+        finally:
+            watching.terminate()
+
+
+def test_configuration_table_is_what_the_gateway_reads() -> None:
+    rows = re.findall(r"^\| `GATEWAY_.*$", README, re.MULTILINE)
+    assert rows == [f"| `{one.name}` | {one.default} | {one.allowed} | {one.sentence} |" for one in describe_settings()]
+
+
+def test_every_command_in_it_can_be_read() -> None:
+    """Parses each line that calls the gateway; the tests of the commands run them."""
+    lines = [line for block in BLOCKS for line in block.splitlines()]
+    calls = [found[1] for line in lines if (found := re.match(r"(?:[A-Z_]+=\S+ )?gateway ([^#]+)", line))]
+    assert len(calls) >= 6
+    for call in calls:
+        assert commands.command_line().parse_args(shlex.split(call)).command
