@@ -82,11 +82,13 @@ async def create_installation(
     text = None if metadata is None else encode_metadata(metadata)
 
     async def attempt(connection: Connection) -> Installation:
-        application = await _tie(connection, application_id=application_id, account_id=account_id)
+        application = await find_application(connection, application_id=application_id)
         installation = await lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
         if installation is not None and _is_connected(installation, application=application):
             return _as_created(installation, metadata=text)
         require_allowed(principal, action=action, installation=installation, application=application)
+        if installation is None:  # only now: whoever may not create anyway is not told which accounts there are
+            await _require_account(connection, account_id=account_id)
         now = gateway.now()
         step = lifecycle.create(
             installation,
@@ -127,9 +129,13 @@ def _as_created(installation: Installation, *, metadata: str | None) -> Installa
 
 async def _tie(connection: Connection, *, application_id: UUID, account_id: UUID) -> Application:
     application = await find_application(connection, application_id=application_id)
+    await _require_account(connection, account_id=account_id)
+    return application
+
+
+async def _require_account(connection: Connection, *, account_id: UUID) -> None:
     if not await select_accounts(connection, ids=[account_id]):
         raise AccountNotFound(account_id)
-    return application
 
 
 async def _store(

@@ -307,3 +307,25 @@ async def test_subscriptions_tell_nothing_from_beyond_the_bounds(world: World, c
     async with client.subscription(query, after=log[0]["cursor"]) as events:
         received = [one["installationStatusChanged"]["cursor"] for one in await events.take(len(statuses))]
     assert received == statuses
+
+
+async def test_application_does_not_see_the_account_that_it_is_bound_to_before_it_is_installed(served: Served) -> None:
+    application, account = await served.application(), await served.account("Acme")
+    client = await served.of_application(application, account=account)
+    query = "query ($id: ID!) { viewer { account { name } installation { id } } account(id: $id) { name } }"
+    assert await client.data(query, id=str(account.id)) == {
+        "viewer": {"account": None, "installation": None},
+        "account": None,
+    }
+
+
+async def test_application_that_may_not_create_is_not_told_which_accounts_there_are(served: Served) -> None:
+    application, account = await served.application(), await served.account("Acme")
+    client = await served.of_application(application)
+    mutation = """mutation ($input: CreateInstallationInput!) {
+      createInstallation(input: $input) { __typename ... on ActionNotAllowed { message status allowedActions } }
+    }"""
+    known = await client.data(mutation, input={"accountId": str(account.id)})
+    unknown = await client.data(mutation, input={"accountId": "8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"})
+    assert known == unknown
+    assert known["createInstallation"]["__typename"] == "ActionNotAllowed"

@@ -1,0 +1,200 @@
+"""Thousands of operations that nobody would write, over HTTP: each is answered as GraphQL says, and none by INTERNAL.
+
+With GATEWAY_TESTS_LONG=1 there are 20,000.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from gateway.app import utc_now
+from gateway.domain.cursors import Keyset, encode_keyset, encode_position
+from gateway.domain.events import Position
+from gateway.storage.database import DriverConnection, open_database
+from gateway.usecases.gateway import Gateway
+from gateway.web.lifetime import Lifetime
+from tests.api.conftest import Served
+from tests.api.log_invariants import broken_histories
+from tests.api.policy_world import World, populated
+from tests.generation.damage import Body, damaged, encoded
+from tests.generation.documents import Replacements, any_documents, replaced
+from tests.generation.samples import sampled
+from tests.live.conftest import LONG
+from tests.live.servers import GatewayProcess, Observed, running_gateways
+
+LOG = logging.getLogger(__name__)
+DOCUMENTS = 2_000 if LONG else 40
+SILENT_SECONDS = 0.1
+SILENCE = '{"data": {}}'
+OF_EACH = 10
+"""A document as it was made up, and so many less one with damage."""
+CODES = {"BAD_USER_INPUT", "FORBIDDEN", "CURSOR_EXPIRED", "QUERY_TOO_COMPLEX"}
+GROWTH_BYTES = 30_000_000
+"""What the second half of a long run may leave behind; the documents kept take 50 MB, and the first half fills them."""
+
+
+@dataclass(kw_only=True)
+class Range:
+    """Where operations are tried, and what came of them."""
+
+    process: GatewayProcess
+    world: World
+    database: DriverConnection
+    wrong: list[str] = field(default_factory=list)
+    """What was asked and answered, where the answer is none."""
+    told: Counter[str] = field(default_factory=Counter)
+
+    async def send(self, caller: str, body: Body) -> None:
+        client, text = self.world.callers[caller], encoded(body)
+        streamed = body["query"].startswith("subscription")
+        headers = {"Content-Type": "application/json", **client.headers}
+        headers |= {"Accept": "text/event-stream"} if streamed else {}
+        request = client.http.stream("POST", self.process.url, content=text, headers=headers, timeout=20)
+        async with request as response:
+            status = response.status_code
+            answer = await first_event(response) if streamed and status == 200 else (await response.aread()).decode()
+        try:
+            assert status in {200, 400}
+            self.told.update(codes_of(answer) or ["well"])
+        except (AssertionError, ValueError):
+            self.wrong.append(f"{caller} sent {text}\nand was told {status}: {answer}")
+
+    async def known(self) -> dict[str, list[str]]:
+        """Read what placeholders stand for now."""
+        living = await self.database.fetch("select id, created_at, updated_at from installations order by id limit 6")
+        events = await self.database.fetch("select xid, id from installation_events order by xid, id limit 6")
+        epoch = await self.database.fetchval("select epoch from event_log")
+        applications = [self.world.listed, self.world.unlisted]
+        return {
+            "application": [str(one.id) for one in applications],
+            "account": [str(self.world.acme.id), str(self.world.blue.id)],
+            "installation": [str(row["id"]) for row in living],
+            "absent": ["8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"],
+            "slug": [one.slug for one in applications],
+            "word": ["list", "acc", "OAUTH", "secret"],
+            "event": [encode_position(Position(epoch=epoch, xid=row["xid"], id=row["id"])) for row in events],
+            "end": [encode_position(Position(epoch=epoch, xid=2**62, id=7)), encode_position(Position(0, 0, 0))],
+            "NAME ASC": [_keyset("x", self.world.listed.id, connection="applications", order="NAME ASC")],
+        } | {
+            f"{column} {way}": [
+                _keyset(row[column.lower()], row["id"], connection="installations", order=f"{column} {way}")
+                for row in living
+            ]
+            for column in ("CREATED_AT", "UPDATED_AT")
+            for way in ("ASC", "DESC")
+        }
+
+
+def _keyset(value: Any, identifier: Any, *, connection: str, order: str) -> str:
+    return encode_keyset(Keyset(value=value, id=identifier), connection=connection, order=order)
+
+
+async def first_event(response: httpx.Response) -> str:
+    """Answer what a stream tells first, if it tells anything soon: many wait for what does not come."""
+    try:
+        async with asyncio.timeout(SILENT_SECONDS):
+            async for line in response.aiter_lines():
+                if line.startswith("data: {"):
+                    return line.removeprefix("data: ")
+    except TimeoutError:
+        return SILENCE
+    return SILENCE
+
+
+def codes_of(answer: str) -> list[str]:
+    """Answer the codes of a response's errors, after a look at whether it is formed as GraphQL says."""
+    body = json.loads(answer)
+    assert isinstance(body, dict)
+    assert set(body) <= {"data", "errors"}
+    errors = body.get("errors", [])
+    assert "errors" not in body or errors
+    assert "data" in body or errors
+    for error in errors:
+        assert set(error) <= {"message", "locations", "path", "extensions"}
+        assert isinstance(error["message"], str)
+        assert error["extensions"]["code"] in CODES
+    return [error["extensions"]["code"] for error in errors]
+
+
+@pytest.fixture
+async def shooting_range(database_url: str, tmp_path: Path) -> AsyncIterator[Range]:
+    async with (
+        running_gateways(database_url, count=1, directory=tmp_path) as (process,),
+        httpx.AsyncClient() as http,
+        open_database(database_url, pool_size=2) as own,
+        _connected(database_url) as database,
+    ):
+        gateway = Gateway(database=own, now=utc_now, ring=lambda: None)
+        served = Served(url=process.url, gateway=gateway, lifetime=Lifetime(), http=http)
+        yield Range(process=process, world=await populated(served), database=database)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[DriverConnection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[str]:
+    """Make the documents up, the same ones each time; before anything runs that must not be held up."""
+    return sampled(any_documents(), count=DOCUMENTS)
+
+
+async def test_generated_operations_are_answered_and_leave_all_whole(
+    documents: list[str], shooting_range: Range
+) -> None:
+    callers = [*sorted(shooting_range.world.callers), *["platform"] * 3]
+    held = [await shooting_range.process.observed()]
+    for tried, document in enumerate(documents, start=1):
+        chance, known = random.Random(tried), await shooting_range.known()
+        await shooting_range.send(chance.choice(callers), {"query": replaced(document, known)})
+        for _ in range(OF_EACH - 1):
+            await shooting_range.send(chance.choice(callers), with_known(damaged(document, chance), known))
+        if tried % (DOCUMENTS // 20) == 0:
+            held.append(await shooting_range.process.observed())
+    LOG.info("%s; megabytes held: %s", shooting_range.told, [one.memory // 10**6 for one in held])
+    assert shooting_range.wrong == []
+    assert min(shooting_range.told[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > DOCUMENTS / 4
+    assert await broken_histories(shooting_range.database) == []
+    assert held[-1].memory - held[len(held) // 2].memory < GROWTH_BYTES
+    await is_as_at_rest(shooting_range.process, held[0])
+
+
+async def is_as_at_rest(process: GatewayProcess, before: Observed) -> None:
+    """Wait until nothing is left of all that was asked: no follower, and no more tasks than before."""
+    async with asyncio.timeout(30):
+        while (now := await process.observed()).followers or now.tasks > before.tasks:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+
+
+def with_known(body: Body, known: Replacements) -> Body:
+    """Put into a request, its variables included, what is known now."""
+
+    def put(value: Any) -> Any:
+        match value:
+            case str():
+                return replaced(value, known)
+            case list():
+                return [put(one) for one in value]
+            case dict():
+                return {name: put(one) for name, one in value.items()}
+            case _:
+                return value
+
+    whole: Body = put(body)
+    return whole

@@ -1,0 +1,355 @@
+"""Random worlds, callers and questions: no answer shows anything of what its caller does not see.
+
+The questions are run by the engine on the real database, some of them over HTTP as well: the engine answers several
+hundred a second, and HTTP adds to its bytes nothing that depends on the caller. With GATEWAY_TESTS_LONG=1 there are
+many more worlds.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from asyncpg import Record
+from graphql import FieldNode, ObjectValueNode, OperationDefinitionNode, StringValueNode, parse
+from hypothesis import strategies as st
+from hypothesis_graphql import nodes
+
+from gateway.app import build_engine, utc_now
+from gateway.domain.cursors import encode_position
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.engine import Engine
+from gateway.execution.errors import Refusal
+from gateway.feed.feed import Feed
+from gateway.schema.context import Context
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.usecases.api_keys import KeyRing
+from gateway.usecases.gateway import Gateway
+from gateway.usecases.lookups import Lookups
+from tests.api.conftest import Serve
+from tests.generation.asking import Reading, known_in
+from tests.generation.documents import (
+    CURSORS,
+    JSON,
+    NUMBERS,
+    Replacements,
+    Scalars,
+    json_object,
+    mutation_documents,
+    placeholders,
+    query_documents,
+    replaced,
+    subscription_documents,
+)
+from tests.generation.plans import BEGINNING, Plan, plans, with_other_secrets
+from tests.generation.samples import sampled
+from tests.generation.sight import Sight
+from tests.generation.worlds import World, made
+from tests.live.conftest import LONG
+
+LOG = logging.getLogger(__name__)
+UNLIMITED = Settings(application_cost=10_000_000, account_cost=10_000_000, platform_cost=10_000_000, max_depth=100)
+PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
+WORLDS = 200 if LONG else 5
+QUERIES_IN_EACH, SUBSCRIPTIONS_IN_EACH = (12, 4) if LONG else (8, 2)
+CALLERS_IN_EACH = 4
+WORLDS_OVER_HTTP = 20 if LONG else 1
+SIMPLEST = 5
+"""So many worlds are left out: hypothesis begins with the least that can be."""
+MUTATIONS_IN_EACH = 20 if LONG else 8
+EVENT_SECONDS = 30
+
+_SECRETS = placeholders(("secret",)).map(lambda secret: json_object({"secret": nodes.String(secret)}))
+SCALARS: Scalars = {
+    "ID": placeholders(("application", "account", "installation", "absent")).map(nodes.String),
+    "String": st.one_of(placeholders((*CURSORS, "foreign")), *[placeholders(("slug", "word"))] * 2).map(nodes.String),
+    "Int": st.sampled_from((0, 1, 2, 3, 5, 20, 100)).map(nodes.Int),
+    "DateTime": st.sampled_from(("2026-01-01T00:05:00Z", "2026-01-01T00:20:00Z")).map(nodes.String),
+    "JSON": st.one_of(_SECRETS, _SECRETS, JSON),
+}
+PLAIN: Scalars = {"String": st.just("text").map(nodes.String), "JSON": st.just({}).map(json_object)}
+"""What changes nothing that is traced."""
+ALL_IDS = " ".join(f'"@{kind}:{number}@"' for kind in ("application", "account", "installation") for number in NUMBERS)
+EVERYTHING = """{
+  eventCursor
+  nodes(ids: [ALL_IDS]) { id }
+  viewer { application { id name } account { id name } installation { id } }
+  applications(first: 100) {
+    totalCount nodes { id name slug description categories logoUrl installations { totalCount } }
+  }
+  installations(first: 100) {
+    totalCount statusCounts { status count } pageInfo { hasNextPage startCursor endCursor }
+    edges { cursor node {
+      id metadata statusReason { message } sync { message steps { name } } allowedActions
+      application { id name installations(first: 100) { totalCount nodes { id metadata } } }
+      account { id name installations(first: 100) { totalCount nodes { id metadata } } }
+      history(first: 100) { pageInfo { hasNextPage endCursor } nodes { id cursor actor { id label } ...Told } }
+    } }
+  }
+  installationEvents(first: 100) { nodes { id cursor installationId actor { id label } installation { id } ...Told } }
+}
+fragment Told on InstallationEvent {
+  __typename
+  ... on InstallationStatusChanged { reason { message } }
+  ... on InstallationMetadataUpdated { changedKeys }
+  ... on InstallationSyncProgressed { steps { name } }
+  ... on InstallationConnectionReported { message }
+}""".replace("ALL_IDS", ALL_IDS)
+
+
+@dataclass(kw_only=True)
+class House:
+    """The engine on a database, and what was asked of it."""
+
+    engine: Engine
+    gateway: Gateway
+    feed: Feed
+    lookups: Lookups
+    """Shared by all callers, who ask at the same time."""
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def context(self, caller: Principal) -> Context:
+        key_ring = KeyRing(self.gateway)
+        return Context(gateway=self.gateway, feed=self.feed, key_ring=key_ring, lookups=self.lookups, caller=caller)
+
+    async def answer(self, caller: Principal, query: str) -> str:
+        self.counted["queries"] += 1
+        try:
+            response = await self.engine.execute(self.engine.prepare(query), None, self.context(caller))
+        except Refusal as refusal:
+            return json.dumps({"errors": refusal.errors})
+        return response.body.decode()
+
+    async def told(self, caller: Principal, subscription: str, *, count: int) -> tuple[list[str], list[str]]:
+        """Follow a subscription for so many events; answer what was told, and the cursors."""
+        self.counted["subscriptions"] += 1
+        try:
+            stream = await self.engine.subscribe(self.engine.prepare(subscription), None, self.context(caller))
+        except Refusal as refusal:
+            return [json.dumps({"errors": refusal.errors})], []
+        try:
+            async with asyncio.timeout(EVENT_SECONDS):
+                payloads = [await anext(stream) for _ in range(count)]
+        finally:
+            await stream.aclose()
+        self.counted["events"] += count
+        return [payload.text for payload in payloads], [payload.cursor or "" for payload in payloads]
+
+
+@pytest.fixture
+async def house(database: Database, database_url: str) -> AsyncIterator[House]:
+    async with Feed(database, url=database_url) as feed:
+        gateway = Gateway(database=database, now=utc_now, ring=feed.ring, failure_limit=2)
+        engine = build_engine(UNLIMITED, introspection="callers")
+        yield House(engine=engine, gateway=gateway, feed=feed, lookups=Lookups(gateway))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked in one world, by whom."""
+
+    plan: Plan
+    queries: list[str]
+    subscriptions: list[str]
+    mutations: list[str]
+    callers: list[Principal]
+
+
+@pytest.fixture(scope="module")
+def everything_asked() -> list[Asked]:
+    """Draw the worlds and the questions: the same ones each time, and before anything runs that must not be held up."""
+    queries = sampled(query_documents(scalars=SCALARS), count=WORLDS * QUERIES_IN_EACH)
+    subscriptions = sampled(subscription_documents(scalars=SCALARS), count=WORLDS * SUBSCRIPTIONS_IN_EACH)
+    mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=WORLDS * MUTATIONS_IN_EACH)
+    chance = random.Random(1)
+    return [
+        Asked(
+            plan=plan,
+            queries=[EVERYTHING, *chance.choices(queries, k=QUERIES_IN_EACH)],
+            subscriptions=chance.choices(subscriptions, k=SUBSCRIPTIONS_IN_EACH),
+            mutations=chance.choices(mutations, k=MUTATIONS_IN_EACH),
+            callers=chance.sample(plan.callers()[1:], k=min(CALLERS_IN_EACH, len(plan.callers()) - 1)),
+        )
+        for plan in sampled(plans(), count=SIMPLEST + WORLDS)[SIMPLEST:]
+    ]
+
+
+async def test_nothing_is_shown_of_what_a_caller_does_not_see(everything_asked: list[Asked], house: House) -> None:
+    for asked in everything_asked:
+        world = await made(asked.plan, gateway=house.gateway)
+        inquiries = [
+            Inquiry(house=house, asked=asked, reading=Reading(Sight(world, caller))) for caller in asked.callers
+        ]
+        await asyncio.gather(*(inquiry.sees_everything_that_is_visible() for inquiry in inquiries))
+        await asyncio.gather(*(inquiry.asks_everything() for inquiry in inquiries))
+        for inquiry in inquiries:
+            await inquiry.reaches_for_what_is_hidden()
+        world = await made(asked.plan, gateway=house.gateway)
+        await asks_in_another_world(house, asked, caller=asked.callers[0], world=world)
+    LOG.info("%s", house.counted)
+    # The platform's answers to the same questions show what is hidden from the others: these did look for it.
+    assert house.counted["telling"] > house.counted["queries"] / 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """One caller who asks everything in one world."""
+
+    house: House
+    asked: Asked
+    reading: Reading
+
+    @property
+    def caller(self) -> Principal:
+        return self.reading.sight.caller
+
+    def known(self) -> Replacements:
+        return known_in(self.reading.sight.world) | self.reading.places
+
+    async def sees_everything_that_is_visible(self) -> None:
+        sight, query = self.reading.sight, replaced(EVERYTHING, self.known())
+        answer = await self.house.answer(self.caller, query)
+        assert self.reading.leaks(answer, asked="") == [], self._said(query, answer)
+        data = json.loads(answer)["data"]
+        living = {str(row["id"]) for row in (*sight.applications, *sight.accounts, *sight.installations)}
+        assert {node["id"] for node in data["nodes"] if node} == living
+        assert [node["cursor"] for node in data["installationEvents"]["nodes"]] == self.reading.places["event"][:100]
+        assert data["installations"]["totalCount"] == len(sight.installations)
+        assert data["applications"]["totalCount"] == len(sight.applications)
+
+    async def asks_everything(self) -> None:
+        known = self.known()
+        for template in self.asked.queries:
+            await self._asks(replaced(template, known))
+        for template in self.asked.subscriptions:
+            await self._follows(_from_the_start(template, known))
+
+    async def _asks(self, query: str) -> None:
+        answer = await self.house.answer(self.caller, query)
+        assert self.reading.leaks(answer, asked=query) == [], self._said(query, answer)
+        platforms = await self.house.answer(PLATFORM, query)
+        self.house.counted["telling"] += any(text in platforms for text in self.reading.hidden)
+        absent = self.reading.with_absent(query)
+        if absent != query:
+            self.house.counted["asked of the absent"] += 1
+            other = self.reading.with_hidden(await self.house.answer(self.caller, absent))
+            assert other == answer, self._said(query, answer)
+
+    async def reaches_for_what_is_hidden(self) -> None:
+        """A mutation of what is hidden answers as one of what is nowhere."""
+        known = self.known()
+        for template in self.asked.mutations:
+            mutation = replaced(template, known)
+            absent = self.reading.with_absent(mutation)
+            if absent == mutation or self._may_begin_anywhere(mutation):
+                continue
+            self.house.counted["mutations"] += 1
+            answer = await self.house.answer(self.caller, mutation)
+            other = self.reading.with_hidden(await self.house.answer(self.caller, absent))
+            assert other == answer, self._said(mutation, answer)
+
+    def _may_begin_anywhere(self, mutation: str) -> bool:
+        """Tell whether it creates an installation in an account that is not seen yet: API-key applications may."""
+        own = [row for row in self.reading.sight.applications if row["id"] == self.caller.application_id]
+        return "createInstallation" in mutation and any(row["authorization_method"] == "API_KEY" for row in own)
+
+    async def _follows(self, subscription: str) -> None:
+        expected = expected_events(subscription, sight=self.reading.sight)
+        world = self.reading.sight.world
+        told, cursors = await self.house.told(self.caller, subscription, count=len(expected))
+        for answer in told:
+            assert self.reading.leaks(answer, asked=subscription) == [], self._said(subscription, answer)
+        assert cursors == [encode_position(world.position(event)) for event in expected], subscription
+
+    def _said(self, question: str, answer: str) -> str:
+        return f"{self.caller} asked {question}\nand was told {answer}\nin {self.reading.sight.world.plan}"
+
+
+async def asks_in_another_world(house: House, asked: Asked, *, caller: Principal, world: World) -> None:
+    """Ask the same where all that this caller does not see is otherwise: each answer is the same."""
+    one = Reading(Sight(world, caller))
+    questions = [template for template in asked.queries if "@foreign" not in template]
+    follows = asked.subscriptions
+    known = known_in(world)
+    first = await _answers(house, one, questions=questions, follows=follows, known=known)
+    plan = with_other_secrets(asked.plan, caller=caller, seen=one.sight.ids, reads_metadata=one.sight.reads_metadata)
+    other = Reading(Sight(await made(plan, gateway=house.gateway), caller))
+    assert _versions(one.sight.events) == _versions(other.sight.events)
+    second = await _answers(house, other, questions=questions, follows=follows, known=known)
+    for question, before, after in zip((*questions, *follows), first, second, strict=True):
+        house.counted["asked in another world"] += 1
+        assert before == after, f"{caller} asked {question}\nin {asked.plan}"
+
+
+async def _answers(
+    house: House, reading: Reading, *, questions: list[str], follows: list[str], known: Replacements
+) -> list[list[str]]:
+    caller, known = reading.sight.caller, {**known, **reading.places, "end": []}
+    answers = [[await house.answer(caller, replaced(question, known))] for question in questions]
+    for template in follows:
+        subscription = _from_the_start(template, known)
+        expected = expected_events(subscription, sight=reading.sight)
+        told, _ = await house.told(caller, subscription, count=len(expected))
+        answers.append(told)
+    return [[reading.without_places(text) for text in texts] for texts in answers]
+
+
+def _versions(events: list[Record]) -> list[tuple[Any, int]]:
+    return [(event["installation_id"], event["version"]) for event in events]
+
+
+def _from_the_start(template: str, known: Replacements) -> str:
+    """Follow from before the first event, whatever was drawn: what has not happened yet never comes."""
+    return replaced(re.sub(r'after: (null|"[^"]*")', 'after: "@start:0@"', template, count=1), known)
+
+
+def expected_events(subscription: str, *, sight: Sight) -> list[Record]:
+    """Tell what a subscription has to tell this caller."""
+    (operation,) = parse(subscription).definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    (selected,) = operation.selection_set.selections
+    assert isinstance(selected, FieldNode)
+    wanted = {
+        column: value
+        for name, value in _given(selected)
+        if (column := {"installationId": "installation_id", "applicationId": "application_id"}.get(name, "account_id"))
+    }
+    return [
+        event
+        for event in sight.events
+        if all(str(event[column]) == value for column, value in wanted.items())
+        and (selected.name.value == "installationEvents" or event["kind"] == "STATUS_CHANGED")
+    ]
+
+
+def _given(selected: FieldNode) -> Iterator[tuple[str, str]]:
+    for argument in selected.arguments or ():
+        fields = argument.value.fields if isinstance(argument.value, ObjectValueNode) else [argument]
+        for one in fields:
+            if isinstance(one.value, StringValueNode) and one.name.value != "after":
+                yield one.name.value, one.value.value
+
+
+async def test_answers_over_http_are_those_of_the_engine(
+    everything_asked: list[Asked], house: House, serve: Serve
+) -> None:
+    async with serve(UNLIMITED, now=lambda: BEGINNING) as served:  # a time at which nothing is due
+        for asked in everything_asked[:WORLDS_OVER_HTTP]:
+            world = await made(asked.plan, gateway=house.gateway)
+            for caller in asked.callers:
+                sight = Sight(world, caller)
+                client = await served.key(
+                    caller.kind, application_id=caller.application_id, account_id=caller.account_id
+                )
+                for template in asked.queries:
+                    query = replaced(template, known_in(world) | Reading(sight).places)
+                    over_http, by_engine = (await client.post(query)).text, await house.answer(caller, query)
+                    assert json.loads(over_http) == json.loads(by_engine)
+                    assert Reading(sight).leaks(over_http, asked=query) == []
