@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from gateway.storage.cluster import Cluster
 
@@ -103,6 +104,12 @@ class GatewayProcess:
         """Answer what it holds, after a collection of its garbage."""
         async with httpx.AsyncClient() as http:
             return Observed(**(await http.get(self.url.replace("/graphql", "/observed"), timeout=30)).json())
+
+    def cpu_seconds(self) -> float:
+        """Answer for how long it has worked."""
+        times = psutil.Process(self._running().pid).cpu_times()
+        worked: float = times.user + times.system
+        return worked
 
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process is not None
