@@ -46,6 +46,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
+    "log_error_verbosity": "terse",  # the details of an error are rows, and metadata stands in them
 }
 
 

@@ -139,6 +139,9 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
         if _is_gone(held):
             raise _unreachable() from error
         raise
+    except asyncpg.PostgresError as error:
+        _forget_values(error)
+        raise
     finally:
         await _release(database, holder=holder)
 
@@ -182,6 +185,15 @@ def _is_gone(held: Connection) -> bool:
         return held.is_closed()
     except asyncpg.InterfaceError:  # the pool has already taken it back, as it does with those that broke
         return True
+
+
+def _forget_values(error: asyncpg.PostgresError) -> None:
+    """Take out of an error what stood in rows and parameters: it may come to be logged, and metadata must not be."""
+    error.detail = None
+    if isinstance(error, asyncpg.DataError):  # its very message says which value it is
+        error.args = ("A value does not fit its type.",)
+        error.__cause__ = None
+        error.__suppress_context__ = True
 
 
 def _unreachable() -> Unavailable:

@@ -38,6 +38,10 @@ class HttpProtocol(HeadLimits):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket."""
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.conn.debug = False  # it would log every frame, and keys are in the first one
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
