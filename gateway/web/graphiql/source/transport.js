@@ -15,6 +15,21 @@ export function socketAddress(endpoint) {
   return address.href;
 }
 
+// A close event says its code alone, and that a socket was never open not even that.
+function readable(failure) {
+  if (failure instanceof Error || Array.isArray(failure)) return failure;
+  if (!failure?.code || failure.code === 1006) {
+    return new Error("The connection to the gateway could not be made, or it broke. See whether the gateway runs, then run this again.");
+  }
+  return new Error(`The gateway closed the connection: ${failure.reason || "no reason given"} (${failure.code}).`);
+}
+
+function socketClient(options) {
+  const client = createClient(options);
+  const subscribe = (payload, sink) => client.subscribe(payload, { ...sink, error: (failure) => sink.error(readable(failure)) });
+  return { ...client, subscribe };
+}
+
 // The editor reads the document a moment after a tab was opened. Who runs it sooner would send the last tab's operation name.
 function readAgain({ query, operationName, ...rest }) {
   let documentAST;
@@ -36,7 +51,7 @@ export function createFetcher({ endpoint, keyRing, onResult }) {
       url: endpoint,
       headers,
       enableIncrementalDelivery: false,
-      wsClient: createClient({ url: socketAddress(endpoint), connectionParams: headers, lazy: true, retryAttempts: 0 }),
+      wsClient: socketClient({ url: socketAddress(endpoint), connectionParams: headers, lazy: true, retryAttempts: 0 }),
     });
     const tab = keyRing.tab;
     const result = await fetcher(parameters, { headers, documentAST });

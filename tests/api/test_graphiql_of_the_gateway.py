@@ -1,0 +1,72 @@
+"""GraphiQL on the embedded default itself, in a real Chromium: the tabs as they are, on real data."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from gateway.web.graphiql import load_bundle
+from gateway.web.graphiql.page import NOT_BUILT
+from tests.api.test_graphiql_in_browser import ANSWER_MILLISECONDS, CHROMIUM, SWITCHES, Visit
+from tests.cli.processes import Serving, serving
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium")
+
+LIFE = (
+    ("Activate", '"status": "ACTIVATED"'),
+    ("StartSync", '"status": "PENDING_INTEGRATION"'),
+    ("Progress", '"status": "PENDING_INTEGRATION"'),
+    ("FinishSync", '"status": "ACTIVATED"'),
+    ("Metadata", '"__typename": "Installation"'),
+    ("Deactivate", '"status": "INACTIVE"'),
+    ("Authorize", '"status": "AUTHORIZED"'),
+    ("Delete", '"__typename": "DeletedInstallation"'),
+    ("Create", '"status": "ACTIVATED"'),
+)
+
+
+@pytest.fixture
+def served(data_directory: Path, tmp_path: Path) -> Iterator[Serving]:
+    data_directory.chmod(0o711)  # what the gateway would do where it is root, and warn of
+    with serving("--data", data_directory / "data", log=tmp_path / "errors.log") as one:
+        yield one
+
+
+@pytest.fixture
+async def visit(served: Serving) -> AsyncIterator[Visit]:
+    if load_bundle() is None:
+        pytest.skip(NOT_BUILT)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        page = await browser.new_page(viewport={"width": 1400, "height": 850})
+        visit = Visit(page=page, address=served.url)
+        page.on("console", lambda message: visit.complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+        await page.goto(served.url)
+        await page.wait_for_selector("body[data-ready]", timeout=ANSWER_MILLISECONDS)
+        yield visit
+        await browser.close()
+
+
+async def test_an_installation_is_taken_through_its_whole_life_while_the_live_panel_shows_each_change(
+    visit: Visit,
+) -> None:
+    await visit.run()
+    await visit.expect_answer('"name": "Bookwell"')
+    changes = visit.page.get_by_label("Live changes")
+    await expect(changes.get_by_role("status")).to_contain_text("live", timeout=ANSWER_MILLISECONDS)
+    for tab, answer in LIFE:
+        await visit.open_tab(tab)
+        await visit.run()
+        await visit.expect_answer(answer)
+    for change in ("AUTHORIZED → ACTIVATED", "ACTIVATED → PENDING_INTEGRATION", "INACTIVE → AUTHORIZED"):
+        await expect(changes.get_by_role("list")).to_contain_text(change, timeout=ANSWER_MILLISECONDS)
+    assert [complaint for complaint in visit.complaints if "igw_" in complaint or "error" in complaint] == []
+
+
+async def test_subscription_whose_gateway_went_away_is_told_in_words(visit: Visit, served: Serving) -> None:
+    await visit.open_tab("Watch")
+    served.stop()
+    await visit.run()
+    await visit.expect_answer("The connection to the gateway could not be made, or it broke.")
