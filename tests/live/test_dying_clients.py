@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
@@ -85,6 +86,13 @@ async def come_and_die(gateway: GatewayProcess, world: World, *, count: int) -> 
     return await until_observed(gateway, lambda observed: observed.followers == observed.connections == 0)
 
 
+async def followers_shown(gateway: GatewayProcess) -> str:
+    """Answer the gauge's line as Prometheus gets it."""
+    async with httpx.AsyncClient() as http:
+        shown = (await http.get(gateway.url.replace("/graphql", "/metrics"), timeout=30)).text
+    return next(line for line in shown.splitlines() if line.startswith("gateway_followers "))
+
+
 async def change(world: World) -> None:
     patch = {"at": str(world.gateway.now())}
     await merge_into_metadata(
@@ -95,11 +103,13 @@ async def change(world: World) -> None:
 async def test_clients_that_die_without_a_goodbye_leave_nothing_behind(postgres: Postgres, tmp_path: Path) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as world,
-        running_gateways(postgres.url, count=1, directory=tmp_path) as (gateway,),
+        running_gateways(postgres.url, count=1, directory=tmp_path, GATEWAY_METRICS="on") as (gateway,),
     ):
+        nobody = await followers_shown(gateway)
         before = await come_and_die(gateway, world, count=2 * BATCH)
         for _ in range(BATCHES):
             await come_and_die(gateway, world, count=BATCH)
+        assert await followers_shown(gateway) == nobody == "gateway_followers 0.0"
         after = await until_observed(gateway, lambda observed: observed.tasks <= before.tasks)
     grown = after.memory - before.memory
     print(f"{grown / 2**20:+.1f} MiB after {BATCH * BATCHES:,} clients")  # noqa: T201 - the long form's figure
