@@ -224,8 +224,8 @@ class Settings:
     application_cost: int = _setting(10_000, _COST, "The most that one operation of an application may cost.")
     account_cost: int = _setting(10_000, _COST, "The most that one operation of an account's user may cost.")
     platform_rate: int = _setting(0, _RATE, "What the platform may spend a minute in one gateway; 0: all it likes.")
-    application_rate: int = _setting(6_000_000, _RATE, "What an application may spend a minute in one gateway.")
-    account_rate: int = _setting(3_000_000, _RATE, "What an account may spend a minute in one gateway.")
+    application_rate: int = _setting(12_000_000, _RATE, "What an application may spend a minute in one gateway.")
+    account_rate: int = _setting(6_000_000, _RATE, "What an account may spend a minute in one gateway.")
     anonymous_rate: int = _setting(60_000, _RATE, "What all without a key may spend a minute, on introspection.")
     token_issuer: str = _setting(
         "", _ADDRESS, "The OAuth 2 issuer whose access tokens are accepted, as their iss has it. Without it, none are."

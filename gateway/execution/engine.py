@@ -71,7 +71,7 @@ class Engine:
             max_source_bytes=max_document_bytes,
             hide_suggestions=hide_suggestions,
         )
-        self._plans = Plans()
+        self._plans = Plans(event_seconds=operation_seconds)
         self._variable_limits = variable_limits
         self._budgets = Budgets(allowances)
         self._places = Places(max_subscriptions, called="subscriptions")

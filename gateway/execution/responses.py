@@ -32,8 +32,13 @@ async def respond(executor: Executor[Any], *, extensions: dict[str, Any] | None 
             result = await cast("Awaitable[ExecutionResult]", result)
         return _response(cast("ExecutionResult", result), extensions)
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
-        errors = (formatted(error),)
-        return Response(body=encode({"data": None, "errors": errors}), errors=errors)
+        return refusal_of(error)
+
+
+def refusal_of(error: Exception) -> Response:
+    """Return the answer of which nothing came to be but this error."""
+    errors = (formatted(error),)
+    return Response(body=encode({"data": None, "errors": errors}), errors=errors)
 
 
 def _response(result: ExecutionResult, extensions: dict[str, Any] | None) -> Response:

@@ -14,9 +14,10 @@ from typing import Any, Self
 from graphql import ExecutionResult
 from graphql.execution import Executor, create_source_event_stream
 
+from gateway.domain.errors import TimedOut
 from gateway.execution.contexts import ExecutionContext
 from gateway.execution.errors import Refusal, field_error, refuse
-from gateway.execution.responses import respond
+from gateway.execution.responses import refusal_of, respond
 
 KEPT_RENDERINGS = 64
 """How many of a plan's latest events are kept rendered: followers of one plan are seldom further apart than a few."""
@@ -85,7 +86,9 @@ class EventStream:
 class Plans:
     """The plans that somebody follows now."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, event_seconds: float) -> None:
+        """Prepare to follow; what is made of one event may take so many seconds."""
+        self._event_seconds = event_seconds
         self._plans: dict[Hashable, Plan] = {}
 
     def __len__(self) -> int:
@@ -95,7 +98,7 @@ class Plans:
         """Return the plan of this key with one more follower; it is made by the first one. `release` it in the end."""
         plan = self._plans.get(key)
         if plan is None:
-            plan = Plan(executor(), forget=lambda: self._plans.pop(key))
+            plan = Plan(executor(), forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds)
             self._plans[key] = plan
         plan.followers += 1
         return plan
@@ -104,9 +107,10 @@ class Plans:
 class Plan:
     """One operation with its variables and bounds, for all who follow it."""
 
-    __slots__ = ("_executor", "_forget", "_renderings", "followers")
+    __slots__ = ("_event_seconds", "_executor", "_forget", "_renderings", "followers")
 
-    def __init__(self, executor: Executor[Any], *, forget: Callable[[], object]) -> None:
+    def __init__(self, executor: Executor[Any], *, forget: Callable[[], object], event_seconds: float) -> None:
+        self._event_seconds = event_seconds
         self.followers = 0
         self._executor = executor
         self._forget = forget
@@ -152,5 +156,11 @@ class Plan:
         # The copy shares its memory of selected fields, which is by lists that each execution makes anew: it would grow
         # with each event for as long as somebody follows.
         executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way to a memory of the event's own
-        response = await respond(executor)
+        try:
+            async with asyncio.timeout(self._event_seconds):
+                response = await respond(executor)
+        except TimeoutError:
+            executor.context_value.abandon()
+            late = TimedOut(f"Reading what belongs to this event took longer than {self._event_seconds:g} seconds.")
+            response = refusal_of(late)
         return Payload(response.body, cursor=getattr(value, "cursor", None))

@@ -182,6 +182,11 @@ class TickView:
         return self.tick.place
 
     @strawberry.field
+    async def held(self, info: strawberry.Info) -> str:
+        await _context(info).market.gate.wait()
+        return "free"
+
+    @strawberry.field
     def padding(self, size: int) -> str:
         return "x" * size
 

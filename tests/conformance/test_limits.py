@@ -9,7 +9,8 @@ from graphql import get_introspection_query
 from gateway.execution.engine import Engine
 from gateway.execution.errors import Refusal
 from gateway.execution.limits import DocumentLimits
-from tests.conformance.marketplace import SCHEMA
+from tests.conformance.marketplace import SCHEMA, eventually, served
+from tests.conformance.sockets import acknowledged
 
 
 def refused(source: str, **limits: int) -> dict[str, Any]:
@@ -113,3 +114,27 @@ def test_nothing_that_fits_the_limits_takes_long_to_be_validated(name: str) -> N
     began = time.perf_counter()
     assert outcome(engine, HOSTILE[name]) in {"valid", "QUERY_TOO_COMPLEX", "BAD_USER_INPUT"}
     assert time.perf_counter() - began < 2, "a tenth of that on an idle machine"
+
+
+async def test_an_event_that_takes_too_long_is_told_as_such_and_the_stream_goes_on() -> None:
+    async with served(operation_seconds=0.2) as gateway, acknowledged(gateway) as socket:
+        await socket.subscribe("1", "subscription { ticks { held } }")
+        await eventually(lambda: gateway.market.followers == 1)
+        await gateway.market.tick(1)
+        late = await socket.receive()
+        assert (late["type"], late["payload"]) == (
+            "next",
+            {
+                "data": None,
+                "errors": [
+                    {
+                        "message": "Reading what belongs to this event took longer than 0.2 seconds.",
+                        "extensions": {"code": "TIMEOUT"},
+                    }
+                ],
+            },
+        )
+        assert gateway.market.abandoned == 1
+        gateway.market.gate.set()
+        await gateway.market.tick(2)
+        assert (await socket.receive())["payload"] == {"data": {"ticks": {"held": "free"}}}
