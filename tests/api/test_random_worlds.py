@@ -34,11 +34,11 @@ from gateway.usecases.api_keys import KeyRing
 from gateway.usecases.gateway import Gateway
 from gateway.usecases.lookups import Lookups
 from tests.api.conftest import Serve
+from tests.generation import prying
 from tests.generation.asking import Reading, known_in
 from tests.generation.documents import (
     CURSORS,
     JSON,
-    NUMBERS,
     Replacements,
     Scalars,
     json_object,
@@ -57,8 +57,8 @@ from tests.live.conftest import LONG
 LOG = logging.getLogger(__name__)
 UNLIMITED = Settings(application_cost=10_000_000, account_cost=10_000_000, platform_cost=10_000_000, max_depth=100)
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
-WORLDS = 200 if LONG else 5
-QUERIES_IN_EACH, SUBSCRIPTIONS_IN_EACH = (12, 4) if LONG else (8, 2)
+WORLDS = 200 if LONG else 4
+QUERIES_IN_EACH, SUBSCRIPTIONS_IN_EACH = (12, 4) if LONG else (6, 2)
 CALLERS_IN_EACH = 4
 WORLDS_OVER_HTTP = 20 if LONG else 1
 SIMPLEST = 5
@@ -76,32 +76,6 @@ SCALARS: Scalars = {
 }
 PLAIN: Scalars = {"String": st.just("text").map(nodes.String), "JSON": st.just({}).map(json_object)}
 """What changes nothing that is traced."""
-ALL_IDS = " ".join(f'"@{kind}:{number}@"' for kind in ("application", "account", "installation") for number in NUMBERS)
-EVERYTHING = """{
-  eventCursor
-  nodes(ids: [ALL_IDS]) { id }
-  viewer { application { id name } account { id name } installation { id } }
-  applications(first: 100) {
-    totalCount nodes { id name slug description categories logoUrl installations { totalCount } }
-  }
-  installations(first: 100) {
-    totalCount statusCounts { status count } pageInfo { hasNextPage startCursor endCursor }
-    edges { cursor node {
-      id metadata statusReason { message } sync { message steps { name } } allowedActions
-      application { id name installations(first: 100) { totalCount nodes { id metadata } } }
-      account { id name installations(first: 100) { totalCount nodes { id metadata } } }
-      history(first: 100) { pageInfo { hasNextPage endCursor } nodes { id cursor actor { id label } ...Told } }
-    } }
-  }
-  installationEvents(first: 100) { nodes { id cursor installationId actor { id label } installation { id } ...Told } }
-}
-fragment Told on InstallationEvent {
-  __typename
-  ... on InstallationStatusChanged { reason { message } }
-  ... on InstallationMetadataUpdated { changedKeys }
-  ... on InstallationSyncProgressed { steps { name } }
-  ... on InstallationConnectionReported { message }
-}""".replace("ALL_IDS", ALL_IDS)
 
 
 @dataclass(kw_only=True)
@@ -172,9 +146,9 @@ def everything_asked() -> list[Asked]:
     return [
         Asked(
             plan=plan,
-            queries=[EVERYTHING, *chance.choices(queries, k=QUERIES_IN_EACH)],
+            queries=[*prying.QUERIES, *chance.choices(queries, k=QUERIES_IN_EACH)],
             subscriptions=chance.choices(subscriptions, k=SUBSCRIPTIONS_IN_EACH),
-            mutations=chance.choices(mutations, k=MUTATIONS_IN_EACH),
+            mutations=[*prying.MUTATIONS, *chance.choices(mutations, k=MUTATIONS_IN_EACH)],
             callers=chance.sample(plan.callers()[1:], k=min(CALLERS_IN_EACH, len(plan.callers()) - 1)),
         )
         for plan in sampled(plans(), count=SIMPLEST + WORLDS)[SIMPLEST:]
@@ -214,7 +188,7 @@ class Inquiry:
         return known_in(self.reading.sight.world) | self.reading.places
 
     async def sees_everything_that_is_visible(self) -> None:
-        sight, query = self.reading.sight, replaced(EVERYTHING, self.known())
+        sight, query = self.reading.sight, replaced(prying.EVERYTHING, self.known())
         answer = await self.house.answer(self.caller, query)
         assert self.reading.leaks(answer, asked="") == [], self._said(query, answer)
         data = json.loads(answer)["data"]

@@ -130,9 +130,11 @@ class Reading:
 
     @cached_property
     def _absent(self) -> dict[str, str]:
+        own = {str(self.sight.caller.account_id)}  # which an application may be bound to, and not see
         return {
             hidden: mark("absent", hidden) if hidden.startswith("z") else str(identifier("absent", hidden))
             for hidden in self.hidden
+            if hidden not in own
         }
 
 

@@ -1,0 +1,48 @@
+"""What somebody would ask first who wants to know more than is for them: by hand, and in every world."""
+
+from tests.generation.documents import NUMBERS
+
+
+def _repeated(selection: str, *, count: int = len(NUMBERS)) -> str:
+    """Make a query of one selection for each of the first numbers of its placeholder."""
+    return f"{{ {' '.join(f'at{number}: {selection}'.replace('NUMBER', str(number)) for number in range(count))} }}"
+
+
+ALL_IDS = " ".join(f'"@{kind}:{number}@"' for kind in ("application", "account", "installation") for number in NUMBERS)
+EVERYTHING = """{
+  eventCursor
+  nodes(ids: [ALL_IDS]) { id }
+  viewer { application { id name } account { id name } installation { id } }
+  applications(first: 100) {
+    totalCount nodes { id name slug description categories logoUrl installations { totalCount } }
+  }
+  installations(first: 100) {
+    totalCount statusCounts { status count } pageInfo { hasNextPage startCursor endCursor }
+    edges { cursor node {
+      id metadata statusReason { message } sync { message steps { name } } allowedActions
+      application { id name installations(first: 100) { totalCount nodes { id metadata } } }
+      account { id name installations(first: 100) { totalCount nodes { id metadata } } }
+      history(first: 100) { pageInfo { hasNextPage endCursor } nodes { id cursor actor { id label } ...Told } }
+    } }
+  }
+  installationEvents(first: 100) { nodes { id cursor installationId actor { id label } installation { id } ...Told } }
+}
+fragment Told on InstallationEvent {
+  __typename
+  ... on InstallationStatusChanged { reason { message } }
+  ... on InstallationMetadataUpdated { changedKeys }
+  ... on InstallationSyncProgressed { steps { name } }
+  ... on InstallationConnectionReported { message }
+}""".replace("ALL_IDS", ALL_IDS)
+"""All that a caller can come to see of a world, as far as lists and ids lead."""
+
+QUERIES = [
+    EVERYTHING,
+    _repeated('applications(filter: {search: "@word:NUMBER@"}) { totalCount nodes { id } }'),
+    _repeated('installations(filter: {accountId: "@account:NUMBER@"}) { totalCount nodes { id } }'),
+    _repeated('installations(filter: {metadata: {secret: "@secret:NUMBER@"}}) { totalCount }', count=30),
+]
+MUTATIONS = [
+    f'mutation {{ createInstallation(input: {{accountId: "@account:{number}@"}}) {{ __typename }} }}'
+    for number in range(3)
+]
