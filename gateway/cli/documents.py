@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.app import build_engine
+from gateway.choices import build_engine
 from gateway.cli.places import opened_gateway, place
 from gateway.domain.errors import BadUserInput
 from gateway.execution.errors import Refusal

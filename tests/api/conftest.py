@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 import websockets
 
-from gateway.app import create_app
+from gateway.app import create_app, utc_now
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import Settings
@@ -190,7 +190,7 @@ def serve(database_url: str) -> Serve:
             async with httpx.AsyncClient() as http, open_database(database_url, pool_size=4) as own:
                 url = f"http://127.0.0.1:{port}/graphql"
                 await ready(http, url.replace("/graphql", "/readyz"), running=running)
-                gateway = Gateway(database=own, now=more.get("now", _now), ring=lambda: None)
+                gateway = Gateway(database=own, now=more.get("now", utc_now), ring=lambda: None)
                 try:
                     yield Served(url=url, gateway=gateway, lifetime=lifetime, http=http)
                 finally:
@@ -199,12 +199,6 @@ def serve(database_url: str) -> Serve:
                     await running
 
     return served
-
-
-def _now() -> Any:
-    from gateway.app import utc_now
-
-    return utc_now()
 
 
 async def ready(http: httpx.AsyncClient, url: str, *, running: "asyncio.Task[None]") -> None:

@@ -21,7 +21,8 @@ from graphql import FieldNode, ObjectValueNode, OperationDefinitionNode, StringV
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes
 
-from gateway.app import build_engine, utc_now
+from gateway.app import utc_now
+from gateway.choices import build_engine
 from gateway.domain.cursors import encode_position
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.engine import Engine
