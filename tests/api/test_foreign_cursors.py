@@ -109,7 +109,7 @@ async def test_a_cursor_of_another_log_has_expired(platform: Client) -> None:
     assert await platform.code(HISTORY, after=elsewhere) == "CURSOR_EXPIRED"
 
 
-@pytest.mark.parametrize("value", [BEGINNING, "a\0b", "", "z" * 100_000])
+@pytest.mark.parametrize("value", [BEGINNING, "a\0b", "", "z" * 50_000])
 async def test_a_forged_cursor_is_refused_or_a_place_like_any_other(platform: Client, value: Any) -> None:
     """Whoever reads the source can make one; there is nothing to gain, and nothing to break."""
     for query, connection, order in [
