@@ -17,7 +17,7 @@ from tests.live.worlds import PLATFORM, populated
 SIZE = (
     Size(writers=64, changes=10_000, followers=50, applications=10, accounts=20)
     if LONG
-    else Size(writers=16, changes=400, followers=12, applications=5, accounts=8)
+    else Size(writers=16, changes=300, followers=12, applications=5, accounts=8)
 )
 LISTENERS = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity
