@@ -23,15 +23,15 @@ from gateway.storage.migrations import migrate
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 
 
-SKIPPED_BY_DESIGN = ("GATEWAY_TESTS_LONG=1", "only root can")
+SKIPPED_BY_DESIGN = ("TESTS_LONG=1", "only root can")
 """What the reason says of tests that are not for every run."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With GATEWAY_TESTS_SKIP_NOTHING=1, fail where something is missing that a test needs."""
+    """With TESTS_SKIP_NOTHING=1, fail where something is missing that a test needs."""
     report = yield
-    demanded = os.environ.get("GATEWAY_TESTS_SKIP_NOTHING") == "1"
+    demanded = os.environ.get("TESTS_SKIP_NOTHING") == "1"
     if demanded and report.skipped and not any(reason in str(report.longrepr) for reason in SKIPPED_BY_DESIGN):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"

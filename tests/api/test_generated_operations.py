@@ -1,6 +1,6 @@
 """Thousands of operations that nobody would write, over HTTP: each is answered as GraphQL says, and none by INTERNAL.
 
-With GATEWAY_TESTS_LONG=1 there are 20,000.
+With TESTS_LONG=1 there are 20,000.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Random worlds, callers and questions: no answer shows anything of what its caller does not see.
 
 The questions are run by the engine on the real database, some of them over HTTP as well: the engine answers several
-hundred a second, and HTTP adds to its bytes nothing that depends on the caller. With GATEWAY_TESTS_LONG=1 there are
+hundred a second, and HTTP adds to its bytes nothing that depends on the caller. With TESTS_LONG=1 there are
 many more worlds.
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
 from tests.cli.conftest import Here
-from tests.cli.processes import Finished, Serving, serving
+from tests.cli.processes import Finished, Serving, serving, wait_until
 
 BOOKWELL, ACME = APPLICATIONS[1], ACCOUNTS[0]
 VIEWER = "{ viewer { kind application { slug } account { name } } }"
@@ -109,6 +109,7 @@ def test_revoked_key_is_refused_at_once_by_a_gateway_that_runs(served: Serving, 
     made = json.loads(key("issue", "--kind", "platform", "--label", "ours", "--json").output)
     assert served.post(VIEWER, made["secret"]).status_code == 200
     revoked = key("revoke", made["id"])
+    wait_until(lambda: served.post(VIEWER, made["secret"]).status_code == 401)  # the notification is on its way
     refused = served.post(VIEWER, made["secret"])
     assert re.fullmatch(rf"revoked {made['id']} \(ours\) at \S+Z\n", revoked.output)
     assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")

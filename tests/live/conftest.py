@@ -1,4 +1,4 @@
-"""The sizes: short forms in every run, the long ones with GATEWAY_TESTS_LONG=1."""
+"""The sizes: short forms in every run, the long ones with TESTS_LONG=1."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from tests.live.servers import Postgres, running_postgres
 
-LONG = os.environ.get("GATEWAY_TESTS_LONG") == "1"
+LONG = os.environ.get("TESTS_LONG") == "1"
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ async def test_clients_that_die_without_a_goodbye_leave_nothing_behind(postgres:
     assert grown < MEGABYTES * 2**20
 
 
-@pytest.mark.skipif(not LONG, reason="the gateway gives them most of a minute: GATEWAY_TESTS_LONG=1")
+@pytest.mark.skipif(not LONG, reason="the gateway gives them most of a minute: TESTS_LONG=1")
 async def test_clients_that_vanish_are_noticed(postgres: Postgres, tmp_path: Path) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as world,
