@@ -172,12 +172,13 @@ class Engine:
         self, operation: Operation, variables: Variables, context: ExecutionContext, *, leave: Callable[[], None]
     ) -> EventStream:
         await self._prepare_context(operation, context)
-        plan = self._plans.plan(
-            (operation.source, operation.name, repr(variables), context.share_key),
-            executor=lambda: self._executor(operation, variables, context),
-        )
+        executor = self._executor(operation, variables, context)
+        rendered_by = {
+            name: value for name, value in (variables or {}).items() if name in operation.rendering_variables
+        }
+        plan = self._plans.plan((operation.source, operation.name, repr(rendered_by), context.share_key), executor)
         try:
-            return await plan.opened(context, leave=leave)
+            return await plan.opened(executor, leave=leave)
         except BaseException:
             plan.release()
             raise

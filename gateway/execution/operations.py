@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from graphql import (
+    SKIP,
+    ArgumentNode,
     ASTValidationRule,
     DocumentNode,
     FieldNode,
@@ -16,9 +18,14 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    VisitorAction,
     get_operation_ast,
     parse,
     validate,
+    visit,
 )
 from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
@@ -64,6 +71,9 @@ class Operation:
     root_fields: frozenset[str]
     """The fields selected on the root type, through fragments too, whether or not a directive skips them."""
     cost: Cost
+    rendering_variables: frozenset[str]
+    """The variables that are used elsewhere than in a root field's arguments: of a subscription, those on which the
+    payload of an event depends. What follows which events, and from where, is in the arguments."""
 
     @property
     def introspects_only(self) -> bool:
@@ -140,8 +150,9 @@ class Documents:
             name=name,
             document=document,
             type=OperationType(definition.operation.value),
-            root_fields=frozenset(_root_fields(document, definition)),
+            root_fields=frozenset(root.name.value for root in _root_fields(document, definition)),
             cost=estimate(self._schema, document, definition, model=self._costs),
+            rendering_variables=_rendering_variables(document, definition),
         )
 
     def _check_size(self, document: DocumentNode) -> None:
@@ -169,6 +180,24 @@ def _document_error(error: GraphQLError) -> FormattedError:
     return request_error(error)
 
 
+def _rendering_variables(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:
+    arguments = {id(argument) for root in _root_fields(document, operation) for argument in root.arguments or ()}
+    used: set[str] = set()
+
+    class Uses(Visitor):
+        def enter_variable_definition(self, _node: VariableDefinitionNode, *_: object) -> VisitorAction:
+            return SKIP
+
+        def enter_argument(self, node: ArgumentNode, *_: object) -> VisitorAction:
+            return SKIP if id(node) in arguments else None
+
+        def enter_variable(self, node: VariableNode, *_: object) -> None:
+            used.add(node.name.value)
+
+    visit(document, Uses())
+    return frozenset(used)
+
+
 def _size(operation: Operation) -> int:
     return len(operation.source.encode(errors="surrogatepass"))
 
@@ -179,7 +208,7 @@ def _which_operation(name: str | None) -> str:
     return f"The document has no operation {name!r}."
 
 
-def _root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> Iterator[str]:
+def _root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> Iterator[FieldNode]:
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     seen: set[str] = set()
     pending: list[SelectionSetNode] = [operation.selection_set]
@@ -187,7 +216,7 @@ def _root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> 
         for selection in pending.pop().selections:
             match selection:
                 case FieldNode():
-                    yield selection.name.value
+                    yield selection
                 case InlineFragmentNode():
                     pending.append(selection.selection_set)
                 case FragmentSpreadNode() if selection.name.value not in seen:

@@ -15,7 +15,6 @@ from graphql import ExecutionResult
 from graphql.execution import Executor, create_source_event_stream
 
 from gateway.domain.errors import TimedOut
-from gateway.execution.contexts import ExecutionContext
 from gateway.execution.errors import Refusal, field_error, refuse
 from gateway.execution.responses import refusal_of, respond
 
@@ -94,11 +93,11 @@ class Plans:
     def __len__(self) -> int:
         return len(self._plans)
 
-    def plan(self, key: Hashable, *, executor: Callable[[], Executor[Any]]) -> "Plan":
-        """Return the plan of this key with one more follower; it is made by the first one. `release` it in the end."""
+    def plan(self, key: Hashable, executor: Executor[Any]) -> "Plan":
+        """Return the plan of this key with one more follower, whose executor this is; `release` it in the end."""
         plan = self._plans.get(key)
         if plan is None:
-            plan = Plan(executor(), forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds)
+            plan = Plan(executor, forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds)
             self._plans[key] = plan
         plan.followers += 1
         return plan
@@ -116,10 +115,8 @@ class Plan:
         self._forget = forget
         self._renderings: OrderedDict[Hashable, asyncio.Task[Payload]] = OrderedDict()
 
-    async def opened(self, context: ExecutionContext, *, leave: Callable[[], None]) -> EventStream:
-        """Open the source of one more follower, who is said by `leave` to have left. Raises Refusal."""
-        executor = self._executor.build_per_event_executor(None)
-        executor.context_value = context
+    async def opened(self, executor: Executor[Any], *, leave: Callable[[], None]) -> EventStream:
+        """Open the source of one more follower by its own executor; `leave` says that it has left. Raises Refusal."""
         source = create_source_event_stream(executor)
         if isawaitable(source):
             source = await source

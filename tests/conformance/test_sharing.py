@@ -66,19 +66,39 @@ async def test_nothing_is_kept_of_events_that_are_over() -> None:
 
 async def test_what_differs_is_not_shared() -> None:
     followers = Followers()
-    with_variable = "subscription S($after: Int) { ticks(after: $after) { place } }"
+    with_variable = "subscription S($on: Boolean = true) { ticks { place __typename @include(if: $on) } }"
     streams = [
         await followers.follow(),
         await followers.follow(principal=ACCOUNT),
         await followers.follow("subscription { ticks { at: place } }"),
-        await followers.follow(with_variable, variables={"after": 0}),
-        await followers.follow(with_variable, variables={"after": None}),
-        await followers.follow(with_variable, variables={}),
+        await followers.follow(with_variable, variables={"on": True}),
+        await followers.follow(with_variable, variables={"on": False}),
         await followers.follow(with_variable),
     ]
     await followers.market.tick(1)
     await next_payloads(streams)
     assert len(followers.market.executions) == followers.engine.plans == len(streams)
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_where_somebody_began_to_follow_is_no_difference() -> None:
+    followers = Followers()
+    query = "subscription S($after: Int) { ticks(after: $after) { place } }"
+    for place in (1, 2):
+        await followers.market.tick(place)
+    streams = [
+        await followers.follow(query, variables=variables) for variables in ({"after": 0}, {"after": 1}, {}, None)
+    ]
+    assert [payload.text for payload in await next_payloads(streams[:2])] == [
+        '{"data":{"ticks":{"place":1}}}',
+        '{"data":{"ticks":{"place":2}}}',
+    ]
+    await followers.market.tick(3)
+    await next_payloads(streams[:1])
+    assert len({id(payload) for payload in await next_payloads([streams[0], streams[1]])}) == 1
+    assert followers.market.executions == [1, 2, 3]
+    assert followers.engine.plans == 1
     for stream in streams:
         await stream.aclose()
 
