@@ -47,20 +47,49 @@ class InstallationsAsked:
 
 def _grouped(
     answer: Callable[[Asked, list[Parent]], Awaitable[list[Answer]]],
-) -> Callable[[list[Request[Parent, Asked]]], Awaitable[list[Answer]]]:
-    """Answer requests group by group, each group one question with its parents."""
+) -> Callable[[list[Request[Parent, Asked]]], Awaitable[list[Answer | Exception]]]:
+    """Answer requests group by group, each group one question with its parents; one that fails, fails alone."""
 
-    async def load(requests: list[Request[Parent, Asked]]) -> list[Answer]:
+    async def load(requests: list[Request[Parent, Asked]]) -> list[Answer | Exception]:
         groups: dict[Asked, list[Parent]] = defaultdict(list)
         for request in requests:
             groups[request.asked].append(request.parent)
-        answers: dict[Request[Parent, Asked], Answer] = {}
+        answers: dict[Request[Parent, Asked], Answer | Exception] = {}
         for asked, parents in groups.items():
-            found = await answer(asked, parents)
+            found: Sequence[Answer | Exception]
+            try:
+                found = await answer(asked, parents)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to this one question
+                found = [error] * len(parents)
             answers |= {Request(parent, asked): one for parent, one in zip(parents, found, strict=True)}
         return [answers[request] for request in requests]
 
     return load
+
+
+def _shared(found: "asyncio.Future[Answer]") -> "asyncio.Future[Answer]":
+    """Let one of several wait for a future.
+
+    A field that fails has its siblings cancelled. What one of these waits for, fields elsewhere may be waiting for too:
+    awaited as it is, it would be cancelled for all of them, and their whole operation with it.
+    """
+    if found.done():
+        return found
+    found.add_done_callback(_note_failure)
+    return asyncio.shield(found)
+
+
+def _note_failure(found: "asyncio.Future[Answer]") -> None:
+    """Look at a failure that perhaps nobody waits for any more, or asyncio complains of it in the log."""
+    if not found.cancelled():
+        found.exception()
+
+
+class SharedLoader(DataLoader[Asked, Answer]):
+    """A loader whose waiters are cancelled each for itself."""
+
+    def load(self, key: Asked) -> Awaitable[Answer]:
+        return _shared(asyncio.ensure_future(super().load(key)))
 
 
 class Remembered(Generic[Row]):
@@ -78,7 +107,7 @@ class Remembered(Generic[Row]):
         found = self._found.get(row_id)
         if found is None:
             found = self._found[row_id] = self._lookup.find(row_id)
-        row = await found
+        row = await _shared(found)
         return row if row is not None and self._visible(row) else None
 
 
@@ -103,21 +132,21 @@ class Loaders:
         async def load(ties: list[reading.Tie]) -> Sequence[Installation | None]:
             return await reading.find_installations_by_tie(self._gateway, self._principal, ties=ties)
 
-        return DataLoader(self._read(load))
+        return SharedLoader(self._read(load))
 
     @cached_property
     def applications(self) -> DataLoader[UUID, Application | None]:
         async def load(ids: list[UUID]) -> Sequence[Application | None]:
             return await reading.find_applications(self._gateway, self._principal, ids=ids)
 
-        return DataLoader(self._read(load))
+        return SharedLoader(self._read(load))
 
     @cached_property
     def accounts(self) -> DataLoader[UUID, Account | None]:
         async def load(ids: list[UUID]) -> Sequence[Account | None]:
             return await reading.find_accounts(self._gateway, self._principal, ids=ids)
 
-        return DataLoader(self._read(load))
+        return SharedLoader(self._read(load))
 
     @cached_property
     def installation_pages(self) -> DataLoader[Request[UUID | None, InstallationsAsked], Page[Installation]]:
@@ -126,7 +155,7 @@ class Loaders:
                 self._gateway, self._principal, parents=parents, listed=asked.listed, window=asked.window
             )
 
-        return DataLoader(self._read(_grouped(load)))
+        return SharedLoader(self._read(_grouped(load)))
 
     @cached_property
     def installation_counts(self) -> DataLoader[Request[UUID | None, InstallationList], dict[InstallationStatus, int]]:
@@ -135,14 +164,14 @@ class Loaders:
                 self._gateway, self._principal, parents=parents, listed=listed
             )
 
-        return DataLoader(self._read(_grouped(load)))
+        return SharedLoader(self._read(_grouped(load)))
 
     @cached_property
     def histories(self) -> DataLoader[Request[UUID, Window[Position]], Page[Event]]:
         async def load(window: Window[Position], parents: list[UUID]) -> list[Page[Event]]:
             return await history.list_histories(self._gateway, self._principal, installation_ids=parents, window=window)
 
-        return DataLoader(self._read(_grouped(load)))
+        return SharedLoader(self._read(_grouped(load)))
 
     def abandon(self) -> None:
         """End what is being read for this caller alone: nobody waits for it any more, and the database is told so.

@@ -58,10 +58,10 @@ from tests.live.conftest import LONG
 LOG = logging.getLogger(__name__)
 UNLIMITED = Settings(application_cost=10_000_000, account_cost=10_000_000, platform_cost=10_000_000, max_depth=100)
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
-WORLDS = 200 if LONG else 4
+WORLDS = 60 if LONG else 4
 QUERIES_IN_EACH, SUBSCRIPTIONS_IN_EACH = (12, 4) if LONG else (6, 2)
 CALLERS_IN_EACH = 4
-WORLDS_OVER_HTTP = 20 if LONG else 1
+WORLDS_OVER_HTTP = 6 if LONG else 1
 SIMPLEST = 5
 """So many worlds are left out: hypothesis begins with the least that can be."""
 MUTATIONS_IN_EACH = 20 if LONG else 8
