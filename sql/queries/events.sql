@@ -2,16 +2,20 @@
 -- Answers nothing, and writes nothing, where the log has an event of this application and account by a greater
 -- transaction id: whoever waits for a lock behind several others may take its id before the last wait is over.
 -- The offset keeps the order over a restored dump; see event_log.
+-- The own id is looked up by itself, not joined: so the index is entered where greater ids are, and there are hardly any.
+with own as materialized (
+    select pg_current_xact_id()::text::bigint + xid_offset as xid from event_log
+)
 insert into installation_events (
     xid, occurred_at, actor_kind, actor_id, actor_label, installation_id, application_id, account_id, version, kind, change
 )
 select
     own.xid, :occurred_at, :actor_kind, :actor_id, :actor_label, :installation_id, :application_id, :account_id,
     :version, :kind, :change
-from (select pg_current_xact_id()::text::bigint + xid_offset as xid from event_log) as own
+from own
 where not exists (
     select from installation_events e
-    where e.account_id = :account_id and e.application_id = :application_id and e.xid > own.xid
+    where e.account_id = :account_id and e.application_id = :application_id and e.xid > (select xid from own)
 )
 returning id;
 

@@ -133,3 +133,19 @@ async def test_metadata_that_few_have_is_found_by_its_index_however_often(
     settled = "select count(*) from pg_prepared_statements where statement = $1 and generic_plans > 0"
     assert await connection.fetchval(settled, query.sql) == 0
     assert await scans(connection, query, values, mode="force_custom_plan") == ({"installations_by_metadata"}, 20)
+
+
+async def test_writing_an_event_reads_none_of_those_before(database_url: str) -> None:
+    """Also by the plan that is made while the log is empty, and kept: it must not be one for a small log alone."""
+    held = await asyncpg.connect(database_url)
+    try:
+        await held.execute("set plan_cache_mode = force_generic_plan")
+        await held.execute(f"prepare writing as {queries.insert_event.sql}")
+        nulls = ", ".join("null" for _ in queries.insert_event.parameters)
+        plan = "\n".join(row[0] for row in await held.fetch(f"explain execute writing ({nulls})"))
+    finally:
+        await held.close()
+    (condition,) = [line for line in plan.splitlines() if "Index Cond" in line]
+    assert "account_id = " in condition
+    assert "xid > " in condition
+    assert "Join" not in plan
