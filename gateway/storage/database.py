@@ -7,8 +7,8 @@ its child tasks get others. Statements run on the asyncpg connection beneath.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self, TypeAlias
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
 import asyncpg
 import databases
@@ -50,10 +50,20 @@ class _PooledConnection(DriverConnection):
     The driver's reset at each release costs a round trip, a third of a point query. It undoes what a session keeps,
     and nothing here leaves any of that: settings are `set local`, advisory locks are the transaction's, cursors have
     no hold, and nobody listens on a pooled connection. An open transaction is rolled back all the same.
+
+    One that was interrupted is the exception: between preparing a statement and running it the driver sends no sync,
+    and until then the statement's locks are held, and its time runs.
     """
 
+    interrupted = False
+
+    def interrupt(self) -> None:
+        """Have the next release end whatever is left open on the server."""
+        self.interrupted = True
+
     def get_reset_query(self) -> str:
-        return ""
+        interrupted, self.interrupted = self.interrupted, False
+        return "select" if interrupted else ""
 
 
 class Database(databases.Database):
@@ -131,7 +141,11 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
     held: Connection = holder.raw_connection
     try:
         yield held
+    except asyncio.CancelledError:
+        _interrupt(held)
+        raise
     except _TOO_LONG as error:
+        _interrupt(held)
         raise TimedOut("The database took too long.") from error
     except _LOST as error:
         raise _unreachable() from error
@@ -178,6 +192,11 @@ async def _release(database: Database, *, holder: databases.core.Connection) -> 
         if not isinstance(error, Exception):
             raise
         _logger.warning("A connection broke when it was given back: %r", error)
+
+
+def _interrupt(held: Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool has already taken it back, as it does with those that broke
+        cast("_PooledConnection", held).interrupt()
 
 
 def _is_gone(held: Connection) -> bool:

@@ -149,6 +149,36 @@ async def test_a_cancelled_task_gives_its_connection_back(database_url: str) -> 
         assert await count_accounts(database) == 0
 
 
+async def test_a_task_cancelled_between_preparing_and_running_leaves_no_statement_open(database_url: str) -> None:
+    """The driver prepares without a sync: until the next statement, the lock stayed, and the statement's clock ran."""
+    async with open_database(database_url, pool_size=1) as database, open_database(database_url) as others:
+        for _ in range(5):
+            async with connection(others) as other:
+                lock = other.transaction()
+                await lock.start()
+                await other.execute("lock table accounts")
+                counting = asyncio.create_task(count_accounts(database))
+                await locks_on_accounts(others, count=2)
+                await lock.rollback()
+                counting.cancel()
+                await asyncio.wait([counting])
+            await locks_on_accounts(others, count=0)
+        assert await count_accounts(database) == 0
+
+
+async def locks_on_accounts(database: Database, *, count: int) -> None:
+    """Wait until so many locks on the accounts are held or waited for."""
+
+    async def locks() -> int:
+        async with connection(database) as held:
+            found: int = await held.fetchval("select count(*) from pg_locks where relation = 'accounts'::regclass")
+            return found
+
+    async with asyncio.timeout(5):
+        while await asyncio.create_task(locks()) != count:
+            pass
+
+
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         await open_database("postgresql://nobody@127.0.0.1:1/gateway?sslmode=disable").connect()
