@@ -44,6 +44,14 @@ def _installation_cursor(row: Record, *, order: str) -> str:
     return encode_keyset(Keyset(value=row[column], id=row["id"]), connection="installations", order=order)
 
 
+def settled(answer: str) -> str:
+    """Put an answer's errors in one order: they stand as they happened, and fields fail whenever their reading ends."""
+    body = json.loads(answer)
+    if "errors" in body:
+        body["errors"].sort(key=json.dumps)
+    return json.dumps(body)
+
+
 @dataclass(frozen=True)
 class Reading:
     """How one caller's answers about one world are read."""
@@ -113,7 +121,7 @@ class Reading:
                 case _:
                     return value
 
-        return json.dumps(renamed(None, json.loads(answer)))
+        return settled(json.dumps(renamed(None, json.loads(answer))))
 
     def with_absent(self, text: str) -> str:
         """Ask of things that are nowhere in place of those that this caller does not see."""
