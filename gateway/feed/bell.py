@@ -28,6 +28,7 @@ class Bell:
         self._rung: Final = asyncio.Event()
         self._rung_at: float | None = None
         self._sent: tuple[int, float] | None = None
+        self._answered = 0
 
     def ring(self) -> None:
         """Ask for a notification after a commit. Costs nothing, never waits, never fails."""
@@ -59,7 +60,7 @@ class Bell:
         ) as connection:
             while True:
                 await self._rung.wait()
-                await self._pace.rest()
+                await self._pace.rest(served=self._observations.rings - self._answered)
                 self._pace.begin()
                 await self._ring_once(connection)
                 patience.reset()
@@ -68,6 +69,7 @@ class Bell:
         rung_at = self._rung_at if self._rung_at is not None else time.monotonic()
         self._rung.clear()
         self._rung_at = None
+        self._answered = self._observations.rings
         self._sent = (connection.get_server_pid(), rung_at)
         try:
             await queries.ring_bell(connection)

@@ -22,7 +22,7 @@ class Feed:
     """Use with `async with`, or `start` and `stop`. It starts without a database too, and goes on when there is one.
 
     `database` is for reading backlogs, by at most `readers` connections at once; `url` is for two connections of the
-    feed's own. A follower's buffer holds `buffer_size` events; a read takes `batch_size`. `heard` says what to do when
+    feed's own. A follower's buffer holds `buffer_size` events; its read takes `batch_size`. `heard` says what to do when
     other channels are notified, and whenever notifications of theirs may have been missed.
     """
 
@@ -57,7 +57,7 @@ class Feed:
             poll_seconds=poll_seconds,
             timeout_seconds=timeout_seconds,
             pace_seconds=pace_seconds,
-            batch_size=batch_size,
+            batch_size=4 * batch_size,  # it reads for all, and every row once
         )
         self._running: tuple[asyncio.Task[None], ...] = ()
 

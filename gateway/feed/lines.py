@@ -55,24 +55,33 @@ class Patience:
         self._pause = min(self._pause * 2, self._longest)
 
 
+_STORM = 24
+"""So many news at a time are a storm."""
+
+
 class Pace:
     """Keeps what is done on every news from taking all the time there is: one time serves many news.
 
     From one beginning to the next passes at least `shortest`, and twice as long each time that news keep coming, up to
-    `longest`: so many processes together leave the database to those who write, and a lone event is not held up.
+    `longest`, or up to `in_storm` while one time serves so many news that waiting longer for each is what keeps the
+    database free: many processes together leave it to those who write, and a lone event is not held up.
     """
 
-    def __init__(self, *, shortest: float, longest: float = 0.032) -> None:
-        self._shortest, self._longest = shortest, longest
+    def __init__(self, *, shortest: float, longest: float = 0.032, in_storm: float = 0.2) -> None:
+        self._shortest, self._longest, self._in_storm = shortest, longest, in_storm
         self._interval = shortest
         self._began_at = 0.0
 
     def begin(self) -> None:
         self._began_at = time.monotonic()
 
-    async def rest(self) -> None:
-        """Call it when there are news: it returns when it is time to act on them."""
+    async def rest(self, *, served: int) -> None:
+        """Call it when there are news: it returns when it is time to act on them.
+
+        `served` is how many news the last time served.
+        """
         passed = time.monotonic() - self._began_at
-        storming = passed < 2 * self._interval
-        self._interval = min(2 * self._interval, self._longest) if storming else self._shortest
+        most = self._in_storm if served >= _STORM else self._longest
+        keep_coming = passed < 2 * self._interval
+        self._interval = min(2 * self._interval, most) if keep_coming else self._shortest
         await asyncio.sleep(self._interval - passed)

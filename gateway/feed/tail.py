@@ -53,6 +53,7 @@ class Tail:
         self._poll_seconds: Final = poll_seconds
         self._timeout_seconds: Final = timeout_seconds
         self._pace: Final = Pace(shortest=pace_seconds)
+        self._read_before = 0
         self._batch_size: Final = batch_size
         self._news: Final = asyncio.Event()
         self._position: Position | None = None
@@ -157,7 +158,8 @@ class Tail:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._news.wait()
-        await self._pace.rest()
+        await self._pace.rest(served=self._observations.events_read - self._read_before)
+        self._read_before = self._observations.events_read
         self._news.clear()
 
     def _watch_horizon(self, horizon: int, *, next_xid: int) -> None:
