@@ -22,8 +22,8 @@ class Feed:
     """Use with `async with`, or `start` and `stop`. It starts without a database too, and goes on when there is one.
 
     `database` is for reading backlogs, by at most `readers` connections at once; `url` is for two connections of the
-    feed's own. A follower's buffer holds `buffer_size` events; its read takes `batch_size`. `heard` says what to do when
-    other channels are notified, and whenever notifications of theirs may have been missed.
+    feed's own. A follower's buffer holds `buffer_size` events; its read takes `batch_size`. `heard` says what to do
+    when other channels are notified, and whenever notifications of theirs may have been missed.
     """
 
     def __init__(

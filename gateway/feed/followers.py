@@ -9,6 +9,9 @@ from uuid import UUID
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Event, Position
 from gateway.feed.observations import Observations
+from gateway.storage.events import WantedKeys
+
+_MOST_KEYS: Final = 200
 
 
 class Follower:
@@ -54,6 +57,10 @@ class Follower:
             self.seen = tail
         self._drop()
 
+    def miss(self) -> None:
+        """Have the consumer read the log again from where it is: something may have passed that it did not get."""
+        self._drop()
+
     def wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:
@@ -93,6 +100,7 @@ class Followers:
         self._of_installation: Final[dict[UUID | None, _Groups]] = {}
         self._of_account: Final[dict[UUID | None, _Groups]] = {}
         self._of_application: Final[dict[UUID | None, _Groups]] = {}
+        self._arrived: list[Follower] = []
 
     def __len__(self) -> int:
         return self._observations.followers
@@ -109,6 +117,7 @@ class Followers:
         group = groups.setdefault(follower.matching, _Group(follower.matching))
         if follower not in group.followers:
             group.followers[follower] = None
+            self._arrived.append(follower)
             self._observations.followers += 1
 
     def remove(self, follower: Follower) -> None:
@@ -124,6 +133,24 @@ class Followers:
             del groups[follower.matching]
         if not groups:
             del index[key]
+
+    def keys(self) -> WantedKeys | None:
+        """Answer whose events are wanted now; None where somebody wants all, or the keys are too many to ask by.
+
+        Whoever comes from then on is an arrival.
+        """
+        self._arrived.clear()
+        indexes = (self._of_installation, self._of_account, self._of_application)
+        if None in self._of_application or sum(map(len, indexes)) > _MOST_KEYS:
+            return None
+        installations, accounts, applications = ([key for key in index if key is not None] for index in indexes)
+        return WantedKeys(installation_ids=installations, account_ids=accounts, application_ids=applications)
+
+    def miss_arrivals(self) -> None:
+        """Send those back to the log who came after the keys were taken: what they want was perhaps not asked for."""
+        for follower in self._arrived:
+            follower.miss()
+        self._arrived.clear()
 
     def want(self, installation_id: UUID, application_id: UUID, account_id: UUID) -> bool:
         """Tell whether there may be anybody for an event, before it is made."""

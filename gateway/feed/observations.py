@@ -10,7 +10,7 @@ class Observations:
     followers: int = 0
     """Gauge: who follows now."""
     events_read: int = 0
-    """Events that the tail has read."""
+    """Events that the tail has read: where few keys are followed, those of these keys alone."""
     events_delivered: int = 0
     """Events that were handed to consumers, each counted for each of them."""
     events_reread: int = 0

@@ -103,6 +103,7 @@ class Tail:
         if self._position is None or not self._followers:
             await self._jump(connection)
             return self._poll_seconds
+        keys = self._followers.keys()
         try:
             page = await read_events(
                 connection,
@@ -110,10 +111,13 @@ class Tail:
                 after=self._position,
                 limit=self._batch_size,
                 wanted=self._followers.want,
+                keys=keys,
             )
         except CursorExpired:
             await self._jump(connection)
             return self._poll_seconds
+        if keys is not None:
+            self._followers.miss_arrivals()
         await self._deliver(page, start=self._position)
         self._watch_horizon(page.state.horizon, next_xid=page.state.next_xid)
         if page.read == self._batch_size:
@@ -131,7 +135,10 @@ class Tail:
             self._followers.deliver(some, before=self._position or start)
             self._position = some[-1].position
             await asyncio.sleep(0)
-        self._position = page.end or self._position
+        if page.end is not None and page.read == self._batch_size:
+            self._position = page.end
+        else:  # all that there is was read, or was not wanted
+            self._position = max(self._position or start, page.state.latest)
 
     async def _jump(self, connection: DriverConnection) -> None:
         """Go to where the log stands, and have everybody who follows read from the log what lies between.

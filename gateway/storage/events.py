@@ -39,6 +39,15 @@ class LogPage:
     """The last place that was read; None where there was nothing."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedKeys:
+    """Whose events somebody asks for: what is of none of these need not be sent."""
+
+    installation_ids: list[UUID]
+    account_ids: list[UUID]
+    application_ids: list[UUID]
+
+
 Wanted = Callable[[UUID, UUID, UUID], bool]
 """Tells of an event's installation, application and account whether anybody asks for it."""
 
@@ -88,14 +97,19 @@ async def read_events(
     after: Position | None,
     limit: int,
     wanted: Wanted = _everything,
+    keys: WantedKeys | None = None,
 ) -> LogPage:
     """Read the next events after a place, or the first ones that are kept; make objects of those that are wanted.
+
+    `wanted` is asked when they have been read; with `keys`, others are not even sent.
 
     Raises:
         CursorExpired: The log no longer holds everything after this place.
     """
     window = Window(size=limit, backward=False, after=after, before=None)
-    pages = await _select(connection, parents=[None], matching=matching, window=window, limit=limit, wanted=wanted)
+    pages = await _select(
+        connection, parents=[None], matching=matching, window=window, limit=limit, wanted=wanted, keys=keys
+    )
     return pages[0]
 
 
@@ -157,8 +171,15 @@ async def _select(
     window: Window[Position],
     limit: int,
     wanted: Wanted = _everything,
+    keys: WantedKeys | None = None,
 ) -> list[LogPage]:
     flags = _narrowing(matching, window=window)
+    if keys is not None:
+        flags["wanted"] = {
+            "wanted_installation_ids": keys.installation_ids,
+            "wanted_account_ids": keys.account_ids,
+            "wanted_application_ids": keys.application_ids,
+        }
     flags["backward" if window.backward else "forward"] = {"limit": limit, "parents": list(parents)}
     if parents != [None]:
         flags["of_installation"] = {}

@@ -61,6 +61,11 @@ left join lateral (
         and e.account_id = :account_id --? account
         and e.kind = any(:kinds::text[]) --? kinds
         and false --? nothing
+        and ( --? wanted
+            e.installation_id = any(:wanted_installation_ids::uuid[]) --? wanted
+            or e.account_id = any(:wanted_account_ids::uuid[]) --? wanted
+            or e.application_id = any(:wanted_application_ids::uuid[]) --? wanted
+        ) --? wanted
         and (e.xid, e.id) > (:after_xid, :after_id) --? after
         and (e.xid, e.id) < (:before_xid, :before_id) --? before
     order by e.xid, e.id --? forward
