@@ -171,6 +171,7 @@ class Followers:
 
     def fall_back(self, *, tail: Position | None) -> None:
         """Send everybody back to the log, because the tail cannot go on from where it stood."""
+        self._arrived.clear()
         for follower in self:
             follower.fall_back(tail=tail)
 
