@@ -53,7 +53,8 @@ class Tail:
         self._poll_seconds: Final = poll_seconds
         self._timeout_seconds: Final = timeout_seconds
         self._pace: Final = Pace(shortest=pace_seconds)
-        self._read_before = 0
+        self._passed = 0
+        """How many events have been written since the last rest, as their numbers tell, wanted or not."""
         self._batch_size: Final = batch_size
         self._news: Final = asyncio.Event()
         self._position: Position | None = None
@@ -135,6 +136,7 @@ class Tail:
             self._followers.deliver(some, before=self._position or start)
             self._position = some[-1].position
             await asyncio.sleep(0)
+        self._passed += max(0, page.state.latest.id - start.id)
         if page.end is not None and page.read == self._batch_size:
             self._position = page.end
         else:  # all that there is was read, or was not wanted
@@ -165,8 +167,8 @@ class Tail:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._news.wait()
-        await self._pace.rest(served=self._observations.events_read - self._read_before)
-        self._read_before = self._observations.events_read
+        await self._pace.rest(served=self._passed)
+        self._passed = 0
         self._news.clear()
 
     def _watch_horizon(self, horizon: int, *, next_xid: int) -> None:
