@@ -78,7 +78,7 @@ def perform_on(installation: Installation, action: InstallationAction) -> Step |
         case InstallationAction.DELETE:
             return lifecycle.delete(installation)
         case InstallationAction.AUTHORIZE | InstallationAction.CREATE:
-            raise NotImplementedError
+            raise AssertionError("these begin an installation, and have a test of their own")
         case _:
             assert_never(action)
 

@@ -238,13 +238,7 @@ def _create(subjects: ExampleSubjects) -> ExampleTab:
     )
 
 
-def _watch(subjects: ExampleSubjects) -> ExampleTab:
-    return ExampleTab(
-        title="Watch live",
-        query=_comment(
-            "Shows the latest change until it is stopped or another tab is opened; the panel on the left stays."
-        )
-        + """
+_WATCH = """
 subscription Watch($filter: InstallationEventFilter) {
   installationEvents(filter: $filter) {
     __typename
@@ -276,7 +270,16 @@ subscription Watch($filter: InstallationEventFilter) {
     }
   }
 }
-""",
+"""
+
+
+def _watch(subjects: ExampleSubjects) -> ExampleTab:
+    return ExampleTab(
+        title="Watch live",
+        query=_comment(
+            "Shows the latest change until it is stopped or another tab is opened; the panel on the left stays."
+        )
+        + _WATCH,
         variables={"filter": {"accountId": str(subjects.account_id)}},
         key=PrincipalKind.PLATFORM,
     )
