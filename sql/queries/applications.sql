@@ -1,5 +1,6 @@
 -- name: insert_application^
--- Answers nothing where the slug is taken.
+-- Answers nothing where the slug is taken, or the id: an example's is the same in every database, and two who load the
+-- examples at once may meet at either.
 insert into applications (
     id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
@@ -8,7 +9,7 @@ values (
     :id, :slug, :name, :description, :categories, :logo_url, :authorization_method, :requires_configuration, :listed,
     :now, :now
 )
-on conflict (slug) do nothing
+on conflict do nothing
 returning id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at;
 
