@@ -9,7 +9,7 @@ import logging
 import time
 from typing import Final
 
-from gateway.feed.lines import Pace, Patience, open_line
+from gateway.feed.lines import Pace, Patience, Rate, open_line
 from gateway.feed.observations import Observations
 from gateway.storage.database import DriverConnection
 from gateway.storage.queries import queries
@@ -20,15 +20,18 @@ _logger = logging.getLogger(__name__)
 class Bell:
     """Rings while `run` runs. A ring is not lost when the line breaks: it is repeated on the next one."""
 
-    def __init__(self, *, url: str, observations: Observations, timeout_seconds: float, pace_seconds: float) -> None:
+    def __init__(
+        self, *, url: str, observations: Observations, log_growth: Rate, timeout_seconds: float, pace_seconds: float
+    ) -> None:
         self._url: Final = url
         self._observations: Final = observations
+        self._log_growth: Final = log_growth
+        self._own_growth: Final = Rate()
         self._timeout_seconds: Final = timeout_seconds
         self._pace: Final = Pace(shortest=pace_seconds)
         self._rung: Final = asyncio.Event()
         self._rung_at: float | None = None
         self._sent: tuple[int, float] | None = None
-        self._answered = 0
 
     def ring(self) -> None:
         """Ask for a notification after a commit. Costs nothing, never waits, never fails."""
@@ -60,16 +63,20 @@ class Bell:
         ) as connection:
             while True:
                 await self._rung.wait()
-                await self._pace.rest(served=self._observations.rings - self._answered)
+                await asyncio.sleep(self._pace.left(events_a_second=self._events_a_second()))
                 self._pace.begin()
                 await self._ring_once(connection)
                 patience.reset()
+
+    def _events_a_second(self) -> float:
+        """Ask the log too: where each of many processes rings a little, everybody hears all of it."""
+        self._own_growth.see(self._observations.rings)
+        return max(self._own_growth.a_second, self._log_growth.a_second)
 
     async def _ring_once(self, connection: DriverConnection) -> None:
         rung_at = self._rung_at if self._rung_at is not None else time.monotonic()
         self._rung.clear()
         self._rung_at = None
-        self._answered = self._observations.rings
         self._sent = (connection.get_server_pid(), rung_at)
         try:
             await queries.ring_bell(connection)

@@ -11,6 +11,7 @@ from gateway.domain.events import Position
 from gateway.feed.bell import Bell
 from gateway.feed.followers import Followers
 from gateway.feed.following import Following
+from gateway.feed.lines import Rate
 from gateway.feed.observations import Observations
 from gateway.feed.readers import Readers
 from gateway.feed.tail import Tail
@@ -45,13 +46,19 @@ class Feed:
         self._batch_size: Final = batch_size
         self._followers: Final = Followers(observations=self.observations)
         self._readers: Final = Readers(database, at_once=readers)
+        log_growth = Rate()
         self._bell: Final = Bell(
-            url=url, observations=self.observations, timeout_seconds=timeout_seconds, pace_seconds=pace_seconds
+            url=url,
+            observations=self.observations,
+            log_growth=log_growth,
+            timeout_seconds=timeout_seconds,
+            pace_seconds=pace_seconds,
         )
         self._tail: Final = Tail(
             url=url,
             followers=self._followers,
             observations=self.observations,
+            log_growth=log_growth,
             recognise=self._bell.recognise,
             heard=heard or {},
             poll_seconds=poll_seconds,

@@ -4,6 +4,7 @@ A statement that takes too long ends its line: that is how a peer is noticed tha
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator
@@ -55,33 +56,44 @@ class Patience:
         self._pause = min(self._pause * 2, self._longest)
 
 
-_STORM = 24
-"""So many news at a time are a storm."""
+_SMOOTHING_SECONDS = 0.25
+_RATE_FOR_ONE_SECOND = 8_000.0
+"""So many events a second would be worth a rest of a second."""
+
+
+class Rate:
+    """How fast a count grows, smoothed: a few events that come together are no storm yet."""
+
+    def __init__(self) -> None:
+        self.a_second = 0.0
+        self._last: tuple[int, float] | None = None
+
+    def see(self, count: int) -> None:
+        """Take note of where the count stands now."""
+        now = time.monotonic()
+        if self._last is not None:
+            last_count, seen_at = self._last
+            seconds = max(now - seen_at, 0.001)
+            fresh = 1 - math.exp(-seconds / _SMOOTHING_SECONDS)
+            self.a_second += fresh * (max(0, count - last_count) / seconds - self.a_second)
+        self._last = count, now
 
 
 class Pace:
     """Keeps what is done on every news from taking all the time there is: one time serves many news.
 
-    From one beginning to the next passes at least `shortest`, and twice as long each time that news keep coming, up to
-    `longest`, or up to `in_storm` while one time serves so many news that waiting longer for each is what keeps the
-    database free: many processes together leave it to those who write, and a lone event is not held up.
+    From one beginning to the next passes at least `shortest`, and longer the more events there are, up to `longest`:
+    where they storm, many processes that listen leave the database to those who write, and a lone event is not held up.
     """
 
-    def __init__(self, *, shortest: float, longest: float = 0.032, in_storm: float = 0.2) -> None:
-        self._shortest, self._longest, self._in_storm = shortest, longest, in_storm
-        self._interval = shortest
+    def __init__(self, *, shortest: float, longest: float = 0.25) -> None:
+        self._shortest, self._longest = shortest, longest
         self._began_at = 0.0
 
     def begin(self) -> None:
         self._began_at = time.monotonic()
 
-    async def rest(self, *, served: int) -> None:
-        """Call it when there are news: it returns when it is time to act on them.
-
-        `served` is how many news the last time served.
-        """
-        passed = time.monotonic() - self._began_at
-        most = self._in_storm if served >= _STORM else self._longest
-        keep_coming = passed < 2 * self._interval
-        self._interval = min(2 * self._interval, most) if keep_coming else self._shortest
-        await asyncio.sleep(self._interval - passed)
+    def left(self, *, events_a_second: float) -> float:
+        """Answer for how many seconds to rest yet before the next beginning; none where it is less than zero."""
+        interval = min(max(events_a_second / _RATE_FOR_ONE_SECOND, self._shortest), self._longest)
+        return self._began_at + interval - time.monotonic()

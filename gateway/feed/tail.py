@@ -16,7 +16,7 @@ from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Position
 from gateway.feed.followers import Followers
-from gateway.feed.lines import Pace, Patience, open_line
+from gateway.feed.lines import Pace, Patience, Rate, open_line
 from gateway.feed.observations import Observations
 from gateway.storage.database import DriverConnection
 from gateway.storage.events import NEWS_CHANNEL, LogPage, ensure_epoch, log_snapshot, read_events
@@ -38,6 +38,7 @@ class Tail:
         url: str,
         followers: Followers,
         observations: Observations,
+        log_growth: Rate,
         recognise: Callable[[int], bool],
         heard: Mapping[str, Callable[[], None]],
         poll_seconds: float,
@@ -48,13 +49,12 @@ class Tail:
         self._url: Final = url
         self._followers: Final = followers
         self._observations: Final = observations
+        self._log_growth: Final = log_growth
         self._recognise: Final = recognise
         self._heard: Final = heard
         self._poll_seconds: Final = poll_seconds
         self._timeout_seconds: Final = timeout_seconds
         self._pace: Final = Pace(shortest=pace_seconds)
-        self._passed = 0
-        """How many events have been written since the last rest, as their numbers tell, wanted or not."""
         self._batch_size: Final = batch_size
         self._news: Final = asyncio.Event()
         self._position: Position | None = None
@@ -117,6 +117,7 @@ class Tail:
         except CursorExpired:
             await self._jump(connection)
             return self._poll_seconds
+        self._log_growth.see(page.state.latest.id)
         if keys is not None:
             self._followers.miss_arrivals()
         await self._deliver(page, start=self._position)
@@ -136,7 +137,6 @@ class Tail:
             self._followers.deliver(some, before=self._position or start)
             self._position = some[-1].position
             await asyncio.sleep(0)
-        self._passed += max(0, page.state.latest.id - start.id)
         if page.end is not None and page.read == self._batch_size:
             self._position = page.end
         else:  # all that there is was read, or was not wanted
@@ -148,6 +148,7 @@ class Tail:
         So it is where nobody follows, at the start, and when the tail was away for longer than what is kept.
         """
         snapshot = await log_snapshot(connection)
+        self._log_growth.see(snapshot.latest.id)
         self._followers.fall_back(tail=self._position)
         self._position = snapshot.latest
         self._watch_horizon(snapshot.oldest_running, next_xid=snapshot.next_xid)
@@ -165,11 +166,13 @@ class Tail:
         if not pause:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(max(pause, self._rest_left())):
                 await self._news.wait()
-        await self._pace.rest(served=self._passed)
-        self._passed = 0
+        await asyncio.sleep(self._rest_left())
         self._news.clear()
+
+    def _rest_left(self) -> float:
+        return self._pace.left(events_a_second=self._log_growth.a_second)
 
     def _watch_horizon(self, horizon: int, *, next_xid: int) -> None:
         """Measure for how long the same transaction has been the oldest. Needs no right to see others' sessions."""

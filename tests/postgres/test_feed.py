@@ -181,6 +181,26 @@ async def test_rings_that_come_together_are_one(database: Database, feed: Feed) 
     assert feed.observations.rings == 1001
 
 
+async def test_bells_rest_in_a_storm_and_are_awake_after_it(database: Database, database_url: str) -> None:
+    subject = Subject()
+    async with (
+        Feed(database, url=database_url, poll_seconds=1000) as here,
+        Feed(database, url=database_url, poll_seconds=1000) as there,
+        there.follow(EVERYTHING) as events,
+    ):
+        await until(lambda: here.observations.connected and there.observations.connected)
+        for _ in range(200):  # 2 seconds, at 2,000 rings a second
+            for _ in range(20):
+                here.ring()
+            await asyncio.sleep(0.01)
+        assert here.observations.notifications < 40
+        await asyncio.sleep(1)
+        notified = here.observations.notifications
+        await commit(database, here, subject)
+        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        await until(lambda: here.observations.notifications == notified + 1)
+
+
 async def test_event_that_waits_for_a_transaction_that_writes_nothing_comes_soon(
     database: Database, database_url: str
 ) -> None:
