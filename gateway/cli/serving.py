@@ -1,5 +1,6 @@
 """`gateway serve`: the database, the address, the application on it, and leaving well."""
 
+import gc
 import logging
 import socket
 from pathlib import Path
@@ -40,11 +41,23 @@ async def serve(
             async with app.router.lifespan_context(app):
                 drain = settings.drain_seconds if drain_seconds is None else drain_seconds
                 server = Server(_configuration(cut_quietly(app, stop.lifetime), settings))
+                _settle_memory()
                 stop.serve_with(server, drain_seconds=drain)
                 _announce(listener, found, keys=welcome[0] if welcome else (), settings=settings)
                 await server.serve(sockets=[listener])
                 await stop.abandon()
     return stop.status
+
+
+def _settle_memory() -> None:
+    """Leave what is there for good out of every collection of cyclic garbage, and collect less often.
+
+    A request makes some thousand objects, hardly any of them in cycles. By Python's own measure their collection took a
+    third of the time of a request; collected fifty times more rarely, garbage takes some megabytes more.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def show_log(level: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from graphql import ASTValidationRule, specified_rules
-from graphql.execution import Executor
+from graphql.execution import Executor, MiddlewareManager
 from strawberry import Schema
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
@@ -18,13 +18,15 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from gateway.domain.errors import BadUserInput, GatewayError, TimedOut
 from gateway.domain.principals import Principal
 from gateway.execution.budgets import Allowances, Budgets, Places
+from gateway.execution.compiled import run_compiled
 from gateway.execution.contexts import ExecutionContext
 from gateway.execution.costs import CostModel
 from gateway.execution.errors import Refusal, refuse, request_error
 from gateway.execution.limits import DocumentLimits, VariableLimits, check_variables
 from gateway.execution.observing import Observe, observed
 from gateway.execution.operations import Documents, Operation, OperationType
-from gateway.execution.responses import Response, respond
+from gateway.execution.responses import Response, completed, respond
+from gateway.execution.runs import Failed
 from gateway.execution.subscriptions import EventStream, Plans
 
 Variables = Mapping[str, Any] | None
@@ -132,13 +134,35 @@ class Engine:
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
                 await self._prepare_context(operation, context)
-                executor = self._executor(operation, variables, context)
-                return await respond(executor, extensions=self._told(cost, context) if tells_cost else None)
+                told = self._told(cost, context) if tells_cost else None
+                return await self._answered(operation, variables, context, extensions=told)
         except TimeoutError:
             if not limit.expired():
                 raise
             context.abandon()
             refuse(TimedOut(f"The operation took longer than {self._operation_seconds:g} seconds, and was given up."))
+
+    async def _answered(
+        self,
+        operation: Operation,
+        variables: Variables,
+        context: ExecutionContext,
+        *,
+        extensions: dict[str, Any] | None,
+    ) -> Response:
+        """Run it compiled; where that cannot be, or fails, graphql-core runs it, on what the root fields answered."""
+        replay = None
+        values = operation.compiled.variable_values(variables)
+        groups = None if values is None else operation.compiled.prepare(values)
+        if values is not None and groups is not None:
+            try:
+                data = await run_compiled(groups, context=context, variable_values=values)
+            except Failed as failure:
+                replay = failure.middleware
+            else:
+                return completed(data, extensions=extensions)
+        executor = self._executor(operation, variables, context, middleware=replay)
+        return await respond(executor, extensions=extensions)
 
     async def _subscribed(self, operation: Operation, variables: Variables, context: ExecutionContext) -> EventStream:
         await self._pay(operation, variables, context)
@@ -176,7 +200,8 @@ class Engine:
         rendered_by = {
             name: value for name, value in (variables or {}).items() if name in operation.rendering_variables
         }
-        plan = self._plans.plan((operation.source, operation.name, repr(rendered_by), context.share_key), executor)
+        key = (operation.source, operation.name, repr(rendered_by), context.share_key)
+        plan = self._plans.plan(key, executor, groups=operation.compiled.prepare(executor.variable_values))
         try:
             return await plan.opened(executor, leave=leave)
         except BaseException:
@@ -191,13 +216,21 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
             refuse(error)
 
-    def _executor(self, operation: Operation, variables: Variables, context: ExecutionContext) -> Executor[Any]:
+    def _executor(
+        self,
+        operation: Operation,
+        variables: Variables,
+        context: ExecutionContext,
+        *,
+        middleware: MiddlewareManager | None = None,
+    ) -> Executor[Any]:
         executor = self._executor_class.build(
             self._schema,
             operation.document,
             context_value=context,
             raw_variable_values=cast("dict[str, Any]", variables),
             operation_name=operation.name,
+            middleware=middleware,
             max_coercion_errors=self._max_coercion_errors,
             is_awaitable=cast("Any", optimized_is_awaitable),
             hide_suggestions=self._hide_suggestions,

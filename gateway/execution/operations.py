@@ -31,6 +31,7 @@ from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
 from gateway.domain.errors import BadUserInput
+from gateway.execution.compiled import CompiledOperation
 from gateway.execution.costs import Cost, CostModel, estimate
 from gateway.execution.errors import (
     FormattedError,
@@ -67,6 +68,7 @@ class Operation:
     name: str | None
     """The name that the caller chose by; None where the document has but one operation."""
     document: DocumentNode
+    compiled: CompiledOperation
     type: OperationType
     root_fields: frozenset[str]
     """The fields selected on the root type, through fragments too, whether or not a directive skips them."""
@@ -149,6 +151,7 @@ class Documents:
             source=source,
             name=name,
             document=document,
+            compiled=CompiledOperation(self._schema, document, definition),
             type=OperationType(definition.operation.value),
             root_fields=frozenset(root.name.value for root in _root_fields(document, definition)),
             cost=estimate(self._schema, document, definition, model=self._costs),

@@ -35,6 +35,14 @@ async def respond(executor: Executor[Any], *, extensions: dict[str, Any] | None 
         return refusal_of(error)
 
 
+def completed(data: dict[str, Any], *, extensions: dict[str, Any] | None = None) -> Response:
+    """Return the answer in which all is well; like `respond`, it never raises."""
+    try:
+        return _encoded(data, (), extensions)
+    except Exception as error:  # noqa: BLE001 - as above
+        return refusal_of(error)
+
+
 def refusal_of(error: Exception) -> Response:
     """Return the answer of which nothing came to be but this error."""
     errors = (formatted(error),)
@@ -42,8 +50,11 @@ def refusal_of(error: Exception) -> Response:
 
 
 def _response(result: ExecutionResult, extensions: dict[str, Any] | None) -> Response:
-    errors = tuple(map(field_error, result.errors or ()))
-    members: dict[str, Any] = {"data": result.data}
+    return _encoded(result.data, tuple(map(field_error, result.errors or ())), extensions)
+
+
+def _encoded(data: Any, errors: tuple[FormattedError, ...], extensions: dict[str, Any] | None) -> Response:
+    members: dict[str, Any] = {"data": data}
     if errors:
         members["errors"] = errors
     if extensions:

@@ -15,8 +15,10 @@ from graphql import ExecutionResult
 from graphql.execution import Executor, create_source_event_stream
 
 from gateway.domain.errors import TimedOut
+from gateway.execution.compiled import Groups, run_compiled
 from gateway.execution.errors import Refusal, field_error, refuse
-from gateway.execution.responses import refusal_of, respond
+from gateway.execution.responses import Response, completed, refusal_of, respond
+from gateway.execution.runs import Failed
 
 KEPT_RENDERINGS = 64
 """How many of a plan's latest events are kept rendered: followers of one plan are seldom further apart than a few."""
@@ -93,11 +95,11 @@ class Plans:
     def __len__(self) -> int:
         return len(self._plans)
 
-    def plan(self, key: Hashable, executor: Executor[Any]) -> "Plan":
+    def plan(self, key: Hashable, executor: Executor[Any], *, groups: Groups | None) -> "Plan":
         """Return the plan of this key with one more follower, whose executor this is; `release` it in the end."""
         plan = self._plans.get(key)
         if plan is None:
-            plan = Plan(executor, forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds)
+            plan = Plan(executor, groups=groups, forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds)
             self._plans[key] = plan
         plan.followers += 1
         return plan
@@ -106,12 +108,20 @@ class Plans:
 class Plan:
     """One operation with its variables and bounds, for all who follow it."""
 
-    __slots__ = ("_event_seconds", "_executor", "_forget", "_renderings", "followers")
+    __slots__ = ("_event_seconds", "_executor", "_forget", "_groups", "_renderings", "followers")
 
-    def __init__(self, executor: Executor[Any], *, forget: Callable[[], object], event_seconds: float) -> None:
+    def __init__(
+        self,
+        executor: Executor[Any],
+        *,
+        groups: Groups | None,
+        forget: Callable[[], object],
+        event_seconds: float,
+    ) -> None:
         self._event_seconds = event_seconds
         self.followers = 0
         self._executor = executor
+        self._groups = groups
         self._forget = forget
         self._renderings: OrderedDict[Hashable, asyncio.Task[Payload]] = OrderedDict()
 
@@ -148,16 +158,30 @@ class Plan:
             rendering.cancel()
 
     async def _rendered(self, value: Any) -> Payload:
-        executor = self._executor.build_per_event_executor(value)
-        executor.context_value = executor.context_value.renewed()
-        # The copy shares its memory of selected fields, which is by lists that each execution makes anew: it would grow
-        # with each event for as long as somebody follows.
-        executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way to a memory of the event's own
+        context = self._executor.context_value.renewed()
         try:
             async with asyncio.timeout(self._event_seconds):
-                response = await respond(executor)
+                response = await self._answered(value, context)
         except TimeoutError:
-            executor.context_value.abandon()
+            context.abandon()
             late = TimedOut(f"Reading what belongs to this event took longer than {self._event_seconds:g} seconds.")
             response = refusal_of(late)
         return Payload(response.body, cursor=getattr(value, "cursor", None))
+
+    async def _answered(self, value: Any, context: Any) -> Response:
+        replay = None
+        if self._groups is not None:
+            values = self._executor.variable_values
+            try:
+                data = await run_compiled(self._groups, context=context, variable_values=values, root_value=value)
+            except Failed as failure:
+                replay = failure.middleware
+            else:
+                return completed(data)
+        executor = self._executor.build_per_event_executor(value)
+        executor.context_value = context
+        executor.middleware_manager = replay
+        # The copy shares its memory of selected fields, which is by lists that each execution makes anew: it would grow
+        # with each event for as long as somebody follows.
+        executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way to a memory of the event's own
+        return await respond(executor)

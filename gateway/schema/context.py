@@ -17,6 +17,7 @@ from gateway.domain.events import Event, Position
 from gateway.domain.installations import Account, Application, Installation, InstallationStatus
 from gateway.domain.pages import Page, Window
 from gateway.domain.principals import Principal
+from gateway.execution.later import Later, shared
 from gateway.execution.operations import Operation
 from gateway.feed.feed import Feed
 from gateway.storage.pages import InstallationList
@@ -67,29 +68,11 @@ def _grouped(
     return load
 
 
-def _shared(found: "asyncio.Future[Answer]") -> "asyncio.Future[Answer]":
-    """Let one of several wait for a future.
-
-    A field that fails has its siblings cancelled. What one of these waits for, fields elsewhere may be waiting for too:
-    awaited as it is, it would be cancelled for all of them, and their whole operation with it.
-    """
-    if found.done():
-        return found
-    found.add_done_callback(_note_failure)
-    return asyncio.shield(found)
-
-
-def _note_failure(found: "asyncio.Future[Answer]") -> None:
-    """Look at a failure that perhaps nobody waits for any more, or asyncio complains of it in the log."""
-    if not found.cancelled():
-        found.exception()
-
-
 class SharedLoader(DataLoader[Asked, Answer]):
     """A loader whose waiters are cancelled each for itself."""
 
     def load(self, key: Asked) -> Awaitable[Answer]:
-        return _shared(asyncio.ensure_future(super().load(key)))
+        return shared(asyncio.ensure_future(super().load(key)))
 
 
 class Remembered(Generic[Row]):
@@ -100,15 +83,19 @@ class Remembered(Generic[Row]):
     def __init__(self, lookup: Lookup[Row], *, visible: Callable[[Row], bool] = lambda _: True) -> None:
         self._lookup = lookup
         self._visible = visible
-        self._found: dict[UUID, asyncio.Future[Row | None]] = {}
+        self._found: dict[UUID, asyncio.Future[dict[UUID, Row]]] = {}
 
-    async def load(self, row_id: UUID) -> Row | None:
-        """Answer the row; None where there is none that the caller may see."""
+    def load(self, row_id: UUID, then: Callable[[Row | None], Answer]) -> Later[dict[UUID, Row], Answer]:
+        """Answer what `then` makes of the row, or of None where there is none that the caller may see."""
         found = self._found.get(row_id)
         if found is None:
             found = self._found[row_id] = self._lookup.find(row_id)
-        row = await _shared(found)
-        return row if row is not None and self._visible(row) else None
+
+        def answer(rows: dict[UUID, Row]) -> Answer:
+            row = rows.get(row_id)
+            return then(row if row is not None and self._visible(row) else None)
+
+        return Later(found, answer)
 
 
 class Loaders:

@@ -14,6 +14,7 @@ from gateway.domain.events import EventKind
 from gateway.domain.installations import InstallationStatus
 from gateway.domain.pages import Page, window
 from gateway.domain.principals import PrincipalKind
+from gateway.execution.later import Later
 from gateway.schema.connections import PageInfo
 from gateway.schema.context import Info, Request
 from gateway.schema.inputs import InstallationEventFilter, account_id_of, optional_uuid_of
@@ -40,10 +41,11 @@ class InstallationEvent:
     )
     version: int = strawberry.field(description="The installation's version that this event made.")
 
-    @strawberry.field(description="The installation as it is now; null once it is deleted.")
-    async def installation(self, info: Info) -> Installation | None:
-        row = await info.context.loaders.installations.load(self.row.installation_id)
-        return Installation.of(row) if row else None
+    @strawberry.field(
+        description="The installation as it is now; null once it is deleted.", graphql_type=Installation | None
+    )
+    def installation(self, info: Info) -> Later[Any, Installation | None]:
+        return info.context.loaders.installations.load(self.row.installation_id, Installation.found)
 
     @property
     def share_key(self) -> Hashable:

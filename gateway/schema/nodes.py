@@ -1,8 +1,8 @@
 """The objects that clients see: applications, accounts, installations."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import strawberry
 
@@ -11,6 +11,7 @@ from gateway.domain import policy
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import BadUserInput
 from gateway.domain.installations import AuthorizationMethod, InstallationStatus, StatusReasonCode, SyncState
+from gateway.execution.later import Later
 from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
 from gateway.schema.arguments import AccountId, After, Before, First, Installations, Last, OrderBy
 from gateway.schema.context import Info
@@ -20,6 +21,9 @@ from gateway.schema.scalars import JsonValue, json_text
 if TYPE_CHECKING:
     from gateway.schema.connections import InstallationConnection
     from gateway.schema.events import InstallationEventConnection
+
+Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 LazyInstallations = Annotated["InstallationConnection", strawberry.lazy("gateway.schema.connections")]
 LazyEvents = Annotated["InstallationEventConnection", strawberry.lazy("gateway.schema.events")]
@@ -172,6 +176,10 @@ class Installation(Node):
     updated_at: datetime = strawberry.field(description="When it last changed.")
     activated_at: datetime | None = strawberry.field(description="When it last became ready for use.")
 
+    @classmethod
+    def found(cls, row: domain.Installation | None) -> "Installation | None":
+        return None if row is None else cls.of(row)
+
     @staticmethod
     def of(row: domain.Installation) -> "Installation":
         return Installation(
@@ -186,15 +194,13 @@ class Installation(Node):
             activated_at=row.activated_at,
         )
 
-    @strawberry.field(description="What is installed.")
-    async def application(self, info: Info) -> Application:
-        return Application.of(await _tied_application(info, self.row.application_id))
+    @strawberry.field(description="What is installed.", graphql_type=Application)
+    def application(self, info: Info) -> Later[Any, Application]:
+        return info.context.loaders.tied_applications.load(self.row.application_id, _tied(Application.of))
 
-    @strawberry.field(description="Whose installation it is.")
-    async def account(self, info: Info) -> Account:
-        row = await info.context.loaders.tied_accounts.load(self.row.account_id)
-        assert row is not None  # noqa: S101 - a foreign key holds it
-        return Account.of(row)
+    @strawberry.field(description="Whose installation it is.", graphql_type=Account)
+    def account(self, info: Info) -> Later[Any, Account]:
+        return info.context.loaders.tied_accounts.load(self.row.account_id, _tied(Account.of))
 
     @strawberry.field(description="Why it has its status, and since when.")
     def status_reason(self) -> StatusReason:
@@ -207,10 +213,12 @@ class Installation(Node):
     def metadata(self, info: Info) -> JsonValue | None:
         return json_text(self.row.metadata) if policy.reads_metadata(info.context.principal) else None
 
-    @strawberry.field(description="What this caller may do now.")
-    async def allowed_actions(self, info: Info) -> list[InstallationAction]:
-        application = await _tied_application(info, self.row.application_id)
-        return list(policy.allowed_actions(info.context.principal, installation=self.row, application=application))
+    @strawberry.field(description="What this caller may do now.", graphql_type=list[InstallationAction])
+    def allowed_actions(self, info: Info) -> Later[Any, list[InstallationAction]]:
+        def allowed(application: domain.Application) -> list[InstallationAction]:
+            return list(policy.allowed_actions(info.context.principal, installation=self.row, application=application))
+
+        return info.context.loaders.tied_applications.load(self.row.application_id, _tied(allowed))
 
     @strawberry.field(description="The current or last synchronisation; null before the first.")
     def sync(self) -> Sync | None:
@@ -232,7 +240,11 @@ class Installation(Node):
         )
 
 
-async def _tied_application(info: Info, application_id: UUID) -> domain.Application:
-    row = await info.context.loaders.tied_applications.load(application_id)
-    assert row is not None  # noqa: S101 - a foreign key holds it
-    return row
+def _tied(then: Callable[[Row], Answer]) -> Callable[[Row | None], Answer]:
+    """Go on with the other end of an installation's tie, which is always there."""
+
+    def go_on(row: Row | None) -> Answer:
+        assert row is not None  # noqa: S101 - a foreign key holds it
+        return then(row)
+
+    return go_on

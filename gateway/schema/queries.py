@@ -1,12 +1,14 @@
 """What can be asked."""
 
 import asyncio
+from typing import Any
 
 import strawberry
 
 from gateway.domain.cursors import encode_position
 from gateway.domain.errors import BadUserInput, Unauthenticated
 from gateway.domain.principals import PrincipalKind
+from gateway.execution.later import Later
 from gateway.schema.arguments import (
     After,
     Applications,
@@ -64,8 +66,8 @@ class Viewer:
 
 async def _node(info: Info, id: str, *, argument: str) -> Node | None:
     loaders, node_id = info.context.loaders, uuid_of(id, argument=argument)
-    if installation := await loaders.installations.load(node_id):
-        return Installation.of(installation)
+    if installation := await loaders.installations.load(node_id, Installation.found):
+        return installation
     if application := await loaders.applications.load(node_id):
         return Application.of(application)
     account = await loaders.accounts.load(node_id)
@@ -115,10 +117,9 @@ class Query:
         row = await info.context.loaders.accounts.load(uuid_of(id, argument="id"))
         return Account.of(row) if row else None
 
-    @strawberry.field(description="One installation, by its id.")
-    async def installation(self, info: Info, id: Id) -> Installation | None:
-        row = await info.context.loaders.installations.load(uuid_of(id, argument="id"))
-        return Installation.of(row) if row else None
+    @strawberry.field(description="One installation, by its id.", graphql_type=Installation | None)
+    def installation(self, info: Info, id: Id) -> Later[Any, Installation | None]:
+        return info.context.loaders.installations.load(uuid_of(id, argument="id"), Installation.found)
 
     @strawberry.field(description="The installations that the caller sees; the newest first, unless ordered otherwise.")
     async def installations(

@@ -72,7 +72,8 @@ def _written(value: Any) -> Any:
 
 
 def _date_time(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    there = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return there.isoformat()[: -len("+00:00")] + "Z"
 
 
 def _parsed_date_time(value: object) -> datetime:

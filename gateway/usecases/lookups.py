@@ -4,6 +4,7 @@ They batch and do not cache: every answer was read after it was asked for. Who m
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 from uuid import UUID
@@ -28,26 +29,29 @@ class Lookup(Generic[Row]):
 
     def __init__(self, select: Callable[[Sequence[UUID]], Awaitable[dict[UUID, Row]]]) -> None:
         self._select: Final = select
-        self._waiting: dict[UUID, list[asyncio.Future[Row | None]]] = {}
+        self._waiting: deque[_Statement[Row]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
-    def find(self, row_id: UUID) -> "asyncio.Future[Row | None]":
-        """Look a row up; None where there is none. Raises Unavailable or TimedOut."""
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Row | None] = loop.create_future()
-        self._waiting.setdefault(row_id, []).append(found)
+    def find(self, row_id: UUID) -> "asyncio.Future[dict[UUID, Row]]":
+        """Look a row up: answer the rows that there are of all that are looked up with it.
+
+        Many wait for the same answer: never await it as it is, or whoever is cancelled takes it from the others. It
+        fails with Unavailable or TimedOut.
+        """
+        if not self._waiting or len(self._waiting[-1].ids) == MOST_IDS:
+            self._waiting.append(_Statement())
+        statement = self._waiting[-1]
+        statement.ids[row_id] = None
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._dispatch)
-        return found
+            asyncio.get_running_loop().call_soon(self._dispatch)
+        return statement.found
 
     def _dispatch(self) -> None:
         self._scheduled = False
         while self._waiting and len(self._running) < MOST_STATEMENTS:
-            taken = list(self._waiting)[:MOST_IDS]
-            asked = {row_id: self._waiting.pop(row_id) for row_id in taken}
-            task = asyncio.create_task(self._run(asked))
+            task = asyncio.create_task(self._run(self._waiting.popleft()))
             self._running.add(task)
             task.add_done_callback(self._finish)
 
@@ -55,23 +59,29 @@ class Lookup(Generic[Row]):
         self._running.discard(task)
         self._dispatch()
 
-    async def _run(self, asked: "dict[UUID, list[asyncio.Future[Row | None]]]") -> None:
+    async def _run(self, statement: "_Statement[Row]") -> None:
         try:
-            found = await self._select(list(asked))
+            rows = await self._select(list(statement.ids))
         except BaseException as error:
-            # A future that nobody awaits any more does not mind.
-            for waiting in asked.values():
-                for one in waiting:
-                    if not one.done():
-                        one.set_exception(error if isinstance(error, Exception) else TimedOut("The lookup was ended."))
+            if not statement.found.done():
+                foreseen = isinstance(error, Exception)
+                statement.found.set_exception(error if foreseen else TimedOut("The lookup was ended."))
+                statement.found.exception()  # perhaps nobody waits any more, and asyncio need not complain of that
             if not isinstance(error, Exception):
                 raise
         else:
-            for row_id, waiting in asked.items():
-                row = found.get(row_id)
-                for one in waiting:
-                    if not one.done():
-                        one.set_result(row)
+            if not statement.found.done():
+                statement.found.set_result(rows)
+
+
+class _Statement(Generic[Row]):
+    """The ids that go out together, and the rows that will be found."""
+
+    __slots__ = ("found", "ids")
+
+    def __init__(self) -> None:
+        self.ids: dict[UUID, None] = {}
+        self.found: asyncio.Future[dict[UUID, Row]] = asyncio.get_running_loop().create_future()
 
 
 class Lookups:

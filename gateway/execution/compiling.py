@@ -1,0 +1,321 @@
+"""Operations compiled: what graphql-core works out anew for each value is worked out once for each document.
+
+Which fields are selected of which type, how each is resolved, how each value is turned into what is encoded: all that
+becomes functions. graphql-core still collects the fields, coerces arguments, and serializes
+all but the plainest values.
+"""
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final, cast
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLScalarType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    Undefined,
+    get_named_type,
+    is_abstract_type,
+    is_union_type,
+)
+from graphql.execution.collect_fields import (
+    CollectedFields,
+    FieldDetails,
+    FragmentDetails,
+    collect_fields,
+    collect_subfields,
+)
+from graphql.execution.values import VariableValues, get_argument_values
+from graphql.pyutils import Path
+from graphql.type.definition import GraphQLResolveInfoHelpers
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.field import StrawberryField
+from strawberry.types.info import Info
+
+from gateway.execution.later import Later
+from gateway.execution.runs import Complete, Pending, RootField, Run, Unfit
+
+_MOST_FIELDS = 1_000
+"""So many are compiled of one operation: fragments that spread each other could stand for any number."""
+_PLAIN_TYPES: Final[dict[str, type]] = {"String": str, "ID": str, "Boolean": bool}
+_HELPERS = GraphQLResolveInfoHelpers(gather=lambda values: asyncio.gather(*values), track=lambda _values: None)
+
+Put = Callable[[Any, Run, dict[str, Any]], None]
+"""Puts one field of an object into a result."""
+Resolve = Callable[[Any, Run], Any]
+
+
+class NotCompiled(Exception):
+    """This operation is none of those that are compiled."""
+
+
+class Compiler:
+    """Compiles one operation, for one set of answers to its directives' questions."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: dict[str, FragmentDetails],
+        variable_values: VariableValues,
+    ) -> None:
+        self._schema = schema
+        self._operation = operation
+        self._fragments = fragments
+        self._variable_values = variable_values
+        self._fields = 0
+
+    def root_fields(self) -> list[RootField]:
+        """Return the operation's own fields, in order. Raises NotCompiled."""
+        root_type = self._schema.get_root_type(self._operation.operation)
+        if root_type is None:
+            raise NotCompiled
+        collected = collect_fields(self._schema, self._fragments, self._variable_values, root_type, self._operation)
+        return [self._root_field(root_type, key, details) for key, details in _grouped(collected)]
+
+    def _root_field(self, root_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> RootField:
+        field = self._field(root_type, details)
+        if field is None:
+            return RootField(key, lambda _source, _run: root_type.name, lambda value, _run: value)
+        return RootField(key, self._asking(root_type, field, details), self._complete(field.type, details))
+
+    def _field(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField | None:
+        """Return the field's definition; None is `__typename`."""
+        self._fields += 1
+        name = details[0].node.name.value
+        if self._fields > _MOST_FIELDS or any(each.fragment_variable_values for each in details):
+            raise NotCompiled
+        if name == "__typename":
+            return None
+        if name not in parent_type.fields:  # it asks for the schema
+            raise NotCompiled
+        field: GraphQLField = parent_type.fields[name]
+        return field
+
+    def _put(self, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> Put:
+        field = self._field(parent_type, details)
+        if field is None:
+            return _putting_constant(key, parent_type.name)
+        complete = self._complete(field.type, details)
+        definition = _definition(field)
+        if definition.is_basic_field:
+            return _putting_attribute(key, attrgetter(definition.python_name), complete)
+        if _is_called_directly(field, definition):
+            return _putting_answer(key, self._calling(parent_type, field, details), complete)
+        return _putting_answer(key, self._asking(parent_type, field, details), complete)
+
+    def _asking(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolve:
+        """Resolve as graphql-core does: by its own signature, with coerced arguments."""
+        resolve_field, node = cast("Callable[..., Any]", field.resolve), details[0].node
+
+        def resolve(source: Any, run: Run) -> Any:
+            known = run.infos.get(resolve)
+            if known is None:
+                arguments = (
+                    get_argument_values(field, node, run.variable_values) if node.arguments or field.args else {}
+                )
+                known = run.infos[resolve] = (self._info(parent_type, field, details, run), arguments)
+            info, arguments = known
+            return resolve_field(source, info, **arguments)
+
+        return resolve
+
+    def _calling(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolve:
+        """Call a resolver that has no arguments, as Strawberry would after having found that out each time."""
+        definition = _definition(field)
+        resolver = definition.base_resolver
+        assert resolver is not None  # noqa: S101 - it is no basic field
+        call = resolver.wrapped_func
+        if resolver.info_parameter is None:
+            return lambda source, _run: call(source)
+        name = resolver.info_parameter.name
+
+        def resolve(source: Any, run: Run) -> Any:
+            info = run.infos.get(resolve)
+            if info is None:
+                raw_info = self._info(parent_type, field, details, run)
+                info = run.infos[resolve] = Info(_raw_info=raw_info, _field=definition)
+            return call(source, **{name: info})
+
+        return resolve
+
+    def _info(
+        self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails], run: Run
+    ) -> GraphQLResolveInfo[Any]:
+        """Make what resolvers are told. It is one for all objects of a list: its path knows but the field's own key."""
+        node = details[0].node
+        return GraphQLResolveInfo(
+            field_name=node.name.value,
+            field_nodes=[each.node for each in details],
+            return_type=field.type,
+            parent_type=parent_type,
+            path=Path(None, (node.alias or node.name).value, parent_type.name),
+            schema=self._schema,
+            fragments={name: fragment.definition for name, fragment in self._fragments.items()},
+            root_value=run.root_value,
+            operation=self._operation,
+            variable_values=run.variable_values,
+            context=run.context,
+            is_awaitable=cast("Any", optimized_is_awaitable),
+            abort_signal=None,
+            async_helpers=_HELPERS,
+        )
+
+    def _complete(self, output_type: GraphQLOutputType, details: list[FieldDetails]) -> Complete:
+        if isinstance(output_type, GraphQLNonNull):
+            return _required(self._complete_value(output_type.of_type, details))
+        return _optional(self._complete_value(output_type, details))
+
+    def _complete_value(self, output_type: GraphQLOutputType, details: list[FieldDetails]) -> Complete:
+        match output_type:
+            case GraphQLList():
+                return _completing_list(self._complete(output_type.of_type, details))
+            case GraphQLScalarType() | GraphQLEnumType():
+                return _completing_leaf(output_type)
+            case GraphQLObjectType():
+                return _completing_object(self._puts(output_type, details))
+            case _ if is_abstract_type(output_type):
+                return _completing_abstract(
+                    {
+                        _definition(possible_type).origin: _completing_object(self._puts(possible_type, details))
+                        for possible_type in self._schema.get_possible_types(output_type)
+                    }
+                )
+        raise NotCompiled
+
+    def _puts(self, object_type: GraphQLObjectType, details: list[FieldDetails]) -> tuple[Put, ...]:
+        collected = collect_subfields(
+            self._schema, self._fragments, self._variable_values, self._operation, object_type, details
+        )
+        return tuple(self._put(object_type, key, each) for key, each in _grouped(collected))
+
+
+def _grouped(collected: CollectedFields) -> Sequence[tuple[str, list[FieldDetails]]]:
+    if collected.new_defer_usages or collected.forbidden_directive_instances:
+        raise NotCompiled
+    return tuple(collected.grouped_field_set.items())
+
+
+def _definition(element: GraphQLField | GraphQLObjectType) -> Any:
+    """Return what Strawberry made a field or a type from."""
+    return element.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+
+
+def _is_called_directly(field: GraphQLField, definition: StrawberryField) -> bool:
+    """Tell whether Strawberry would do nothing but call: what it does to failures, it does to members of unions."""
+    resolver = definition.base_resolver
+    return (
+        resolver is not None
+        and not field.args
+        and not definition.extensions
+        and not is_union_type(get_named_type(field.type))
+        and resolver.self_parameter is not None
+    )
+
+
+def _putting_constant(key: str, value: str) -> Put:
+    def put(_source: Any, _run: Run, result: dict[str, Any]) -> None:
+        result[key] = value
+
+    return put
+
+
+def _putting_attribute(key: str, attribute: Callable[[Any], Any], complete: Complete) -> Put:
+    def put(source: Any, run: Run, result: dict[str, Any]) -> None:
+        result[key] = complete(attribute(source), run)
+
+    return put
+
+
+def _putting_answer(key: str, resolve: Resolve, complete: Complete) -> Put:
+    def put(source: Any, run: Run, result: dict[str, Any]) -> None:
+        value = resolve(source, run)
+        if isinstance(value, Later) and value.future.done():
+            value = value.then(value.future.result())
+        if isinstance(value, Awaitable):
+            result[key] = None  # its place among the others
+            run.pending.append(Pending(value, complete, result, key))
+        else:
+            result[key] = complete(value, run)
+
+    return put
+
+
+def _required(complete: Complete) -> Complete:
+    def complete_required(value: Any, run: Run) -> Any:
+        if value is None:
+            raise Unfit("null where there is none")
+        return complete(value, run)
+
+    return complete_required
+
+
+def _optional(complete: Complete) -> Complete:
+    def complete_optional(value: Any, run: Run) -> Any:
+        return None if value is None else complete(value, run)
+
+    return complete_optional
+
+
+def _completing_list(complete_item: Complete) -> Complete:
+    def complete(value: Any, run: Run) -> Any:
+        if not isinstance(value, list | tuple):
+            raise Unfit("no list")
+        return [complete_item(item, run) for item in value]
+
+    return complete
+
+
+def _completing_leaf(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Complete:
+    coerce = leaf_type.coerce_output_value
+    plain_type = _PLAIN_TYPES.get(leaf_type.name)
+    names: dict[enum.Enum, str] = {}
+
+    def complete(value: Any, _run: Run) -> Any:
+        coerced = coerce(value)
+        if coerced is None or coerced is Undefined:
+            raise Unfit("no such leaf")
+        return coerced
+
+    def complete_plain(value: Any, run: Run) -> Any:
+        return value if type(value) is plain_type else complete(value, run)
+
+    def complete_member(value: Any, run: Run) -> Any:
+        name = names.get(value)
+        if name is None:
+            name = names[value] = complete(value, run)
+        return name
+
+    if isinstance(leaf_type, GraphQLEnumType):
+        return complete_member
+    return complete if plain_type is None else complete_plain
+
+
+def _completing_object(puts: tuple[Put, ...]) -> Complete:
+    def complete(value: Any, run: Run) -> Any:
+        result: dict[str, Any] = {}
+        for put in puts:
+            put(value, run, result)
+        return result
+
+    return complete
+
+
+def _completing_abstract(completes: dict[type, Complete]) -> Complete:
+    def complete(value: Any, run: Run) -> Any:
+        complete_member = completes.get(type(value))
+        if complete_member is None:
+            raise Unfit("none of the possible types")
+        return complete_member(value, run)
+
+    return complete

@@ -1,0 +1,202 @@
+"""A compiled operation answers what graphql-core would have answered, to the last byte, whatever goes wrong.
+
+But for the order of errors: they come in the order of their fields, and graphql-core's as it happens. Where the first
+of them takes all the data along, the others are not told; so there it may be another one.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from graphql.execution import Executor
+
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.engine import Engine
+from gateway.execution.errors import Refusal
+from gateway.execution.limits import DocumentLimits
+from gateway.execution.responses import respond
+from gateway.feed import Feed
+from gateway.schema.context import Context
+from gateway.schema.schema import build_schema
+from gateway.usecases.api_keys import KeyRing
+from gateway.usecases.lookups import Lookups
+from tests.api.conftest import Served
+from tests.api.policy_world import World, populated
+from tests.generation.documents import ANY_SCALARS, query_documents, replaced
+from tests.generation.samples import sampled
+from tests.live.conftest import LONG
+
+SCHEMA = build_schema()
+GENERATED = 1_000 if LONG else 80
+
+
+@dataclass(kw_only=True)
+class Both:
+    """One engine, and graphql-core beside it on the same schema."""
+
+    world: World
+    feed: Feed
+    engine: Engine
+    compiled: int = 0
+
+    def context(self, principal: Principal) -> Context:
+        gateway = self.world.served.gateway
+        return Context(
+            gateway=gateway, feed=self.feed, key_ring=KeyRing(gateway), lookups=Lookups(gateway), caller=principal
+        )
+
+    async def compare(self, query: str, variables: dict[str, Any], principal: Principal) -> Any:
+        """Run a query both ways; answer what both answered."""
+        operation = self.engine.prepare(query)
+        try:
+            mine = (await self.engine.execute(operation, variables, self.context(principal))).body
+        except Refusal:
+            return None
+        values = operation.compiled.variable_values(variables)
+        assert values is not None
+        self.compiled += operation.compiled.prepare(values) is not None
+        context = self.context(principal)
+        await context.prepare(operation)
+        executor = Executor.build(
+            SCHEMA._schema, operation.document, context_value=context, raw_variable_values=variables
+        )
+        assert isinstance(executor, Executor)
+        theirs = (await respond(executor)).body
+        if mine != theirs:
+            assert comparable(mine) == comparable(theirs), query
+        return json.loads(mine)
+
+
+def comparable(body: bytes) -> Any:
+    """An answer that has errors, whatever their order."""
+    answer = json.loads(body)
+    assert answer["errors"]
+    return answer["data"] and (answer["data"], sorted(map(repr, answer["errors"])))
+
+
+@asynccontextmanager
+async def both_ways(served: Served, *, database_url: str) -> AsyncIterator[Both]:
+    world = await populated(served)
+    async with Feed(served.gateway.database, url=database_url) as feed:
+        yield Both(world=world, feed=feed, engine=Engine(SCHEMA))
+
+
+@pytest.fixture
+async def both(served: Served, database_url: str) -> AsyncIterator[Both]:
+    async with both_ways(served, database_url=database_url) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[str]:
+    return sampled(query_documents(scalars=ANY_SCALARS), count=GENERATED)
+
+
+def callers(world: World) -> list[Principal]:
+    return [
+        Principal(kind=PrincipalKind.PLATFORM, label="p"),
+        Principal(kind=PrincipalKind.APPLICATION, application_id=world.listed.id, label="a"),
+        Principal(kind=PrincipalKind.ACCOUNT, account_id=world.acme.id, label="c"),
+    ]
+
+
+NESTED = """
+  installations(first: 3) {
+    totalCount statusCounts { status count } pageInfo { hasNextPage endCursor }
+    edges { cursor node { ...Card } } nodes { id }
+  }
+"""
+CARD = """fragment Card on Installation {
+  __typename id kind: status createdAt metadata allowedActions statusReason { code since }
+  application { __typename ...Named } account { name } sync { state steps { name } }
+  history(last: 2) { nodes { __typename id ... on InstallationStatusChanged { from to } actor { kind } } }
+}
+fragment Named on Application { name slug categories listed }"""
+WRITTEN = {
+    "a page": f"{{ {NESTED} }} {CARD}",
+    "aliases that merge": f"{{ a: node(id: $id) {{ id }} a: node(id: $id) {{ ...Card }} }} {CARD}",
+    "interfaces": f"{{ nodes(ids: [$id, $application, $account]) {{ __typename id ...Card ...Named }} }} {CARD}",
+    "several roots": "{ installation(id: $id) { id } account(id: $account) { name } viewer { kind } __typename }",
+    "nothing there": '{ installation(id: "8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a") { id application { name } } }',
+    "no id": '{ installation(id: "x") { id } account(id: $account) { name } }',
+    "an error below": "{ account(id: $account) { name installations(first: -1) { totalCount } } viewer { kind } }",
+    "an error below what may not be null": f"{{ viewer {{ kind }} {NESTED.replace('last: 2', 'last: -2')} }}"
+    + CARD.replace("last: 2", "last: -2"),
+    "forbidden": "{ installations(filter: {metadata: {x: 1}}) { totalCount } viewer { kind } }",
+    "cursor and list": "{ eventCursor installationEvents(first: 2) { nodes { id installation { version } } } }",
+    "introspection": '{ __schema { queryType { name } } __type(name: "Account") { name } viewer { kind } }',
+    "skipped": "{ viewer { kind @skip(if: $no) } ... @include(if: $yes) { eventCursor } }",
+    "included": "{ viewer { kind @skip(if: $yes) application { id } } ... @include(if: $no) { eventCursor } }",
+}
+
+
+def declared(query: str, known: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Declare the variables that a query uses."""
+    used = {
+        name: value for name, value in known.items() if f"${name}" in query.replace("$application,", "$application ")
+    }
+    types = (f"${name}: {'Boolean!' if isinstance(value, bool) else 'ID!'}" for name, value in used.items())
+    return (f"query ({', '.join(types)}) {query}" if used else query), used
+
+
+async def test_written_queries_are_answered_alike(both: Both) -> None:
+    world = both.world
+    known = {
+        "id": world.own,
+        "application": str(world.listed.id),
+        "account": str(world.acme.id),
+        "yes": True,
+        "no": False,
+    }
+    for query in WRITTEN.values():
+        text, variables = declared(query, known)
+        for principal in callers(world):
+            assert await both.compare(text, variables, principal) is not None
+    assert both.compiled == (len(WRITTEN) - 1) * 3  # all but the introspection
+
+
+async def test_generated_queries_are_answered_alike(both: Both, documents: list[str]) -> None:
+    world = both.world
+    known = {
+        "application": [str(world.listed.id), str(world.unlisted.id)],
+        "account": [str(world.acme.id), str(world.blue.id)],
+        "installation": list(world.installations.values()),
+        "absent": ["8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"],
+        "slug": ["listed"],
+        "word": ["list", "acc"],
+    }
+    for at, document in enumerate(documents):
+        await both.compare(replaced(document, known), {}, callers(world)[at % 3])
+    assert both.compiled > GENERATED / 3
+
+
+async def test_mutation_whose_selection_fails_was_done_once(both: Both) -> None:
+    world, change = both.world, "input: {id: $id, change: {merge: {mark: %d}}}"
+    query = f"""mutation ($id: ID!) {{
+      first: updateInstallationMetadata({change % 1}) {{
+        ... on Installation {{ version account {{ installations(first: -1) {{ totalCount }} }} }} }}
+      second: updateInstallationMetadata({change % 2}) {{ ... on Installation {{ version }} }}
+    }}"""
+    platform, version = world.callers["platform"], "query ($id: ID!) { installation(id: $id) { version } }"
+    before = (await platform.data(version, id=world.own))["installation"]["version"]
+    answer = (await platform.post(query, id=world.own)).json()
+    assert [error["path"] for error in answer["errors"]] == [["first", "account", "installations"]]
+    assert answer["data"] is None  # nothing on the way up may be null: so the second one is not begun
+    assert (await platform.data(version, id=world.own))["installation"]["version"] == before + 1
+
+
+async def test_fragments_that_stand_for_more_than_is_compiled_are_run_all_the_same(both: Both) -> None:
+    doubling = " ".join(
+        f"fragment F{at} on Account {{ a{at}: installations(first: 1) {{ nodes {{ account {{ ...F{at + 1} }} }} }}"
+        f" b{at}: installations(first: 1) {{ nodes {{ account {{ ...F{at + 1} }} }} }} }}"
+        for at in range(8)
+    )
+    query = f"query ($id: ID!) {{ account(id: $id) {{ ...F0 }} }} {doubling} fragment F8 on Account {{ name }}"
+    engine = Engine(SCHEMA, limits=DocumentLimits(depth=100, aliases=10_000))
+    operation = engine.prepare(query)
+    values = operation.compiled.variable_values({"id": str(both.world.acme.id)})
+    assert values is not None
+    assert operation.compiled.prepare(values) is None
