@@ -24,7 +24,9 @@ from graphql import (
     OperationDefinitionNode,
     Undefined,
     get_named_type,
+    get_nullable_type,
     is_abstract_type,
+    is_scalar_type,
     is_union_type,
 )
 from graphql.execution.collect_fields import (
@@ -39,6 +41,7 @@ from graphql.pyutils import Path
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.arguments import convert_argument
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
@@ -87,7 +90,7 @@ class Compiler:
         field = self._field(root_type, details)
         if field is None:
             return RootField(key, lambda _source, _run: root_type.name, lambda value, _run: value)
-        return RootField(key, self._asking(root_type, field, details), self._complete(field.type, details))
+        return RootField(key, self._resolving(root_type, field, details), self._complete(field.type, details))
 
     def _field(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField | None:
         """Return the field's definition; None is `__typename`."""
@@ -110,9 +113,12 @@ class Compiler:
         definition = _definition(field)
         if definition.is_basic_field:
             return _putting_attribute(key, attrgetter(definition.python_name), complete)
-        if _is_called_directly(field, definition):
-            return _putting_answer(key, self._calling(parent_type, field, details), complete)
-        return _putting_answer(key, self._asking(parent_type, field, details), complete)
+        return _putting_answer(key, self._resolving(parent_type, field, details), complete)
+
+    def _resolving(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolve:
+        if _is_called_directly(field, _definition(field)):
+            return self._calling(parent_type, field, details)
+        return self._asking(parent_type, field, details)
 
     def _asking(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolve:
         """Resolve as graphql-core does: by its own signature, with coerced arguments."""
@@ -131,23 +137,42 @@ class Compiler:
         return resolve
 
     def _calling(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolve:
-        """Call a resolver that has no arguments, as Strawberry would after having found that out each time."""
-        definition = _definition(field)
+        """Call a resolver as Strawberry does, but for having found out how each time."""
+        definition, node = _definition(field), details[0].node
         resolver = definition.base_resolver
-        assert resolver is not None  # noqa: S101 - it is no basic field
-        call = resolver.wrapped_func
-        if resolver.info_parameter is None:
-            return lambda source, _run: call(source)
-        name = resolver.info_parameter.name
+        call, told = resolver.wrapped_func, resolver.info_parameter
+        convert = self._converting(field, definition)
 
         def resolve(source: Any, run: Run) -> Any:
-            info = run.infos.get(resolve)
-            if info is None:
-                raw_info = self._info(parent_type, field, details, run)
-                info = run.infos[resolve] = Info(_raw_info=raw_info, _field=definition)
-            return call(source, **{name: info})
+            arguments = run.infos.get(resolve)
+            if arguments is None:
+                arguments = convert(get_argument_values(field, node, run.variable_values)) if field.args else {}
+                if told is not None:
+                    raw_info = self._info(parent_type, field, details, run)
+                    arguments[told.name] = Info(_raw_info=raw_info, _field=definition)
+                run.infos[resolve] = arguments
+            return call(source, **arguments)
 
         return resolve
+
+    def _converting(
+        self, field: GraphQLField, definition: StrawberryField
+    ) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Turn coerced arguments into those of the resolver: scalars are that already."""
+        strawberry_schema = self._schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 - the way back
+        config, scalars = strawberry_schema.config, strawberry_schema.schema_converter.scalar_registry
+        known = {config.name_converter.from_argument(argument): argument for argument in definition.arguments}
+        plain = {name for name, argument in field.args.items() if is_scalar_type(get_nullable_type(argument.type))}
+
+        def convert(given: dict[str, Any]) -> dict[str, Any]:
+            return {
+                known[name].python_name: value
+                if name in plain
+                else convert_argument(value, known[name].type, scalars, config, path=(name,))
+                for name, value in given.items()
+            }
+
+        return convert
 
     def _info(
         self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails], run: Run
@@ -216,7 +241,6 @@ def _is_called_directly(field: GraphQLField, definition: StrawberryField) -> boo
     resolver = definition.base_resolver
     return (
         resolver is not None
-        and not field.args
         and not definition.extensions
         and not is_union_type(get_named_type(field.type))
         and resolver.self_parameter is not None

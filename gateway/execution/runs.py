@@ -135,7 +135,10 @@ async def _complete_pending(run: Run) -> None:
         if len(batch) == 1:
             values = [await batch[0].value]
         else:
-            values = [outcome.replayed() for outcome in await _outcomes([each.value for each in batch])]
+            awaitables = [each.value for each in batch]
+            values = [
+                _result(value, future) for value, future in zip(awaitables, await _settled(awaitables), strict=True)
+            ]
         for (_, complete, parent, key), value in zip(batch, values, strict=True):
             parent[key] = complete(value, run)
 
@@ -147,12 +150,16 @@ async def _outcomes(awaitables: list[Awaitable[Any]]) -> list[Outcome]:
 
 def _outcome(value: Awaitable[Any], future: "asyncio.Future[Any]") -> Outcome:
     try:
-        result = future.result()
-        return Outcome(value.then(result) if isinstance(value, Later) else result)
+        return Outcome(_result(value, future))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome
         return Outcome(error=error)
-    except asyncio.CancelledError:
-        return Outcome(error=Unfit("was cancelled"))
+
+
+def _result(value: Awaitable[Any], future: "asyncio.Future[Any]") -> Any:
+    if future.cancelled():
+        raise Unfit("was cancelled")
+    result = future.result()
+    return value.then(result) if isinstance(value, Later) else result
 
 
 async def _settled(awaitables: list[Awaitable[Any]]) -> "list[asyncio.Future[Any]]":
@@ -165,6 +172,9 @@ async def _settled(awaitables: list[Awaitable[Any]]) -> "list[asyncio.Future[Any
     finally:
         for task in begun.values():
             task.cancel()
+    for future in futures:
+        if not future.cancelled():
+            future.exception()  # looked at, whether or not it will be told: asyncio complains of those that are not
     return futures
 
 
