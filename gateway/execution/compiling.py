@@ -22,6 +22,7 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     Undefined,
     get_named_type,
     get_nullable_type,
@@ -90,7 +91,10 @@ class Compiler:
         field = self._field(root_type, details)
         if field is None:
             return RootField(key, lambda _source, _run: root_type.name, lambda value, _run: value)
-        return RootField(key, self._resolving(root_type, field, details), self._complete(field.type, details))
+        # A subscription's own resolver opens the stream; what becomes of an event, the field's other function says.
+        streams = self._operation.operation is OperationType.SUBSCRIPTION
+        resolve = (self._asking if streams else self._resolving)(root_type, field, details)
+        return RootField(key, resolve, self._complete(field.type, details))
 
     def _field(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField | None:
         """Return the field's definition; None is `__typename`."""
