@@ -1,5 +1,6 @@
 """What has happened, as clients see it: in histories, in queries of the log, and in subscriptions."""
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from datetime import datetime
 from typing import Any, assert_never
@@ -89,6 +90,22 @@ EVENT_TYPES = (
     InstallationConnectionReported,
     InstallationAuthorizationRenewed,
 )
+
+
+_KEPT_VIEWS = 64
+_views: OrderedDict[int, tuple[domain.Event, InstallationEvent]] = OrderedDict()
+
+
+def shared_event_of(row: domain.Event) -> InstallationEvent:
+    """Show an event that many are told of: one object for all who are told of it about now, which nobody changes."""
+    known = _views.get(id(row))
+    if known is not None and known[0] is row:
+        return known[1]
+    shown = event_of(row)
+    _views[id(row)] = (row, shown)
+    if len(_views) > _KEPT_VIEWS:
+        _views.popitem(last=False)
+    return shown
 
 
 def event_of(row: domain.Event) -> InstallationEvent:

@@ -13,8 +13,8 @@ from gateway.schema.context import Info
 from gateway.schema.events import (
     InstallationEvent,
     InstallationStatusChanged,
-    event_of,
     filter_of,
+    shared_event_of,
 )
 from gateway.schema.inputs import InstallationEventFilter
 
@@ -26,7 +26,7 @@ async def _follow(info: Info, matching: EventFilter, *, after: str | None) -> As
     position = None if cursor is None else decode_position(cursor, argument="after")
     async with aclosing(info.context.feed.follow(matching, after=position)) as events:
         async for event in events:
-            yield event_of(event)
+            yield shared_event_of(event)
 
 
 @strawberry.type(description="What can be watched live, over WebSocket or server-sent events.")

@@ -7,10 +7,12 @@ takes more memory than all the rest of it, and compresses for each anew what all
 
 import asyncio
 import socket
+from typing import cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from gateway.web.corking import CorkedTransport
 from gateway.web.heads import HeadLimits
 from gateway.web.outlets import ABORT_EXTENSION
 
@@ -36,10 +38,10 @@ class HttpProtocol(HeadLimits):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket."""
+    """WebSocket. Who is told of many events at a time gets them in one piece."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", CorkedTransport(cast("asyncio.Transport", transport))))
         self.conn.debug = False  # it would log every frame, and keys are in the first one
 
     def handle_connect(self, event: Request) -> None:
