@@ -21,7 +21,10 @@ from gateway.execution.compiling import Compiler, NotCompiled
 from gateway.execution.runs import RootField, Run, run_fields
 
 _MOST_VARIANTS = 8
-"""After which graphql-core runs what else there may be."""
+_FIELDS_OF_ANY = 60
+_CHARACTERS_FOR_A_FIELD = 8
+"""After which graphql-core runs what else there may be: a compiled field takes 1.3 kB, and fragments that spread each
+other could stand for any number of them. So what is kept of a document stays within a measure of its source."""
 
 Groups = list[list[RootField]]
 
@@ -29,8 +32,11 @@ Groups = list[list[RootField]]
 class CompiledOperation:
     """Runs without errors, or not at all: `run` says when it cannot."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, source: str, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> None:
         self._schema = schema
+        self._fields_left = _FIELDS_OF_ANY + len(source) // _CHARACTERS_FOR_A_FIELD
         self._operation = operation
         self._fragments = {
             node.name.value: FragmentDetails(node)
@@ -56,10 +62,14 @@ class CompiledOperation:
         return self._variants[decided]
 
     def _compiled(self, variable_values: VariableValues) -> Groups | None:
+        compiler = Compiler(
+            self._schema, self._operation, self._fragments, variable_values, most_fields=self._fields_left
+        )
         try:
-            fields = Compiler(self._schema, self._operation, self._fragments, variable_values).root_fields()
+            fields = compiler.root_fields()
         except (NotCompiled, RecursionError):
             return None
+        self._fields_left -= compiler.fields
         if self._operation.operation is OperationType.MUTATION:
             return [[field] for field in fields]
         return [fields]

@@ -8,6 +8,7 @@ all but the plainest values.
 import asyncio
 import enum
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -49,8 +50,6 @@ from strawberry.types.info import Info
 from gateway.execution.later import Later
 from gateway.execution.runs import Complete, Pending, RootField, Run, Unfit
 
-_MOST_FIELDS = 1_000
-"""So many are compiled of one operation: fragments that spread each other could stand for any number."""
 _PLAIN_TYPES: Final[dict[str, type]] = {"String": str, "ID": str, "Boolean": bool}
 _HELPERS = GraphQLResolveInfoHelpers(gather=lambda values: asyncio.gather(*values), track=lambda _values: None)
 
@@ -72,12 +71,16 @@ class Compiler:
         operation: OperationDefinitionNode,
         fragments: dict[str, FragmentDetails],
         variable_values: VariableValues,
+        *,
+        most_fields: int,
     ) -> None:
         self._schema = schema
         self._operation = operation
         self._fragments = fragments
         self._variable_values = variable_values
-        self._fields = 0
+        self._most_fields = most_fields
+        self.fields = 0
+        """How many were compiled."""
 
     def root_fields(self) -> list[RootField]:
         """Return the operation's own fields, in order. Raises NotCompiled."""
@@ -98,9 +101,9 @@ class Compiler:
 
     def _field(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField | None:
         """Return the field's definition; None is `__typename`."""
-        self._fields += 1
+        self.fields += 1
         name = details[0].node.name.value
-        if self._fields > _MOST_FIELDS or any(each.fragment_variable_values for each in details):
+        if self.fields > self._most_fields or any(each.fragment_variable_values for each in details):
             raise NotCompiled
         if name == "__typename":
             return None
@@ -201,16 +204,16 @@ class Compiler:
         )
 
     def _complete(self, output_type: GraphQLOutputType, details: list[FieldDetails]) -> Complete:
-        if isinstance(output_type, GraphQLNonNull):
-            return _required(self._complete_value(output_type.of_type, details))
-        return _optional(self._complete_value(output_type, details))
+        nullable_type = cast("GraphQLOutputType", get_nullable_type(output_type))
+        allowing = _required if isinstance(output_type, GraphQLNonNull) else _optional
+        if isinstance(nullable_type, GraphQLScalarType | GraphQLEnumType):
+            return _completing_leaf(nullable_type, allowing)
+        return allowing(self._complete_value(nullable_type, details))
 
     def _complete_value(self, output_type: GraphQLOutputType, details: list[FieldDetails]) -> Complete:
         match output_type:
             case GraphQLList():
                 return _completing_list(self._complete(output_type.of_type, details))
-            case GraphQLScalarType() | GraphQLEnumType():
-                return _completing_leaf(output_type)
             case GraphQLObjectType():
                 return _completing_object(self._puts(output_type, details))
             case _ if is_abstract_type(output_type):
@@ -304,7 +307,11 @@ def _completing_list(complete_item: Complete) -> Complete:
     return complete
 
 
-def _completing_leaf(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Complete:
+@cache
+def _completing_leaf(
+    leaf_type: GraphQLScalarType | GraphQLEnumType, allowing: Callable[[Complete], Complete]
+) -> Complete:
+    """Complete leaves of one type: one function for all fields that have it."""
     coerce = leaf_type.coerce_output_value
     plain_type = _PLAIN_TYPES.get(leaf_type.name)
     names: dict[enum.Enum, str] = {}
@@ -325,8 +332,8 @@ def _completing_leaf(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Complete
         return name
 
     if isinstance(leaf_type, GraphQLEnumType):
-        return complete_member
-    return complete if plain_type is None else complete_plain
+        return allowing(complete_member)
+    return allowing(complete if plain_type is None else complete_plain)
 
 
 def _completing_object(puts: tuple[Put, ...]) -> Complete:

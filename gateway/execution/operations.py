@@ -151,7 +151,7 @@ class Documents:
             source=source,
             name=name,
             document=document,
-            compiled=CompiledOperation(self._schema, document, definition),
+            compiled=CompiledOperation(self._schema, source, document, definition),
             type=OperationType(definition.operation.value),
             root_fields=frozenset(root.name.value for root in _root_fields(document, definition)),
             cost=estimate(self._schema, document, definition, model=self._costs),
