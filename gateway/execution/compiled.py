@@ -58,13 +58,18 @@ class CompiledOperation:
         if decided not in self._variants:
             if len(self._variants) == _MOST_VARIANTS:
                 return None
-            self._variants[decided] = self._compiled(variable_values)
+            self._variants[decided] = self._compiled(self._deciding_of(variable_values))
         return self._variants[decided]
 
-    def _compiled(self, variable_values: VariableValues) -> Groups | None:
-        compiler = Compiler(
-            self._schema, self._operation, self._fragments, variable_values, most_fields=self._fields_left
+    def _deciding_of(self, values: VariableValues) -> VariableValues:
+        """Leave out what decides nothing: all that is compiled keeps what it was compiled with."""
+        return VariableValues(
+            sources={name: source for name, source in values.sources.items() if name in self._deciding},
+            coerced={name: value for name, value in values.coerced.items() if name in self._deciding},
         )
+
+    def _compiled(self, deciding: VariableValues) -> Groups | None:
+        compiler = Compiler(self._schema, self._operation, self._fragments, deciding, most_fields=self._fields_left)
         try:
             fields = compiler.root_fields()
         except (NotCompiled, RecursionError):

@@ -4,7 +4,10 @@ But for the order of errors: they come in the order of their fields, and graphql
 of them takes all the data along, the others are not told; so there it may be another one.
 """
 
+import gc
 import json
+import re
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -135,9 +138,7 @@ WRITTEN = {
 
 def declared(query: str, known: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Declare the variables that a query uses."""
-    used = {
-        name: value for name, value in known.items() if f"${name}" in query.replace("$application,", "$application ")
-    }
+    used = {name: value for name, value in known.items() if re.search(rf"\${name}\b", query)}
     types = (f"${name}: {'Boolean!' if isinstance(value, bool) else 'ID!'}" for name, value in used.items())
     return (f"query ({', '.join(types)}) {query}" if used else query), used
 
@@ -200,3 +201,22 @@ async def test_fragments_that_stand_for_more_than_is_compiled_are_run_all_the_sa
     values = operation.compiled.variable_values({"id": str(both.world.acme.id)})
     assert values is not None
     assert operation.compiled.prepare(values) is None
+
+
+def test_nothing_is_kept_of_what_a_caller_sent() -> None:
+    class Metadata(dict[str, Any]):
+        """What can be watched going away."""
+
+    operation = Engine(SCHEMA).prepare("""mutation ($id: ID!, $given: JSON!, $told: Boolean!) {
+      updateInstallationMetadata(input: {id: $id, change: {replace: $given}}) {
+        ... on Installation { version @include(if: $told) application { installation { id } } }
+      }
+    }""")
+    given = Metadata(secret="much")
+    values = operation.compiled.variable_values({"id": "x", "given": given, "told": True})
+    assert values is not None
+    assert operation.compiled.prepare(values) is not None
+    seen = weakref.ref(given)
+    del given, values
+    gc.collect()
+    assert seen() is None
