@@ -112,6 +112,7 @@ async def test_refused_token_opens_no_stream(served: Served, issuer: Issuer) -> 
 
 
 async def test_socket_may_try_again_where_the_issuer_cannot_be_asked(served: Served, issuer: Issuer) -> None:
+    await served.client(platform_token(issuer)).data(VIEWER)  # so the issuer's keys have been fetched
     issuer.statuses = dict.fromkeys(issuer.documents, "503 Service Unavailable")
     issuer.time.pass_by(hours=7)  # by the gateway's calendar alone: the keys live on
     token = platform_token(issuer)
