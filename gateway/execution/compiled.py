@@ -6,7 +6,6 @@ from typing import Any, cast
 from graphql import (
     DirectiveNode,
     DocumentNode,
-    FragmentDefinitionNode,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
@@ -18,6 +17,7 @@ from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues, get_variable_values
 
 from gateway.execution.compiling import Compiler, NotCompiled
+from gateway.execution.fragments import fragments_of
 from gateway.execution.runs import RootField, Run, run_fields
 
 _MOST_VARIANTS = 8
@@ -30,7 +30,7 @@ Groups = list[list[RootField]]
 
 
 class CompiledOperation:
-    """Runs without errors, or not at all: `run` says when it cannot."""
+    """One operation, ready for `run_compiled`, whatever its variables decide."""
 
     def __init__(
         self, schema: GraphQLSchema, source: str, document: DocumentNode, operation: OperationDefinitionNode
@@ -38,11 +38,7 @@ class CompiledOperation:
         self._schema = schema
         self._fields_left = _FIELDS_OF_ANY + len(source) // _CHARACTERS_FOR_A_FIELD
         self._operation = operation
-        self._fragments = {
-            node.name.value: FragmentDetails(node)
-            for node in document.definitions
-            if isinstance(node, FragmentDefinitionNode)
-        }
+        self._fragments = {name: FragmentDetails(node) for name, node in fragments_of(document).items()}
         self._deciding = _deciding_variables(document)
         self._variants: dict[tuple[Any, ...], Groups | None] = {}
 
