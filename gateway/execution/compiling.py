@@ -1,8 +1,8 @@
 """Operations compiled: what graphql-core works out anew for each value is worked out once for each document.
 
 Which fields are selected of which type, how each is resolved, how each value is turned into what is encoded: all that
-becomes functions. graphql-core still collects the fields, coerces arguments, and serializes
-all but the plainest values.
+becomes functions. graphql-core still collects the fields, coerces arguments, and serializes all but the plainest
+values.
 """
 
 import asyncio
@@ -134,9 +134,7 @@ class Compiler:
         def resolve(source: Any, run: Run) -> Any:
             known = run.infos.get(resolve)
             if known is None:
-                arguments = (
-                    get_argument_values(field, node, run.variable_values) if node.arguments or field.args else {}
-                )
+                arguments = get_argument_values(field, node, run.variable_values) if field.args else {}
                 known = run.infos[resolve] = (self._info(parent_type, field, details, run), arguments)
             info, arguments = known
             return resolve_field(source, info, **arguments)
