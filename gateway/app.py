@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from gateway import __version__
-from gateway.choices import access_tokens, build_database, build_engine, document_rules, web_limits
-from gateway.chores import act_on_time, attempt, prune, repeated
+from gateway.auth.access_tokens.verification import AccessTokens
+from gateway.auth.authentication import Authentication, Credentials
+from gateway.background_tasks import act_on_time, attempt, prune, repeated
 from gateway.domain.principals import Principal
 from gateway.feed.feed import Feed
 from gateway.schema.context import Context
@@ -19,28 +20,22 @@ from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
 from gateway.storage.database import Database
 from gateway.storage.migrations import MigrationError, check_migrations
-from gateway.usecases.api_keys import KeyRing, find_ended_keys
+from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.graphiql.bundles import load_bundle
+from gateway.transport.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
+from gateway.transport.http.health import health_routes
+from gateway.transport.http.metrics import OperationMetrics, gauges, metrics_routes
+from gateway.transport.http.security_headers import browser_rules, unforeseen
+from gateway.transport.revocation import CredentialMonitor
+from gateway.transport.routes import graphql_routes
+from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
+from gateway.usecases.batch_loaders import BatchLoaders
 from gateway.usecases.documents import RegisteredDocuments
-from gateway.usecases.gateway import Gateway
-from gateway.usecases.lookups import Lookups
-from gateway.web.access_tokens.verification import AccessTokens
-from gateway.web.authentication import Authentication
-from gateway.web.browsers import browser_rules, unforeseen
-from gateway.web.credentials import Credentials
-from gateway.web.doorkeeper import Doorkeeper
-from gateway.web.graphiql.bundles import load_bundle
-from gateway.web.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
-from gateway.web.health import health_routes
-from gateway.web.lifetime import Lifetime
-from gateway.web.metrics import OperationMeter, gauges, metrics_routes
-from gateway.web.routes import graphql_routes
+from gateway.usecases.services import Services, utc_now
+from gateway.wiring import access_tokens, build_database, build_engine, document_rules, web_limits
 
 KEY_USE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,27 +47,27 @@ class Welcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _House:
+class Components:
     """The parts of one application."""
 
     settings: Settings
     embedded: bool
-    lifetime: Lifetime
+    registry: ConnectionRegistry
     database: Database
-    gateway: Gateway
+    services: Services
     feed: Feed
-    key_ring: KeyRing
-    lookups: Lookups
+    api_key_cache: ApiKeyCache
+    batch_loaders: BatchLoaders
     tokens: AccessTokens | None
-    doorkeeper: Doorkeeper
+    credential_monitor: CredentialMonitor
 
     def context(self, principal: Principal | None, *, last_event_id: str | None = None) -> Context:
         """Make the surroundings of one operation."""
         return Context(
-            gateway=self.gateway,
+            services=self.services,
             feed=self.feed,
-            key_ring=self.key_ring,
-            lookups=self.lookups,
+            api_key_cache=self.api_key_cache,
+            batch_loaders=self.batch_loaders,
             caller=principal,
             last_event_id=last_event_id,
         )
@@ -90,7 +85,7 @@ def create_app(
     settings: Settings,
     *,
     database_url: str,
-    lifetime: Lifetime | None = None,
+    registry: ConnectionRegistry | None = None,
     welcome: Welcome | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> Starlette:
@@ -99,15 +94,17 @@ def create_app(
     `lifetime` is the caller's way to drain it. `welcome` is for the embedded default alone, which also answers
     introspection without a key, and shows GraphiQL, unless the settings say otherwise.
     """
-    house = _house(settings, database_url=database_url, lifetime=lifetime or Lifetime(), welcome=welcome, now=now)
+    house = _house(
+        settings, database_url=database_url, registry=registry or ConnectionRegistry(), welcome=welcome, now=now
+    )
     graphiql = _graphiql(welcome) if house.unless_set(settings.graphiql) else None
-    meter = OperationMeter() if house.unless_set(settings.metrics) else None
+    meter = OperationMetrics() if house.unless_set(settings.metrics) else None
     return Starlette(
         routes=[
             *_graphql(house, graphiql=graphiql, meter=meter),
             *(graphiql.routes() if graphiql else ()),
             *(_metrics(house, meter=meter) if meter else ()),
-            *health_routes(lifetime=house.lifetime, ready=lambda: _unreadiness(house.database)),
+            *health_routes(registry=house.registry, ready=lambda: _unreadiness(house.database)),
         ],
         middleware=browser_rules(settings.allowed_origins),
         exception_handlers={Exception: unforeseen},
@@ -119,76 +116,76 @@ def _house(
     settings: Settings,
     *,
     database_url: str,
-    lifetime: Lifetime,
+    registry: ConnectionRegistry,
     welcome: Welcome | None,
     now: Callable[[], datetime],
-) -> _House:
+) -> Components:
     database = build_database(settings, url=database_url)
     # The feed is made last, since it has to be told of the others; nothing rings before it is there.
-    gateway = Gateway(database=database, now=now, ring=lambda: feed.ring(), failure_limit=settings.failure_limit)  # noqa: PLW0108
-    key_ring = KeyRing(gateway)
-    doorkeeper = Doorkeeper(lifetime, ended_keys=partial(find_ended_keys, gateway), now=now)
+    services = Services(database=database, now=now, notify=lambda: feed.notify(), failure_limit=settings.failure_limit)  # noqa: PLW0108
+    api_key_cache = ApiKeyCache(services)
+    credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
     def hear_of_keys() -> None:
-        key_ring.forget()
-        doorkeeper.call()
+        api_key_cache.forget()
+        credential_monitor.call()
 
     feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: hear_of_keys})
-    return _House(
+    return Components(
         settings=settings,
         embedded=welcome is not None,
-        lifetime=lifetime,
+        registry=registry,
         database=database,
-        gateway=gateway,
+        services=services,
         feed=feed,
-        key_ring=key_ring,
-        lookups=Lookups(gateway),
+        api_key_cache=api_key_cache,
+        batch_loaders=BatchLoaders(services),
         tokens=access_tokens(settings, now=now),
-        doorkeeper=doorkeeper,
+        credential_monitor=credential_monitor,
     )
 
 
 @asynccontextmanager
-async def _life(house: _House) -> AsyncIterator[None]:
+async def _life(house: Components) -> AsyncIterator[None]:
     """Open what is needed, in this order, and close it in the other."""
-    settings, gateway = house.settings, house.gateway
+    settings, services = house.settings, house.services
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(house.database)
         await check_migrations(house.database)
         await stack.enter_async_context(house.feed)
-        await stack.enter_async_context(repeated(settings.clock_seconds, partial(act_on_time, gateway)))
+        await stack.enter_async_context(repeated(settings.clock_seconds, partial(act_on_time, services)))
         if settings.retention_days:
-            pruning = partial(prune, gateway, days=settings.retention_days)
+            pruning = partial(prune, services, days=settings.retention_days)
             await stack.enter_async_context(repeated(RETENTION_SECONDS, pruning))
-        stack.push_async_callback(attempt, house.key_ring.note_use)
-        await stack.enter_async_context(repeated(KEY_USE_SECONDS, house.key_ring.note_use))
+        stack.push_async_callback(attempt, house.api_key_cache.note_use)
+        await stack.enter_async_context(repeated(KEY_USE_SECONDS, house.api_key_cache.note_use))
         if house.tokens is not None:
             await stack.enter_async_context(house.tokens)
-        await stack.enter_async_context(house.lifetime.watching())
-        await stack.enter_async_context(house.doorkeeper.watching())
+        await stack.enter_async_context(house.registry.watching())
+        await stack.enter_async_context(house.credential_monitor.watching())
         yield
 
 
-def _graphql(house: _House, *, graphiql: GraphiQL | None, meter: OperationMeter | None) -> list[BaseRoute]:
+def _graphql(house: Components, *, graphiql: GraphiQL | None, meter: OperationMetrics | None) -> list[BaseRoute]:
     settings, tokens = house.settings, house.tokens
-    credentials = Credentials(keys=house.key_ring.authenticate, tokens=tokens.authenticate if tokens else None)
+    credentials = Credentials(keys=house.api_key_cache.authenticate, tokens=tokens.authenticate if tokens else None)
     return graphql_routes(
         engine=build_engine(settings, introspection=house.introspection, observe=meter.observe if meter else None),
         authentication=Authentication(
             credentials.authenticate, anonymous_introspection=house.introspection == "anyone"
         ),
         make_context=house.context,
-        lifetime=house.lifetime,
+        registry=house.registry,
         limits=web_limits(settings),
-        documents=document_rules(settings, RegisteredDocuments(house.gateway)),
+        documents=document_rules(settings, RegisteredDocuments(house.services)),
         page=graphiql.page_app if graphiql else None,
     )
 
 
-def _metrics(house: _House, *, meter: OperationMeter) -> Sequence[BaseRoute]:
+def _metrics(house: Components, *, meter: OperationMetrics) -> Sequence[BaseRoute]:
     return metrics_routes(
         meter,
-        gauges=lambda: gauges(house.feed.observations, lifetime=house.lifetime, pool=house.database.usage),
+        gauges=lambda: gauges(house.feed.observations, registry=house.registry, pool=house.database.usage),
         version=__version__,
     )
 

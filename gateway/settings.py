@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.auth.access_tokens.options import ALGORITHMS, KINDS, checked_address
 from gateway.domain.principals import PrincipalKind
-from gateway.web.access_tokens.choices import ALGORITHMS, KINDS, checked_address
 
 
 class SettingRefused(Exception):
@@ -170,7 +170,7 @@ class Settings:
     automatic_documents: int = _setting(
         0,
         _count(0, 100_000, unit="documents"),
-        "Remembered by their SHA-256 for clients that send it (automatic persisted queries); 0: none.",
+        "RequestCache by their SHA-256 for clients that send it (automatic persisted queries); 0: none.",
     )
     log_level: str = _setting("info", _LOG_LEVEL, "How much is logged.")
     pool_size: int = _setting(10, _count(1, 500, unit="connections"), "Connections to Postgres; the feed has two more.")

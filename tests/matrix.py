@@ -74,7 +74,7 @@ class Cell:
     reason: StatusReasonCode | None
 
     @property
-    def leads_on(self) -> bool:
+    def is_allowed_from(self) -> bool:
         return self.outcome not in {"refused", "same"}
 
     @property
@@ -110,6 +110,8 @@ def expected_actions(
 ) -> tuple[InstallationAction, ...]:
     """Answer the actions that lead on for this caller, in the order of their declaration."""
     leading = {
-        cell.action for cell in CELLS if (cell.application, cell.status) == (application, status) and cell.leads_on
+        cell.action
+        for cell in CELLS
+        if (cell.application, cell.status) == (application, status) and cell.is_allowed_from
     }
     return tuple(action for action in InstallationAction if action in leading and kind in ACTORS[action])

@@ -14,7 +14,7 @@ import uvloop
 
 from gateway import __version__
 from gateway.cli.durations import read_duration
-from gateway.cli.texts import DESCRIPTION, KEY_TEXT, PRUNE_TEXT, SERVE_TEXT, settings_text
+from gateway.cli.help_text import DESCRIPTION, KEY_TEXT, PRUNE_TEXT, SERVE_TEXT, settings_text
 from gateway.settings import read_setting
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except Exception as error:  # noqa: BLE001 - what is none of the expected is raised again
-        from gateway.cli.failures import exit_for
+        from gateway.cli.errors import exit_for
 
         exit_for(error)
 
@@ -178,7 +178,7 @@ def _duration(text: str) -> timedelta:
 
 
 async def _serve(given: argparse.Namespace) -> int:
-    from gateway.cli.serving import serve
+    from gateway.cli.serve import serve
 
     return await serve(
         data=given.data,
@@ -203,7 +203,7 @@ async def _demo(given: argparse.Namespace) -> int:
 
 
 async def _schema(given: argparse.Namespace) -> int:
-    from gateway.cli.sdl import check_sdl, show_sdl
+    from gateway.cli.schema import check_sdl, show_sdl
 
     return show_sdl() if given.check is None else check_sdl(given.check)
 

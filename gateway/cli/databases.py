@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.cli.places import opened_gateway, place
+from gateway.cli.database_target import opened_gateway, place
 from gateway.demo.loading import load_example_data
 from gateway.settings import read_settings
 from gateway.storage.migrations import migrate
@@ -22,7 +22,7 @@ async def apply_migrations(data: Path | None) -> int:
 async def load_demo(data: Path | None) -> int:
     """Load what is missing of the example data, and say how much that was."""
     settings = read_settings()
-    async with place(data) as found, opened_gateway(found, settings) as gateway:
-        told = await load_example_data(gateway)
+    async with place(data) as found, opened_gateway(found, settings) as services:
+        told = await load_example_data(services)
     print(f"loaded the example data: {told} new installations")
     return 0

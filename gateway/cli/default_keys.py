@@ -10,8 +10,8 @@ from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
 from gateway.demo.stories import PLATFORM, WAITING_TIE
 from gateway.domain.errors import AccountNotFound, ApplicationNotFound, Unauthenticated
 from gateway.domain.principals import PrincipalKind
-from gateway.usecases.api_keys import KeyRing, issue_key
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.api_keys import ApiKeyCache, issue_key
+from gateway.usecases.services import Services
 
 LOG = logging.getLogger("gateway")
 APPLICATION = next(one for one in APPLICATIONS if one.slug == WAITING_TIE[0])
@@ -32,7 +32,7 @@ _WANTED = (
 )
 
 
-async def default_keys(gateway: Gateway, directory: Path) -> tuple[DefaultKey, ...]:
+async def default_keys(services: Services, directory: Path) -> tuple[DefaultKey, ...]:
     """Read the keys kept in the data directory, and make those that are missing or no longer in force.
 
     Without the example data there is a key for the platform alone.
@@ -42,10 +42,10 @@ async def default_keys(gateway: Gateway, directory: Path) -> tuple[DefaultKey, .
     keys = []
     for kind, label, application_id, account_id in _WANTED:
         secret = kept.get(kind.value)
-        if secret is None or not await _in_force(gateway, secret):
+        if secret is None or not await _in_force(services, secret):
             try:
                 issued = await issue_key(
-                    gateway,
+                    services,
                     PLATFORM,
                     kind=kind,
                     application_id=application_id,
@@ -64,9 +64,9 @@ async def default_keys(gateway: Gateway, directory: Path) -> tuple[DefaultKey, .
     return tuple(keys)
 
 
-async def _in_force(gateway: Gateway, secret: str) -> bool:
+async def _in_force(services: Services, secret: str) -> bool:
     try:
-        await KeyRing(gateway).authenticate(secret)
+        await ApiKeyCache(services).authenticate(secret)
     except Unauthenticated:
         return False
     return True

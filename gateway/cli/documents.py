@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.choices import build_engine
-from gateway.cli.places import opened_gateway, place
+from gateway.cli.database_target import opened_gateway, place
 from gateway.domain.errors import BadUserInput
 from gateway.execution.errors import Refusal
 from gateway.settings import read_settings
 from gateway.usecases.documents import register_documents
+from gateway.wiring import build_engine
 
 SUFFIXES = frozenset({".graphql", ".gql"})
 
@@ -29,8 +29,8 @@ async def register(data: Path | None, *, source: Path) -> int:
             engine.check(text)
         except Refusal as refusal:
             raise BadUserInput(f"{name} cannot be registered: {refusal}") from None
-    async with place(data) as found, opened_gateway(found, settings) as gateway:
-        new = await register_documents(gateway, texts=list(documents.values()))
+    async with place(data) as found, opened_gateway(found, settings) as services:
+        new = await register_documents(services, texts=list(documents.values()))
     for name, text in documents.items():
         print(f"{_digest(text)}  {name}")
     print(f"{len(documents)} documents, {new} of them new")

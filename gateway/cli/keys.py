@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from gateway.cli.places import opened_gateway, place, utc_now
+from gateway.cli.database_target import opened_gateway, place
 from gateway.domain.api_keys import ApiKey
 from gateway.domain.errors import BadUserInput
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import read_settings
 from gateway.usecases import reading
 from gateway.usecases.api_keys import issue_key, list_keys, revoke_key
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services, utc_now
 
 OPERATOR = Principal(kind=PrincipalKind.PLATFORM, label="command line")
 
@@ -31,12 +31,12 @@ async def issue(
     _require_fitting(kind, application=application, account=account)
     if expires_at is not None and expires_at <= utc_now():
         raise BadUserInput(f"--expires has to be in the future; {expires_at.isoformat()} is past.")
-    async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
+    async with place(data) as found, opened_gateway(found, read_settings()) as services:
         issued = await issue_key(
-            gateway,
+            services,
             OPERATOR,
             kind=PrincipalKind(kind.upper()),
-            application_id=None if application is None else await _application_id(gateway, application),
+            application_id=None if application is None else await _application_id(services, application),
             account_id=None if account is None else _uuid(account, option="--account"),
             label=label,
             expires_at=expires_at,
@@ -68,11 +68,11 @@ def _require_fitting(kind: str, *, application: str | None, account: str | None)
             raise BadUserInput("a key of --kind account is for one account alone: leave --application out.")
 
 
-async def _application_id(gateway: Gateway, named: str) -> UUID:
+async def _application_id(services: Services, named: str) -> UUID:
     try:
         return UUID(named)
     except ValueError:
-        application = await reading.find_application_by_slug(gateway, OPERATOR, slug=named)
+        application = await reading.find_application_by_slug(services, OPERATOR, slug=named)
     if application is None:
         raise BadUserInput(f"there is no application {named!r}; --application takes a slug, or an id.")
     return application.id
@@ -89,8 +89,8 @@ def _uuid(text: str, *, option: str) -> UUID:
 
 async def show(data: Path | None, *, as_json: bool) -> int:
     """List all keys, as lines or as one JSON array."""
-    async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
-        keys = await list_keys(gateway, OPERATOR)
+    async with place(data) as found, opened_gateway(found, read_settings()) as services:
+        keys = await list_keys(services, OPERATOR)
     if as_json:
         print(json.dumps([_described(key) for key in keys]))
         return 0
@@ -129,7 +129,7 @@ def _shown(time: datetime | None) -> str | None:
 async def revoke(data: Path | None, *, api_key_id: str) -> int:
     """End a key, and say so."""
     wanted = _uuid(api_key_id, option="ID")
-    async with place(data) as found, opened_gateway(found, read_settings()) as gateway:
-        key, revoked_at = await revoke_key(gateway, OPERATOR, api_key_id=wanted)
+    async with place(data) as found, opened_gateway(found, read_settings()) as services:
+        key, revoked_at = await revoke_key(services, OPERATOR, api_key_id=wanted)
     print(f"revoked {key.id} ({key.label}) at {_shown(revoked_at)}")
     return 0

@@ -11,39 +11,39 @@ from gateway.domain.errors import SlugTaken
 from gateway.storage.applications import lock_application
 from gateway.storage.events import select_installations_in_log
 from gateway.usecases import marketplace, reading
-from gateway.usecases.gateway import DEFAULT_FAILURE_LIMIT, Gateway
+from gateway.usecases.services import DEFAULT_FAILURE_LIMIT, Services
 
 _FIRST_STORY_DAYS_AGO = 60.0
 _DAYS_BETWEEN_STORIES = 0.5
 
 
-async def load_example_data(gateway: Gateway) -> int:
+async def load_example_data(services: Services) -> int:
     """Load what is missing of the example data; answer how many installations' stories were told."""
-    now = gateway.now()
-    await _register_everybody(replace(gateway, now=lambda: now - timedelta(days=_FIRST_STORY_DAYS_AGO + 1)))
-    missing = await _untold(gateway, everybody=cast())
+    now = services.now()
+    await _register_everybody(replace(services, now=lambda: now - timedelta(days=_FIRST_STORY_DAYS_AGO + 1)))
+    missing = await _untold(services, everybody=cast())
     # The stories count failures as the default has it, whatever this gateway is set to.
-    usual = replace(gateway, failure_limit=DEFAULT_FAILURE_LIMIT)
+    usual = replace(services, failure_limit=DEFAULT_FAILURE_LIMIT)
     return sum([await _tell(usual, part, time=_beginning(now, number=number)) for number, part in enumerate(missing)])
 
 
-async def _tell(gateway: Gateway, part: Part, *, time: datetime) -> bool:
+async def _tell(services: Services, part: Part, *, time: datetime) -> bool:
     """Tell one story, unless somebody else has told it meanwhile; tell whether it was told.
 
     One transaction for a whole story: nobody, and no clock, sees it half told.
     """
     application, account, story = part
     telling = Telling(
-        gateway=gateway,
+        services=services,
         application=application,
         account=account,
         time=time,
         installation_id=first_installation_id(application, account),
     )
-    async with gateway.writing() as connection:
+    async with services.writing() as connection:
         # Whoever loads or installs at the same time waits here until this story is told.
         await lock_application(connection, application_id=application.id)
-        untold = bool(await _untold(gateway, everybody=[part]))
+        untold = bool(await _untold(services, everybody=[part]))
         if untold:
             await story(telling)
     return untold
@@ -62,13 +62,13 @@ def first_installation_id(application: ExampleApplication, account: ExampleAccou
     return example_id(f"{application.slug} in {account.name}")
 
 
-async def _register_everybody(gateway: Gateway) -> None:
+async def _register_everybody(services: Services) -> None:
     for account in ACCOUNTS:
-        await marketplace.register_account(gateway, PLATFORM, account_id=account.id, name=account.name)
+        await marketplace.register_account(services, PLATFORM, account_id=account.id, name=account.name)
     for application in APPLICATIONS:
         try:
             await marketplace.register_application(
-                replace(gateway, new_id=partial(_same, application.id)),
+                replace(services, new_id=partial(_same, application.id)),
                 PLATFORM,
                 slug=application.slug,
                 name=application.name,
@@ -83,14 +83,14 @@ async def _register_everybody(gateway: Gateway) -> None:
             continue
 
 
-async def _untold(gateway: Gateway, *, everybody: list[Part]) -> list[Part]:
+async def _untold(services: Services, *, everybody: list[Part]) -> list[Part]:
     """Find the ties whose story is not told: no event, no installation, and an application that is ours."""
     firsts = [first_installation_id(application, account) for application, account, _ in everybody]
     ties = [(application.id, account.id) for application, account, _ in everybody]
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         told = await select_installations_in_log(connection, installation_ids=firsts)
-    living = await reading.find_installations_by_tie(gateway, PLATFORM, ties=ties)
-    known = await reading.find_applications(gateway, PLATFORM, ids=[application.id for application in APPLICATIONS])
+    living = await reading.find_installations_by_tie(services, PLATFORM, ties=ties)
+    known = await reading.find_applications(services, PLATFORM, ids=[application.id for application in APPLICATIONS])
     ours = {application.id for application in known if application}
     return [
         one

@@ -10,8 +10,8 @@ from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, Examp
 from gateway.domain.installations import AuthorizationMethod, DeactivationReason, SyncOutcome, SyncStep
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.usecases import installations, integration
-from gateway.usecases.clock import expire_installation
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.expiry import expire_installation
+from gateway.usecases.services import Services
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="example data")
 
@@ -20,15 +20,15 @@ PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="example data")
 class Telling:
     """One tie while its story is told; time is moved by the story itself."""
 
-    gateway: Gateway
+    services: Services
     application: ExampleApplication
     account: ExampleAccount
     time: datetime
     installation_id: UUID
 
     @property
-    def _then(self) -> Gateway:
-        return replace(self.gateway, now=lambda: self.time, new_id=lambda: self.installation_id)
+    def _then(self) -> Services:
+        return replace(self.services, now=lambda: self.time, new_id=lambda: self.installation_id)
 
     @property
     def _itself(self) -> Principal:
@@ -134,7 +134,7 @@ async def _synchronised(told: Telling) -> None:
 
 async def _synchronising(told: Telling) -> None:
     await _connected(told)
-    told.time = told.gateway.now() - timedelta(minutes=3)
+    told.time = told.services.now() - timedelta(minutes=3)
     await told.start_sync(lease_seconds=integration.LONGEST_LEASE_SECONDS)
     told.later(minutes=2)
     await told.progress()
@@ -162,7 +162,7 @@ async def _shaky(told: Telling) -> None:
 
 async def _broken(told: Telling) -> None:
     await _synchronised(told)
-    await told.fail_connection(told.gateway.failure_limit)
+    await told.fail_connection(told.services.failure_limit)
 
 
 async def _expired(told: Telling) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
-from gateway.domain.events import EventKind, Occurrence, kind_of
+from gateway.domain.events import EventKind, NewEvent, kind_of
 from gateway.domain.policy import reads_metadata
 from gateway.domain.principals import Principal
 
@@ -20,7 +20,7 @@ class EventFilter:
     account_id: UUID | None = None
     kinds: frozenset[EventKind] = ALL_KINDS
 
-    def matches(self, event: Occurrence) -> bool:
+    def matches(self, event: NewEvent) -> bool:
         return (
             self.installation_id in {None, event.installation_id}
             and self.application_id in {None, event.application_id}

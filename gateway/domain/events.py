@@ -96,7 +96,7 @@ def kind_of(change: Change) -> EventKind:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Occurrence:
+class NewEvent:
     """One change of one installation, before it has its place in the log."""
 
     occurred_at: datetime
@@ -110,7 +110,7 @@ class Occurrence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event(Occurrence):
+class Event(NewEvent):
     """One change of one installation, at its place in the log."""
 
     position: Position

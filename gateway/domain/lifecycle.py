@@ -35,7 +35,7 @@ _AUTHORIZED, _ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTI
 _INACTIVE, _PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
 _LIVING = frozenset(InstallationStatus)
 
-SOURCES: dict[InstallationAction, frozenset[InstallationStatus | None]] = {
+ALLOWED_FROM: dict[InstallationAction, frozenset[InstallationStatus | None]] = {
     InstallationAction.AUTHORIZE: _LIVING | {None},
     InstallationAction.CREATE: frozenset({None, _AUTHORIZED}),
     InstallationAction.ACTIVATE: frozenset({_AUTHORIZED}),
@@ -51,7 +51,7 @@ SOURCES: dict[InstallationAction, frozenset[InstallationStatus | None]] = {
 """From which statuses an action leads on; None is an installation that does not exist yet."""
 
 
-def leads_on(
+def is_allowed_from(
     action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod | None = None
 ) -> bool:
     """Tell whether the action is possible from this status.
@@ -60,7 +60,7 @@ def leads_on(
     """
     if action is InstallationAction.CREATE and method is not AuthorizationMethod.API_KEY:
         return False
-    return status in SOURCES[action]
+    return status in ALLOWED_FROM[action]
 
 
 _ALREADY = {
@@ -70,13 +70,13 @@ _ALREADY = {
 }
 
 
-def is_already_so(action: InstallationAction, *, status: InstallationStatus | None) -> bool:
+def is_noop(action: InstallationAction, *, status: InstallationStatus | None) -> bool:
     """Tell whether this status is what the action leads to: doing it again succeeds and changes nothing."""
     return status is not None and _ALREADY.get(action) is status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class Transition:
     """What is to be stored: the installation as it is now (None: deleted), and the change that the log tells.
 
     Without a change only a lease is renewed: the version stays, and there is no event.
@@ -86,8 +86,8 @@ class Step:
     change: Change | None
 
 
-def _changed(installation: Installation, change: Change, *, now: datetime, **fields: Any) -> Step:
-    return Step(
+def _changed(installation: Installation, change: Change, *, now: datetime, **fields: Any) -> Transition:
+    return Transition(
         installation=replace(
             installation,
             version=installation.version + 1,
@@ -107,7 +107,7 @@ def _moved(
     now: datetime,
     message: str | None = None,
     **fields: Any,
-) -> Step:
+) -> Transition:
     change = StatusChanged(before=installation.status, after=status, reason=code, message=message)
     reason = StatusReason(code=code, message=message, since=now)
     return _changed(installation, change, now=now, status=status, status_reason=reason, **fields)
@@ -116,7 +116,7 @@ def _moved(
 def _started(
     *, installation_id: UUID, application: Application, account_id: UUID, status: InstallationStatus,
     code: StatusReasonCode, metadata: str, expires_at: datetime | None, now: datetime,
-) -> Step:  # fmt: skip
+) -> Transition:  # fmt: skip
     installation = Installation(
         id=installation_id,
         application_id=application.id,
@@ -132,7 +132,9 @@ def _started(
         updated_at=now,
         activated_at=now if status is _ACTIVATED else None,
     )
-    return Step(installation=installation, change=StatusChanged(before=None, after=status, reason=code, message=None))
+    return Transition(
+        installation=installation, change=StatusChanged(before=None, after=status, reason=code, message=None)
+    )
 
 
 def _authorized_status(application: Application) -> InstallationStatus:
@@ -151,7 +153,7 @@ def authorize(
     account_id: UUID,
     expires_at: datetime | None,
     now: datetime,
-) -> Step | None:
+) -> Transition | None:
     """The user finished the authorization: begin, come back from INACTIVE, or renew the expiry."""
     code = StatusReasonCode.AUTHORIZATION_COMPLETED
     status = _authorized_status(application)
@@ -181,7 +183,7 @@ def create(
     account_id: UUID,
     metadata: str | None,
     now: datetime,
-) -> Step:
+) -> Transition:
     """The application of the API-key method completes the installation; without metadata it keeps what it has."""
     code = StatusReasonCode.API_KEY_CONNECTED
     if installation is None:
@@ -193,7 +195,7 @@ def create(
     return _moved(installation, _ACTIVATED, code, now=now, metadata=kept, activated_at=now)
 
 
-def activate(installation: Installation, *, now: datetime) -> Step | None:
+def activate(installation: Installation, *, now: datetime) -> Transition | None:
     """The application's configuration is complete."""
     if installation.status is _ACTIVATED:
         return None
@@ -202,7 +204,7 @@ def activate(installation: Installation, *, now: datetime) -> Step | None:
 
 def start_sync(
     installation: Installation, *, lease_seconds: int, steps: tuple[SyncStep, ...], now: datetime
-) -> Step | None:
+) -> Transition | None:
     """Begin to synchronise. Until the lease ends, the application reports progress or finishes."""
     if installation.status is _PENDING:
         return None
@@ -225,12 +227,12 @@ def _running_sync(installation: Installation) -> Sync:
 
 def report_sync_progress(
     installation: Installation, *, steps: tuple[SyncStep, ...], message: str | None, now: datetime
-) -> Step:
+) -> Transition:
     """Renew the lease; where the steps or the message are new, the log tells."""
     sync = _running_sync(installation)
     renewed = replace(sync, expires_at=now + timedelta(seconds=sync.lease_seconds), steps=steps, message=message)
     if (steps, message) == (sync.steps, sync.message):
-        return Step(installation=replace(installation, sync=renewed), change=None)
+        return Transition(installation=replace(installation, sync=renewed), change=None)
     return _changed(installation, SyncProgressed(steps=steps), now=now, sync=renewed)
 
 
@@ -248,7 +250,7 @@ def _failed_sync(
     message: str | None,
     failure_limit: int,
     now: datetime,
-) -> Step:
+) -> Transition:
     failures = installation.connection_failures + 1
     gone = failures >= failure_limit
     return _moved(
@@ -273,7 +275,7 @@ def sync_is_finished(installation: Installation, *, outcome: SyncOutcome) -> boo
 
 def finish_sync(
     installation: Installation, *, outcome: SyncOutcome, message: str | None, failure_limit: int, now: datetime
-) -> Step | None:
+) -> Transition | None:
     """End the synchronisation. A success shows that the connection works; a failure counts as one of it."""
     if sync_is_finished(installation, outcome=outcome):
         return None
@@ -290,7 +292,7 @@ def finish_sync(
 
 def report_connection(
     installation: Installation, *, succeeded: bool, message: str | None, failure_limit: int, now: datetime
-) -> Step | None:
+) -> Transition | None:
     """Count failures in a row; at the limit the installation becomes INACTIVE."""
     failures = 0 if succeeded else installation.connection_failures + 1
     if failures >= failure_limit:
@@ -305,14 +307,14 @@ def report_connection(
 
 def _deactivated(
     installation: Installation, code: StatusReasonCode, *, message: str | None, now: datetime, **fields: Any
-) -> Step:
+) -> Transition:
     ended = _ended(installation.sync, SyncState.FAILED, now=now, message="The installation became inactive.")
     return _moved(installation, _INACTIVE, code, now=now, message=message, sync=ended, **fields)
 
 
 def deactivate(
     installation: Installation, *, code: StatusReasonCode, message: str | None, now: datetime
-) -> Step | None:
+) -> Transition | None:
     """Switch the installation off until it is authorized again; a running synchronisation ends as failed."""
     if installation.status is _INACTIVE:
         return None
@@ -321,22 +323,22 @@ def deactivate(
 
 def update_metadata(
     installation: Installation, *, metadata: str, changed_keys: tuple[str, ...], now: datetime
-) -> Step | None:
+) -> Transition | None:
     """Put other metadata in place of what there was."""
     if not changed_keys:
         return None
     return _changed(installation, MetadataUpdated(changed_keys=changed_keys), now=now, metadata=metadata)
 
 
-def delete(installation: Installation) -> Step:
+def delete(installation: Installation) -> Transition:
     """End the installation; its events stay."""
     code = StatusReasonCode.DELETED
-    return Step(
+    return Transition(
         installation=None, change=StatusChanged(before=installation.status, after=None, reason=code, message=None)
     )
 
 
-def expire(installation: Installation, *, failure_limit: int, now: datetime) -> Step | None:
+def expire(installation: Installation, *, failure_limit: int, now: datetime) -> Transition | None:
     """What the clock does: end an authorization, or a synchronisation's lease, whose time is over."""
     expires_at = installation.authorization_expires_at
     if installation.status is not _INACTIVE and expires_at is not None and expires_at <= now:

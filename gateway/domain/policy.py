@@ -6,7 +6,7 @@ from typing import assert_never
 from gateway.domain.actions import ACTORS, InstallationAction
 from gateway.domain.errors import ActionNotAllowed, Forbidden
 from gateway.domain.installations import Application, AuthorizationMethod, Installation, InstallationStatus
-from gateway.domain.lifecycle import is_already_so, leads_on
+from gateway.domain.lifecycle import is_allowed_from, is_noop
 from gateway.domain.principals import Principal, PrincipalKind
 
 
@@ -18,7 +18,8 @@ def allowed_actions(
     return tuple(
         action
         for action in InstallationAction
-        if principal.kind in ACTORS[action] and leads_on(action, status=status, method=application.authorization_method)
+        if principal.kind in ACTORS[action]
+        and is_allowed_from(action, status=status, method=application.authorization_method)
     )
 
 
@@ -52,7 +53,7 @@ def require_allowed(
     """
     status = installation.status if installation else None
     method = application.authorization_method
-    if leads_on(action, status=status, method=method) or is_already_so(action, status=status):
+    if is_allowed_from(action, status=status, method=method) or is_noop(action, status=status):
         return
     raise ActionNotAllowed(
         _reason(action, status=status, method=method),

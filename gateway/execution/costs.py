@@ -52,7 +52,7 @@ class CostModel:
     subscription: int = 10
     introspection: int = 100
     """Of `__schema` and `__type`, with all that stands below."""
-    usual_length: int = 5
+    default_list_size: int = 5
     """Of lists whose size is not asked for."""
 
     def weight(self, schema: GraphQLSchema, parent: GraphQLNamedType, name: str, *, composite: bool) -> int:
@@ -192,7 +192,7 @@ class _Estimate:
         below.once.constant += weight
         asked = self._size_asked(node.arguments or (), definition)
         in_list = composite and is_list_type(get_nullable_type(definition.type))
-        usual = self._model.usual_length
+        usual = self._model.default_list_size
         each = self._keep_product(below, size=usual if asked is None or in_list else asked)
         if in_list and asked is None:  # as long as whatever holds it says
             self._add(selected.listed, 1, each)

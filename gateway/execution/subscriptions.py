@@ -15,10 +15,10 @@ from graphql import ExecutionResult
 from graphql.execution import Executor, create_source_event_stream
 
 from gateway.domain.errors import TimedOut
-from gateway.execution.compiled import Groups, run_compiled
+from gateway.execution.compiled_operation import Groups, run_compiled
 from gateway.execution.errors import Refusal, field_error, refuse
 from gateway.execution.responses import Response, completed, refusal_of, respond
-from gateway.execution.runs import Failed
+from gateway.execution.runner import CompiledExecutionFailed
 
 KEPT_RENDERINGS = 64
 """How many of a plan's latest events are kept rendered: followers of one plan are seldom further apart than a few."""
@@ -43,7 +43,7 @@ class Payload:
         return self._text
 
 
-class EventStream:
+class PayloadStream:
     """One follower's payloads. Ends with StopAsyncIteration, or with Refusal where the source failed.
 
     Iterate it in one task only; cancelling that task ends the source too. Close it in any case.
@@ -51,8 +51,8 @@ class EventStream:
 
     __slots__ = ("_leave", "_plan", "_source", "_source_stream")
 
-    def __init__(self, plan: "Plan", source_stream: Any, *, leave: Callable[[], None]) -> None:
-        self._plan: Plan | None = plan
+    def __init__(self, plan: "SharedSubscription", source_stream: Any, *, leave: Callable[[], None]) -> None:
+        self._plan: SharedSubscription | None = plan
         self._leave = leave
         self._source_stream = source_stream
         self._source: AsyncIterator[Any] = aiter(source_stream)
@@ -84,28 +84,30 @@ class EventStream:
             await close()
 
 
-class Plans:
+class SharedSubscriptions:
     """The plans that somebody follows now."""
 
     def __init__(self, *, event_seconds: float) -> None:
         """Prepare to follow; what is made of one event may take so many seconds."""
         self._event_seconds = event_seconds
-        self._plans: dict[Hashable, Plan] = {}
+        self._plans: dict[Hashable, SharedSubscription] = {}
 
     def __len__(self) -> int:
         return len(self._plans)
 
-    def plan(self, key: Hashable, executor: Executor[Any], *, groups: Groups | None) -> "Plan":
+    def plan(self, key: Hashable, executor: Executor[Any], *, groups: Groups | None) -> "SharedSubscription":
         """Return the plan of this key with one more follower, whose executor this is; `release` it in the end."""
         plan = self._plans.get(key)
         if plan is None:
-            plan = Plan(executor, groups=groups, forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds)
+            plan = SharedSubscription(
+                executor, groups=groups, forget=lambda: self._plans.pop(key), event_seconds=self._event_seconds
+            )
             self._plans[key] = plan
         plan.followers += 1
         return plan
 
 
-class Plan:
+class SharedSubscription:
     """One operation with its variables and bounds, for all who follow it."""
 
     __slots__ = ("_event_seconds", "_executor", "_forget", "_groups", "_renderings", "followers")
@@ -125,14 +127,14 @@ class Plan:
         self._forget = forget
         self._renderings: OrderedDict[Hashable, asyncio.Task[Payload]] = OrderedDict()
 
-    async def opened(self, executor: Executor[Any], *, leave: Callable[[], None]) -> EventStream:
+    async def opened(self, executor: Executor[Any], *, leave: Callable[[], None]) -> PayloadStream:
         """Open the source of one more follower by its own executor; `leave` says that it has left. Raises Refusal."""
         source = create_source_event_stream(executor)
         if isawaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
             raise Refusal(map(field_error, source.errors or ()))
-        return EventStream(self, source, leave=leave)
+        return PayloadStream(self, source, leave=leave)
 
     async def payload(self, value: Any) -> Payload:
         """Return what is made of an event: by sharing it, where the event says what it may be shared by."""
@@ -174,7 +176,7 @@ class Plan:
             values = self._executor.variable_values
             try:
                 data = await run_compiled(self._groups, context=context, variable_values=values, root_value=value)
-            except Failed as failure:
+            except CompiledExecutionFailed as failure:
                 replay = failure.middleware
             else:
                 return completed(data)

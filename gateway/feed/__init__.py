@@ -5,8 +5,8 @@ The log is the truth. Bell, tail and buffers only make it quick: each of them ma
 has not received yet is read from the log.
 """
 
+from gateway.feed.event_stream import EventStream
 from gateway.feed.feed import Feed
-from gateway.feed.following import Following
-from gateway.feed.observations import Observations
+from gateway.feed.stats import FeedStats
 
-__all__ = ["Feed", "Following", "Observations"]
+__all__ = ["EventStream", "Feed", "FeedStats"]

@@ -8,13 +8,13 @@ from typing import Final, Self
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Position
-from gateway.feed.bell import Bell
-from gateway.feed.followers import Followers
-from gateway.feed.following import Following
-from gateway.feed.lines import Rate
-from gateway.feed.observations import Observations
-from gateway.feed.readers import Readers
-from gateway.feed.tail import Tail
+from gateway.feed.backlog import BacklogReader
+from gateway.feed.connections import SmoothedRate
+from gateway.feed.event_stream import EventStream
+from gateway.feed.log_reader import LogReader
+from gateway.feed.notifier import Notifier
+from gateway.feed.stats import FeedStats
+from gateway.feed.subscribers import SubscriberIndex
 from gateway.storage.database import Database, connection
 from gateway.storage.events import ensure_epoch
 
@@ -40,26 +40,26 @@ class Feed:
         readers: int = 4,
         heard: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
-        self.observations: Final = Observations()
+        self.observations: Final = FeedStats()
         self._database: Final = database
         self._buffer_size: Final = buffer_size
         self._batch_size: Final = batch_size
-        self._followers: Final = Followers(observations=self.observations)
-        self._readers: Final = Readers(database, at_once=readers)
-        log_growth = Rate()
-        self._bell: Final = Bell(
+        self._followers: Final = SubscriberIndex(observations=self.observations)
+        self._readers: Final = BacklogReader(database, at_once=readers)
+        log_growth = SmoothedRate()
+        self._notifier: Final = Notifier(
             url=url,
             observations=self.observations,
             log_growth=log_growth,
             timeout_seconds=timeout_seconds,
             pace_seconds=pace_seconds,
         )
-        self._tail: Final = Tail(
+        self._log_reader: Final = LogReader(
             url=url,
             followers=self._followers,
             observations=self.observations,
             log_growth=log_growth,
-            recognise=self._bell.recognise,
+            recognise=self._notifier.recognise,
             heard=heard or {},
             poll_seconds=poll_seconds,
             timeout_seconds=timeout_seconds,
@@ -75,8 +75,8 @@ class Feed:
                 async with connection(self._database) as held:
                     await ensure_epoch(held)
         self._running = (
-            asyncio.create_task(self._tail.run(), name="the feed's tail"),
-            asyncio.create_task(self._bell.run(), name="the feed's bell"),
+            asyncio.create_task(self._log_reader.run(), name="the feed's tail"),
+            asyncio.create_task(self._notifier.run(), name="the feed's bell"),
         )
 
     async def stop(self) -> None:
@@ -94,14 +94,14 @@ class Feed:
     async def __aexit__(self, *_exception: object) -> None:
         await self.stop()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Tell everybody, here and in other processes, that there is news. For after each commit; never waits."""
-        self._tail.nudge()
-        self._bell.ring()
+        self._log_reader.nudge()
+        self._notifier.notify()
 
-    def follow(self, matching: EventFilter, *, after: Position | None = None) -> Following:
+    def follow(self, matching: EventFilter, *, after: Position | None = None) -> EventStream:
         """Follow what matches: all that the log holds after a place, or what is committed from now on; then live."""
-        return Following(
+        return EventStream(
             matching=matching,
             after=after,
             followers=self._followers,

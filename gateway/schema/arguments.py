@@ -14,7 +14,7 @@ from gateway.schema.inputs import (
 
 Input = TypeVar("Input")
 
-Given = Annotated[Input, strawberry.argument(description="What to do, and to what.")]
+InputArg = Annotated[Input, strawberry.argument(description="What to do, and to what.")]
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its id, a UUID.")]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids, each a UUID.")]

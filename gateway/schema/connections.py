@@ -15,7 +15,7 @@ from gateway.domain.pages import InstallationOrderField, Page, window
 from gateway.schema.context import Info, InstallationsAsked, Request
 from gateway.schema.inputs import ApplicationFilter, InstallationFilter, InstallationOrder
 from gateway.schema.nodes import Application, Installation
-from gateway.storage.pages import InstallationList
+from gateway.storage.installation_pages import InstallationList
 from gateway.usecases import reading
 
 _APPLICATIONS, _INSTALLATIONS = "applications", "installations"
@@ -131,7 +131,7 @@ class ApplicationConnection:
     @strawberry.field(description="How many there are on all pages.")
     async def total_count(self, info: Info) -> int:
         context = info.context
-        return await reading.count_listed_applications(context.gateway, context.principal, matching=self.matching)
+        return await reading.count_listed_applications(context.services, context.principal, matching=self.matching)
 
 
 async def application_connection(
@@ -152,7 +152,7 @@ async def application_connection(
         ),
     )  # fmt: skip
     context = info.context
-    page = await reading.list_applications(context.gateway, context.principal, matching=matching, window=asked)
+    page = await reading.list_applications(context.services, context.principal, matching=matching, window=asked)
     nodes = [Application.of(row) for row in page.items]
     cursors = [
         encode_keyset(Keyset(value=row.name, id=row.id), connection=_APPLICATIONS, order=_BY_NAME) for row in page.items

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Self, TypeAlias, TypeVar
@@ -17,14 +17,13 @@ from gateway.domain.events import Event, Position
 from gateway.domain.installations import Account, Application, Installation, InstallationStatus
 from gateway.domain.pages import Page, Window
 from gateway.domain.principals import Principal
-from gateway.execution.later import Later, shared
-from gateway.execution.operations import Operation
 from gateway.feed.feed import Feed
-from gateway.storage.pages import InstallationList
+from gateway.storage.installation_pages import InstallationList
 from gateway.usecases import history, reading
-from gateway.usecases.api_keys import KeyRing
-from gateway.usecases.gateway import Gateway
-from gateway.usecases.lookups import Lookup, Lookups
+from gateway.usecases.api_keys import ApiKeyCache
+from gateway.usecases.batch_loaders import BatchLoader, BatchLoaders
+from gateway.usecases.mapped_future import MappedFuture, shared
+from gateway.usecases.services import Services
 
 Parent = TypeVar("Parent", bound=Hashable)
 Asked = TypeVar("Asked", bound=Hashable)
@@ -75,17 +74,17 @@ class SharedLoader(DataLoader[Asked, Answer]):
         return shared(asyncio.ensure_future(super().load(key)))
 
 
-class Remembered(Generic[Row]):
+class RequestCache(Generic[Row]):
     """Rows by their ids: each is looked up once, and stays what it was for as long as the request or event lasts."""
 
     __slots__ = ("_found", "_lookup", "_visible")
 
-    def __init__(self, lookup: Lookup[Row], *, visible: Callable[[Row], bool] = lambda _: True) -> None:
+    def __init__(self, lookup: BatchLoader[Row], *, visible: Callable[[Row], bool] = lambda _: True) -> None:
         self._lookup = lookup
         self._visible = visible
         self._found: dict[UUID, asyncio.Future[dict[UUID, Row]]] = {}
 
-    def load(self, row_id: UUID, then: Callable[[Row | None], Answer]) -> Later[dict[UUID, Row], Answer]:
+    def load(self, row_id: UUID, then: Callable[[Row | None], Answer]) -> MappedFuture[dict[UUID, Row], Answer]:
         """Answer what `then` makes of the row, or of None where there is none that the caller may see."""
         found = self._found.get(row_id)
         if found is None:
@@ -95,23 +94,23 @@ class Remembered(Generic[Row]):
             row = rows.get(row_id)
             return then(row if row is not None and self._visible(row) else None)
 
-        return Later(found, answer)
+        return MappedFuture(found, answer)
 
 
 class Loaders:
     """What one request, or one event, reads: each thing once, and all that is needed at a time in one statement."""
 
-    def __init__(self, gateway: Gateway, principal: Principal, lookups: Lookups) -> None:
-        self._gateway = gateway
+    def __init__(self, services: Services, principal: Principal, batch_loaders: BatchLoaders) -> None:
+        self._gateway = services
         self._principal = principal
         self._reads: set[asyncio.Task[Any] | None] = set()
-        self.installations = Remembered(
-            lookups.installations,
+        self.installations = RequestCache(
+            batch_loaders.installations,
             visible=lambda row: principal.sees(application_id=row.application_id, account_id=row.account_id),
         )
-        self.tied_applications = Remembered(lookups.applications)
+        self.tied_applications = RequestCache(batch_loaders.applications)
         """Applications of installations that the caller sees, and with them these."""
-        self.tied_accounts = Remembered(lookups.accounts)
+        self.tied_accounts = RequestCache(batch_loaders.accounts)
         """Accounts of installations that the caller sees, and with them these."""
 
     @cached_property
@@ -187,10 +186,10 @@ class Loaders:
 class Context:
     """One caller's surroundings for one operation."""
 
-    gateway: Gateway
+    services: Services
     feed: Feed
-    key_ring: KeyRing
-    lookups: Lookups
+    api_key_cache: ApiKeyCache
+    batch_loaders: BatchLoaders
     caller: Principal | None
     """None where nobody is known: such a caller may look at the schema alone."""
     last_event_id: str | None = None
@@ -208,7 +207,7 @@ class Context:
     @property
     def loaders(self) -> Loaders:
         if self._loaders is None:
-            self._loaders = Loaders(self.gateway, self.principal, self.lookups)
+            self._loaders = Loaders(self.services, self.principal, self.batch_loaders)
         return self._loaders
 
     @property
@@ -222,16 +221,16 @@ class Context:
     def renewed(self) -> Self:
         """The same, with nothing remembered: for the next event."""
         return type(self)(
-            gateway=self.gateway,
+            services=self.services,
             feed=self.feed,
-            key_ring=self.key_ring,
-            lookups=self.lookups,
+            api_key_cache=self.api_key_cache,
+            batch_loaders=self.batch_loaders,
             caller=self.caller,
         )
 
-    async def prepare(self, operation: Operation) -> None:
+    async def prepare(self, root_fields: Collection[str]) -> None:
         """Take the log's position before anything else is read: no change falls between it and a list beside it."""
-        if "eventCursor" in operation.root_fields and self.caller is not None:
+        if "eventCursor" in root_fields and self.caller is not None:
             self.event_position = await self.feed.position()
 
 

@@ -15,12 +15,12 @@ from gateway.domain.events import EventKind
 from gateway.domain.installations import InstallationStatus
 from gateway.domain.pages import Page, window
 from gateway.domain.principals import PrincipalKind
-from gateway.execution.later import Later
 from gateway.schema.connections import PageInfo
 from gateway.schema.context import Info, Request
 from gateway.schema.inputs import InstallationEventFilter, account_id_of, optional_uuid_of
 from gateway.schema.nodes import Installation, StatusReason, SyncStep, sync_steps
 from gateway.usecases import history
+from gateway.usecases.mapped_future import MappedFuture
 
 
 @strawberry.type(description="Who did it.")
@@ -45,7 +45,7 @@ class InstallationEvent:
     @strawberry.field(
         description="The installation as it is now; null once it is deleted.", graphql_type=Installation | None
     )
-    def installation(self, info: Info) -> Later[Any, Installation | None]:
+    def installation(self, info: Info) -> MappedFuture[Any, Installation | None]:
         return info.context.loaders.installations.load(self.row.installation_id, Installation.found)
 
     @property
@@ -187,7 +187,7 @@ async def event_connection(
 ) -> InstallationEventConnection:
     """Read one page of the log."""
     asked = window(first=first, after=after, last=None, before=None, place=_position)
-    page = await history.list_events(info.context.gateway, matching=filter_of(info, filter), window=asked)
+    page = await history.list_events(info.context.services, matching=filter_of(info, filter), window=asked)
     return InstallationEventConnection.of(page)
 
 

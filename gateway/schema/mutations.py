@@ -2,7 +2,8 @@
 
 import strawberry
 
-from gateway.schema.arguments import Given
+from gateway.schema.admin_mutations import AdminMutations
+from gateway.schema.arguments import InputArg
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
     ActivateInstallationInput,
@@ -21,7 +22,6 @@ from gateway.schema.inputs import (
     uuid_of,
 )
 from gateway.schema.nodes import Installation
-from gateway.schema.registers import Registers
 from gateway.schema.results import (
     ActivateInstallationResult,
     AuthorizeInstallationResult,
@@ -41,13 +41,13 @@ from gateway.usecases import installations, integration
 @strawberry.type(
     description="What can be done. What is to be expected to fail is a member of the result; nothing was changed then."
 )
-class Mutation(Registers):
+class Mutation(AdminMutations):
     @strawberry.mutation(description="The platform: the user finished the authorization process.")
     async def authorize_installation(
-        self, info: Info, input: Given[AuthorizeInstallationInput]
+        self, info: Info, input: InputArg[AuthorizeInstallationInput]
     ) -> AuthorizeInstallationResult:
         row = await installations.authorize_installation(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             application_id=uuid_of(input.application_id, argument="applicationId"),
             account_id=uuid_of(input.account_id, argument="accountId"),
@@ -56,9 +56,11 @@ class Mutation(Registers):
         return Installation.of(row)
 
     @strawberry.mutation(description="The application, API_KEY method only: complete the installation.")
-    async def create_installation(self, info: Info, input: Given[CreateInstallationInput]) -> CreateInstallationResult:
+    async def create_installation(
+        self, info: Info, input: InputArg[CreateInstallationInput]
+    ) -> CreateInstallationResult:
         row = await installations.create_installation(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             application_id=optional_uuid_of(input.application_id, argument="applicationId"),
             account_id=account_id_of(input.account_id),
@@ -68,10 +70,10 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: its configuration is complete.")
     async def activate_installation(
-        self, info: Info, input: Given[ActivateInstallationInput]
+        self, info: Info, input: InputArg[ActivateInstallationInput]
     ) -> ActivateInstallationResult:
         row = await installations.activate_installation(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             expected_version=input.expected_version,
@@ -80,13 +82,13 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application or the platform: change the application's own data, atomically.")
     async def update_installation_metadata(
-        self, info: Info, input: Given[UpdateInstallationMetadataInput]
+        self, info: Info, input: InputArg[UpdateInstallationMetadataInput]
     ) -> UpdateInstallationMetadataResult:
-        gateway, principal = info.context.gateway, info.context.principal
+        services, principal = info.context.services, info.context.principal
         installation_id, version = uuid_of(input.id, argument="id"), input.expected_version
         if input.change.replace is not strawberry.UNSET:
             row = await installations.replace_metadata(
-                gateway,
+                services,
                 principal,
                 installation_id=installation_id,
                 metadata=input.change.replace,
@@ -94,7 +96,7 @@ class Mutation(Registers):
             )
         else:
             row = await installations.merge_into_metadata(
-                gateway,
+                services,
                 principal,
                 installation_id=installation_id,
                 patch=input.change.merge,
@@ -104,10 +106,10 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: begin to synchronise.")
     async def start_installation_sync(
-        self, info: Info, input: Given[StartInstallationSyncInput]
+        self, info: Info, input: InputArg[StartInstallationSyncInput]
     ) -> StartInstallationSyncResult:
         row = await integration.start_installation_sync(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             lease_seconds=input.lease_seconds,
@@ -118,10 +120,10 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: tell how far the synchronisation is, and renew its lease.")
     async def report_installation_sync_progress(
-        self, info: Info, input: Given[ReportInstallationSyncProgressInput]
+        self, info: Info, input: InputArg[ReportInstallationSyncProgressInput]
     ) -> ReportInstallationSyncProgressResult:
         row = await integration.report_installation_sync_progress(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             steps=steps_of(input.steps),
@@ -131,10 +133,10 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The application: end the synchronisation.")
     async def finish_installation_sync(
-        self, info: Info, input: Given[FinishInstallationSyncInput]
+        self, info: Info, input: InputArg[FinishInstallationSyncInput]
     ) -> FinishInstallationSyncResult:
         row = await integration.finish_installation_sync(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             outcome=input.outcome,
@@ -147,10 +149,10 @@ class Mutation(Registers):
         " installation INACTIVE."
     )
     async def report_installation_connection(
-        self, info: Info, input: Given[ReportInstallationConnectionInput]
+        self, info: Info, input: InputArg[ReportInstallationConnectionInput]
     ) -> ReportInstallationConnectionResult:
         row = await integration.report_installation_connection(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             succeeded=input.succeeded,
@@ -160,10 +162,10 @@ class Mutation(Registers):
 
     @strawberry.mutation(description="The platform or the application: switch off until authorized again.")
     async def deactivate_installation(
-        self, info: Info, input: Given[DeactivateInstallationInput]
+        self, info: Info, input: InputArg[DeactivateInstallationInput]
     ) -> DeactivateInstallationResult:
         row = await installations.deactivate_installation(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             reason=input.reason,
@@ -173,9 +175,11 @@ class Mutation(Registers):
         return Installation.of(row)
 
     @strawberry.mutation(description="Disconnect the application. Refused while it synchronises: data would be lost.")
-    async def delete_installation(self, info: Info, input: Given[DeleteInstallationInput]) -> DeleteInstallationResult:
+    async def delete_installation(
+        self, info: Info, input: InputArg[DeleteInstallationInput]
+    ) -> DeleteInstallationResult:
         row, deleted_at = await installations.delete_installation(
-            info.context.gateway,
+            info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
             expected_version=input.expected_version,

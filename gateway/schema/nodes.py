@@ -11,12 +11,12 @@ from gateway.domain import policy
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import BadUserInput
 from gateway.domain.installations import AuthorizationMethod, InstallationStatus, StatusReasonCode, SyncState
-from gateway.execution.later import Later
 from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
 from gateway.schema.arguments import AccountId, After, Before, First, Installations, Last, OrderBy
 from gateway.schema.context import Info
 from gateway.schema.inputs import account_id_of
 from gateway.schema.scalars import JsonValue, json_text
+from gateway.usecases.mapped_future import MappedFuture
 
 if TYPE_CHECKING:
     from gateway.schema.connections import InstallationConnection
@@ -195,11 +195,11 @@ class Installation(Node):
         )
 
     @strawberry.field(description="What is installed.", graphql_type=Application)
-    def application(self, info: Info) -> Later[Any, Application]:
+    def application(self, info: Info) -> MappedFuture[Any, Application]:
         return info.context.loaders.tied_applications.load(self.row.application_id, _tied(Application.of))
 
     @strawberry.field(description="Whose installation it is.", graphql_type=Account)
-    def account(self, info: Info) -> Later[Any, Account]:
+    def account(self, info: Info) -> MappedFuture[Any, Account]:
         return info.context.loaders.tied_accounts.load(self.row.account_id, _tied(Account.of))
 
     @strawberry.field(description="Why it has its status, and since when.")
@@ -214,7 +214,7 @@ class Installation(Node):
         return json_text(self.row.metadata) if policy.reads_metadata(info.context.principal) else None
 
     @strawberry.field(description="What this caller may do now.", graphql_type=list[InstallationAction])
-    def allowed_actions(self, info: Info) -> Later[Any, list[InstallationAction]]:
+    def allowed_actions(self, info: Info) -> MappedFuture[Any, list[InstallationAction]]:
         def allowed(application: domain.Application) -> list[InstallationAction]:
             return list(policy.allowed_actions(info.context.principal, installation=self.row, application=application))
 

@@ -8,7 +8,6 @@ import strawberry
 from gateway.domain.cursors import encode_position
 from gateway.domain.errors import BadUserInput, Unauthenticated
 from gateway.domain.principals import PrincipalKind
-from gateway.execution.later import Later
 from gateway.schema.arguments import (
     After,
     Applications,
@@ -35,6 +34,7 @@ from gateway.schema.inputs import (
 )
 from gateway.schema.nodes import Account, Application, Installation, Node
 from gateway.usecases import reading
+from gateway.usecases.mapped_future import MappedFuture
 
 MOST_NODES = 100
 
@@ -96,7 +96,7 @@ class Query:
             row = await info.context.loaders.applications.load(uuid_of(by.id or "", argument="id"))
         else:
             row = await reading.find_application_by_slug(
-                info.context.gateway, info.context.principal, slug=by.slug or ""
+                info.context.services, info.context.principal, slug=by.slug or ""
             )
         return Application.of(row) if row else None
 
@@ -118,7 +118,7 @@ class Query:
         return Account.of(row) if row else None
 
     @strawberry.field(description="One installation, by its id.", graphql_type=Installation | None)
-    def installation(self, info: Info, id: Id) -> Later[Any, Installation | None]:
+    def installation(self, info: Info, id: Id) -> MappedFuture[Any, Installation | None]:
         return info.context.loaders.installations.load(uuid_of(id, argument="id"), Installation.found)
 
     @strawberry.field(description="The installations that the caller sees; the newest first, unless ordered otherwise.")

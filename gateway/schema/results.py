@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from gateway.domain.principals import PrincipalKind
-from gateway.schema.failures import (
+from gateway.schema.errors import (
     AccountNotFound,
     ActionNotAllowed,
     ApiKeyNotFound,

@@ -3,8 +3,8 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from gateway.schema.errors import FAILURES
 from gateway.schema.events import EVENT_TYPES
-from gateway.schema.failures import FAILURES
 from gateway.schema.mutations import Mutation
 from gateway.schema.queries import Query
 from gateway.schema.scalars import SCALARS

@@ -15,11 +15,11 @@ from asyncpg import Record
 
 from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.event_log import LogState, Snapshot
-from gateway.domain.events import Actor, Event, Occurrence, Position, kind_of
+from gateway.domain.events import Actor, Event, NewEvent, Position, kind_of
 from gateway.domain.pages import Window
 from gateway.domain.principals import PrincipalKind
-from gateway.storage.changes import change_of, change_to_json
 from gateway.storage.database import Connection
+from gateway.storage.event_payloads import change_of, change_to_json
 from gateway.storage.queries import queries
 
 NEWS_CHANNEL: Final = "installation_events"
@@ -56,16 +56,16 @@ def _everything(_installation_id: UUID, _application_id: UUID, _account_id: UUID
     return True
 
 
-class Overtaken(Exception):
+class WriteConflict(Exception):
     """Somebody else was quicker. Nothing is wrong: in a new transaction it can be tried again."""
 
 
-async def append_event(connection: Connection, occurrence: Occurrence) -> None:
+async def append_event(connection: Connection, occurrence: NewEvent) -> None:
     """Write an event. It belongs in the transaction of its change, after the lock on its installation was taken.
 
     Raises:
-        Overtaken: A transaction with a greater id has written of this application and account: in this one, the event
-            would stand in the log before those that it came after.
+        WriteConflict: A transaction with a greater id has written an event of this application and account. Written
+            in this transaction, the new event would precede it in the log.
     """
     written = await queries.insert_event(
         connection,
@@ -81,7 +81,7 @@ async def append_event(connection: Connection, occurrence: Occurrence) -> None:
         change=change_to_json(occurrence.change),
     )
     if written is None:
-        raise Overtaken
+        raise WriteConflict
 
 
 async def select_installations_in_log(connection: Connection, *, installation_ids: Sequence[UUID]) -> set[UUID]:

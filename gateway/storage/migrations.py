@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 
 from gateway.storage.database import Connection, Database, connection
-from gateway.storage.sources import sql_directory
+from gateway.storage.sql_files import sql_directory
 
 OLDEST_POSTGRES = 14
 _LOCK = 0x6761746577617900

@@ -17,7 +17,7 @@ import asyncpg
 from aiosql.types import QueryFn, SQLOperationType
 
 from gateway.storage.database import Connection
-from gateway.storage.sources import sql_directory
+from gateway.storage.sql_files import sql_directory
 
 _NAME = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 _CONDITION = re.compile(r"\s*--\? (\w+)$")

@@ -22,8 +22,8 @@ from gateway.storage.api_keys import (
     touch_api_keys,
 )
 from gateway.storage.database import Connection
-from gateway.usecases.changes import find_application
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
+from gateway.usecases.transitions import find_application
 
 LONGEST_LABEL = 200
 REMEMBERED_KEYS = 10_000
@@ -38,7 +38,7 @@ class IssuedApiKey:
 
 
 async def issue_key(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     kind: PrincipalKind,
@@ -57,11 +57,11 @@ async def issue_key(
     """
     require_platform(principal, intention="issue API keys")
     _require_fitting(kind, application_id=application_id, account_id=account_id)
-    now, secret = gateway.now(), new_secret()
+    now, secret = services.now(), new_secret()
     if expires_at is not None and expires_at <= now:
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
     api_key = ApiKey(
-        id=gateway.new_id(),
+        id=services.new_id(),
         prefix=prefix_of(secret) or "",
         digest=digest_of(secret),
         kind=kind,
@@ -73,7 +73,7 @@ async def issue_key(
         revoked_at=None,
         last_used_at=None,
     )
-    async with gateway.writing() as connection:
+    async with services.writing() as connection:
         await _require_known(connection, api_key=api_key)
         await insert_api_key(connection, api_key)
     return IssuedApiKey(api_key=api_key, secret=secret)
@@ -95,7 +95,7 @@ async def _require_known(connection: Connection, *, api_key: ApiKey) -> None:
         raise AccountNotFound(api_key.account_id)
 
 
-async def revoke_key(gateway: Gateway, principal: Principal, *, api_key_id: UUID) -> tuple[ApiKey, datetime]:
+async def revoke_key(services: Services, principal: Principal, *, api_key_id: UUID) -> tuple[ApiKey, datetime]:
     """End a key, and tell since when every gateway refuses it. Revoking again answers the first time.
 
     Raises:
@@ -103,31 +103,31 @@ async def revoke_key(gateway: Gateway, principal: Principal, *, api_key_id: UUID
         ApiKeyNotFound: There is no such key.
     """
     require_platform(principal, intention="revoke API keys")
-    async with gateway.writing() as connection:
-        api_key = await revoke_api_key(connection, api_key_id=api_key_id, now=gateway.now())
+    async with services.writing() as connection:
+        api_key = await revoke_api_key(connection, api_key_id=api_key_id, now=services.now())
         if api_key is None or api_key.revoked_at is None:
             raise ApiKeyNotFound(api_key_id)
     return api_key, api_key.revoked_at
 
 
-async def list_keys(gateway: Gateway, principal: Principal) -> list[ApiKey]:
+async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
     """List all keys, oldest first, without their secrets.
 
     Raises:
         Forbidden: The caller is not the platform.
     """
     require_platform(principal, intention="list API keys")
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         return await select_api_keys(connection)
 
 
-async def find_ended_keys(gateway: Gateway, principal_ids: Collection[str]) -> set[str]:
+async def find_ended_keys(services: Services, principal_ids: Collection[str]) -> set[str]:
     """Tell which of these principals came by a key that was revoked, or has expired, since."""
     ids = [key_id for one in principal_ids if (key_id := _key_id(one)) is not None]
     if not ids:
         return set()
-    async with gateway.reading() as connection:
-        return {str(ended) for ended in await select_ended_api_keys(connection, ids=ids, now=gateway.now())}
+    async with services.reading() as connection:
+        return {str(ended) for ended in await select_ended_api_keys(connection, ids=ids, now=services.now())}
 
 
 def _key_id(principal_id: str) -> UUID | None:
@@ -137,15 +137,15 @@ def _key_id(principal_id: str) -> UUID | None:
         return None  # an access token's subject
 
 
-class KeyRing:
+class ApiKeyCache:
     """The keys that callers have shown lately, so that not every request asks the database.
 
     A revocation empties every ring by notification; should that be lost, a key is looked up anew after
     `remember_seconds` at the latest.
     """
 
-    def __init__(self, gateway: Gateway, *, remember_seconds: float = 2.0) -> None:
-        self._gateway = gateway
+    def __init__(self, services: Services, *, remember_seconds: float = 2.0) -> None:
+        self._gateway = services
         self._remember_seconds = remember_seconds
         self._known: dict[bytes, tuple[ApiKey, float]] = {}
         self._used: dict[UUID, datetime] = {}

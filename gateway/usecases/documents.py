@@ -4,22 +4,22 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from gateway.storage.documents import insert_documents, select_document
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
 
 MOST_REMEMBERED = 1_000
 
 
-async def register_documents(gateway: Gateway, *, texts: Sequence[str]) -> int:
+async def register_documents(services: Services, *, texts: Sequence[str]) -> int:
     """Register documents, whose sense was checked; answer how many were new."""
-    async with gateway.writing() as connection:
-        return await insert_documents(connection, texts=sorted(set(texts)), now=gateway.now())
+    async with services.writing() as connection:
+        return await insert_documents(connection, texts=sorted(set(texts)), now=services.now())
 
 
 class RegisteredDocuments:
     """The registered documents, of which those lately asked for are remembered: a digest never changes its text."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, services: Services) -> None:
+        self._gateway = services
         self._remembered: OrderedDict[bytes, str] = OrderedDict()
 
     async def find(self, digest: bytes) -> str | None:

@@ -8,28 +8,28 @@ from gateway.domain.events import Event, Position
 from gateway.domain.pages import Page, Window
 from gateway.domain.principals import Principal
 from gateway.storage.events import select_event_page, select_histories
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
 
 
-async def list_events(gateway: Gateway, *, matching: EventFilter, window: Window[Position]) -> Page[Event]:
+async def list_events(services: Services, *, matching: EventFilter, window: Window[Position]) -> Page[Event]:
     """Read one page of the log.
 
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         return window.page(await select_event_page(connection, matching=matching, window=window))
 
 
 async def list_histories(
-    gateway: Gateway, principal: Principal, *, installation_ids: Sequence[UUID], window: Window[Position]
+    services: Services, principal: Principal, *, installation_ids: Sequence[UUID], window: Window[Position]
 ) -> list[Page[Event]]:
     """Read one page of each installation's history.
 
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         found = await select_histories(
             connection, installation_ids=installation_ids, matching=events_for(principal), window=window
         )

@@ -15,21 +15,27 @@ from gateway.domain.installations import (
     InstallationStatus,
     StatusReasonCode,
 )
-from gateway.domain.lifecycle import Step
+from gateway.domain.lifecycle import Transition
 from gateway.domain.metadata import changed_keys, decode_metadata, encode_metadata, merge_metadata
 from gateway.domain.policy import require_actor, require_allowed
 from gateway.domain.principals import Principal
 from gateway.domain.text import checked_message
 from gateway.storage.accounts import select_accounts
 from gateway.storage.database import Connection
-from gateway.storage.events import Overtaken
+from gateway.storage.events import WriteConflict
 from gateway.storage.installations import insert_installation, lock_installation_by_tie
-from gateway.usecases.changes import append_step, change_installation, find_application, save_step, unless_overtaken
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
+from gateway.usecases.transitions import (
+    append_step,
+    change_installation,
+    find_application,
+    retry_on_conflict,
+    save_step,
+)
 
 
 async def authorize_installation(
-    gateway: Gateway, principal: Principal, *, application_id: UUID, account_id: UUID, expires_at: datetime | None
+    services: Services, principal: Principal, *, application_id: UUID, account_id: UUID, expires_at: datetime | None
 ) -> Installation:
     """The user finished the authorization process: install, bring back from INACTIVE, or renew the expiry.
 
@@ -40,16 +46,16 @@ async def authorize_installation(
         AccountNotFound: There is no such account.
     """
     require_actor(principal, action=InstallationAction.AUTHORIZE)
-    if expires_at is not None and expires_at <= gateway.now():
+    if expires_at is not None and expires_at <= services.now():
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
 
     async def attempt(connection: Connection) -> Installation:
         application = await _tie(connection, application_id=application_id, account_id=account_id)
         installation = await lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
-        now = gateway.now()
+        now = services.now()
         step = lifecycle.authorize(
             installation,
-            installation_id=gateway.new_id(),
+            installation_id=services.new_id(),
             application=application,
             account_id=account_id,
             expires_at=expires_at,
@@ -57,11 +63,11 @@ async def authorize_installation(
         )
         return await _store(connection, principal, installation=installation, step=step, now=now)
 
-    return await unless_overtaken(gateway, attempt)
+    return await retry_on_conflict(services, attempt)
 
 
 async def create_installation(
-    gateway: Gateway, principal: Principal, *, application_id: UUID | None, account_id: UUID | None, metadata: Any
+    services: Services, principal: Principal, *, application_id: UUID | None, account_id: UUID | None, metadata: Any
 ) -> Installation:
     """Complete the installation of an application of the API-key method; ids left out are the caller's own.
 
@@ -89,10 +95,10 @@ async def create_installation(
         require_allowed(principal, action=action, installation=installation, application=application)
         if installation is None:  # only now: whoever may not create anyway is not told which accounts there are
             await _require_account(connection, account_id=account_id)
-        now = gateway.now()
+        now = services.now()
         step = lifecycle.create(
             installation,
-            installation_id=gateway.new_id(),
+            installation_id=services.new_id(),
             application=application,
             account_id=account_id,
             metadata=text,
@@ -100,7 +106,7 @@ async def create_installation(
         )
         return await _store(connection, principal, installation=installation, step=step, now=now)
 
-    return await unless_overtaken(gateway, attempt)
+    return await retry_on_conflict(services, attempt)
 
 
 def _own_tie(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> tuple[UUID, UUID]:
@@ -116,7 +122,7 @@ def _own_tie(principal: Principal, *, application_id: UUID | None, account_id: U
 
 
 def _is_connected(installation: Installation, *, application: Application) -> bool:
-    return lifecycle.leads_on(
+    return lifecycle.is_allowed_from(
         InstallationAction.CREATE, status=None, method=application.authorization_method
     ) and installation.status in {InstallationStatus.ACTIVATED, InstallationStatus.PENDING_INTEGRATION}
 
@@ -143,25 +149,25 @@ async def _store(
     principal: Principal,
     *,
     installation: Installation | None,
-    step: Step | None,
+    step: Transition | None,
     now: datetime,
 ) -> Installation:
-    """Store a step that may begin an installation. Raises Overtaken where somebody else began it meanwhile."""
+    """Store a step that may begin an installation. Raises WriteConflict where somebody else began it meanwhile."""
     if installation is not None:
         return await save_step(connection, principal, installation=installation, step=step, now=now)
     assert step is not None and step.installation is not None  # noqa: S101, PT018 - a beginning always is a step
     if not await insert_installation(connection, step.installation):
-        raise Overtaken
+        raise WriteConflict
     await append_step(connection, principal, installation=step.installation, step=step, now=now)
     return step.installation
 
 
 async def activate_installation(
-    gateway: Gateway, principal: Principal, *, installation_id: UUID, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: UUID, expected_version: int | None
 ) -> Installation:
     """The application's configuration is complete. See change_installation for what is raised."""
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.ACTIVATE,
         installation_id=installation_id,
@@ -171,7 +177,7 @@ async def activate_installation(
 
 
 async def deactivate_installation(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     installation_id: UUID,
@@ -182,7 +188,7 @@ async def deactivate_installation(
     """Switch an installation off until it is authorized again. See change_installation for what is raised."""
     code, text = StatusReasonCode(reason.value), checked_message(message)
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.DEACTIVATE,
         installation_id=installation_id,
@@ -192,18 +198,18 @@ async def deactivate_installation(
 
 
 async def delete_installation(
-    gateway: Gateway, principal: Principal, *, installation_id: UUID, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: UUID, expected_version: int | None
 ) -> tuple[Installation, datetime]:
     """Disconnect the application; the events stay. Answers what was deleted, and when. See change_installation."""
-    deleted_at = gateway.now()
+    deleted_at = services.now()
 
-    def advance(installation: Installation, now: datetime) -> Step:
+    def advance(installation: Installation, now: datetime) -> Transition:
         nonlocal deleted_at
         deleted_at = now
         return lifecycle.delete(installation)
 
     deleted = await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.DELETE,
         installation_id=installation_id,
@@ -214,22 +220,22 @@ async def delete_installation(
 
 
 async def replace_metadata(
-    gateway: Gateway, principal: Principal, *, installation_id: UUID, metadata: Any, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: UUID, metadata: Any, expected_version: int | None
 ) -> Installation:
     """Put other metadata in place of what there was. Also raises MetadataRejected; see change_installation."""
     require_actor(principal, action=InstallationAction.UPDATE_METADATA)
     text = encode_metadata(metadata)
     return await _update_metadata(
-        gateway, principal, installation_id=installation_id, expected_version=expected_version, text_of=lambda _: text
+        services, principal, installation_id=installation_id, expected_version=expected_version, text_of=lambda _: text
     )
 
 
 async def merge_into_metadata(
-    gateway: Gateway, principal: Principal, *, installation_id: UUID, patch: Any, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: UUID, patch: Any, expected_version: int | None
 ) -> Installation:
     """Apply a JSON Merge Patch (RFC 7396) to the metadata. Also raises MetadataRejected; see change_installation."""
     return await _update_metadata(
-        gateway,
+        services,
         principal,
         installation_id=installation_id,
         expected_version=expected_version,
@@ -238,20 +244,20 @@ async def merge_into_metadata(
 
 
 async def _update_metadata(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     installation_id: UUID,
     expected_version: int | None,
     text_of: Callable[[Installation], str],
 ) -> Installation:
-    def advance(installation: Installation, now: datetime) -> Step | None:
+    def advance(installation: Installation, now: datetime) -> Transition | None:
         text = text_of(installation)
         keys = changed_keys(installation.metadata, text)
         return lifecycle.update_metadata(installation, metadata=text, changed_keys=keys, now=now)
 
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.UPDATE_METADATA,
         installation_id=installation_id,

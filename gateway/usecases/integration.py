@@ -8,8 +8,8 @@ from gateway.domain.errors import BadUserInput
 from gateway.domain.installations import Installation, SyncOutcome, SyncStep
 from gateway.domain.principals import Principal
 from gateway.domain.text import checked_message, checked_text
-from gateway.usecases.changes import change_installation
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
+from gateway.usecases.transitions import change_installation
 
 LONGEST_LEASE_SECONDS = 86_400
 MOST_STEPS = 50
@@ -29,7 +29,7 @@ def _checked_steps(steps: tuple[SyncStep, ...]) -> tuple[SyncStep, ...]:
 
 
 async def start_installation_sync(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     installation_id: UUID,
@@ -49,7 +49,7 @@ async def start_installation_sync(
         )
     checked = _checked_steps(steps)
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.START_SYNC,
         installation_id=installation_id,
@@ -61,7 +61,7 @@ async def start_installation_sync(
 
 
 async def report_installation_sync_progress(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     installation_id: UUID,
@@ -71,7 +71,7 @@ async def report_installation_sync_progress(
     """Tell how far the synchronisation is, and renew its lease. Also raises BadUserInput; see change_installation."""
     checked, text = _checked_steps(steps), checked_message(message)
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.REPORT_SYNC_PROGRESS,
         installation_id=installation_id,
@@ -82,34 +82,34 @@ async def report_installation_sync_progress(
 
 
 async def finish_installation_sync(
-    gateway: Gateway, principal: Principal, *, installation_id: UUID, outcome: SyncOutcome, message: str | None
+    services: Services, principal: Principal, *, installation_id: UUID, outcome: SyncOutcome, message: str | None
 ) -> Installation:
     """End the synchronisation. See change_installation for what is raised."""
     text = checked_message(message)
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=InstallationAction.FINISH_SYNC,
         installation_id=installation_id,
         already=lambda installation: lifecycle.sync_is_finished(installation, outcome=outcome),
         advance=lambda installation, now: lifecycle.finish_sync(
-            installation, outcome=outcome, message=text, failure_limit=gateway.failure_limit, now=now
+            installation, outcome=outcome, message=text, failure_limit=services.failure_limit, now=now
         ),
     )
 
 
 async def report_installation_connection(
-    gateway: Gateway, principal: Principal, *, installation_id: UUID, succeeded: bool, message: str | None
+    services: Services, principal: Principal, *, installation_id: UUID, succeeded: bool, message: str | None
 ) -> Installation:
     """Tell whether the application reached its own system for this installation. See change_installation."""
     text = checked_message(message)
     action = InstallationAction.REPORT_CONNECTION_SUCCESS if succeeded else InstallationAction.REPORT_CONNECTION_FAILURE
     return await change_installation(
-        gateway,
+        services,
         principal,
         action=action,
         installation_id=installation_id,
         advance=lambda installation, now: lifecycle.report_connection(
-            installation, succeeded=succeeded, message=text, failure_limit=gateway.failure_limit, now=now
+            installation, succeeded=succeeded, message=text, failure_limit=services.failure_limit, now=now
         ),
     )

@@ -11,7 +11,7 @@ from gateway.domain.principals import Principal
 from gateway.domain.text import checked_slug, checked_text, checked_url
 from gateway.storage.accounts import upsert_account
 from gateway.storage.applications import insert_application, lock_application, update_application
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
 
 LONGEST_NAME = 200
 LONGEST_DESCRIPTION = 4_000
@@ -41,7 +41,7 @@ def _checked(application: Application) -> Application:
 
 
 async def register_application(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     slug: str,
@@ -61,10 +61,10 @@ async def register_application(
         SlugTaken: Another application has the slug.
     """
     require_platform(principal, intention="register applications")
-    now = gateway.now()
+    now = services.now()
     application = _checked(
         Application(
-            id=gateway.new_id(),
+            id=services.new_id(),
             slug=slug,
             name=name,
             description=description,
@@ -77,14 +77,14 @@ async def register_application(
             updated_at=now,
         )
     )
-    async with gateway.writing() as connection:
+    async with services.writing() as connection:
         if not await insert_application(connection, application):
             raise SlugTaken(slug)
     return application
 
 
 async def update_application_details(
-    gateway: Gateway, principal: Principal, *, application_id: UUID, changes: dict[str, Any]
+    services: Services, principal: Principal, *, application_id: UUID, changes: dict[str, Any]
 ) -> Application:
     """Change what is told of an application; `changes` names fields of Application, and only those given change.
 
@@ -94,19 +94,19 @@ async def update_application_details(
         ApplicationNotFound: There is no such application.
     """
     require_platform(principal, intention="change applications")
-    async with gateway.writing() as connection:
+    async with services.writing() as connection:
         application = await lock_application(connection, application_id=application_id)
         if application is None:
             raise ApplicationNotFound(application_id)
         changed = _checked(replace(application, **changes))
         if changed == application:
             return application
-        changed = replace(changed, updated_at=max(gateway.now(), application.updated_at))
+        changed = replace(changed, updated_at=max(services.now(), application.updated_at))
         await update_application(connection, changed)
         return changed
 
 
-async def register_account(gateway: Gateway, principal: Principal, *, account_id: UUID | None, name: str) -> Account:
+async def register_account(services: Services, principal: Principal, *, account_id: UUID | None, name: str) -> Account:
     """Make an account known; the same id again renames it.
 
     Raises:
@@ -114,7 +114,7 @@ async def register_account(gateway: Gateway, principal: Principal, *, account_id
         BadUserInput: The name is out of bounds.
     """
     require_platform(principal, intention="register accounts")
-    account = Account(id=account_id or gateway.new_id(), name=checked_text(name, name="name", most=LONGEST_NAME))
-    async with gateway.writing() as connection:
+    account = Account(id=account_id or services.new_id(), name=checked_text(name, name="name", most=LONGEST_NAME))
+    async with services.writing() as connection:
         await upsert_account(connection, account)
     return account

@@ -18,18 +18,18 @@ from gateway.storage.applications import (
     select_applications,
 )
 from gateway.storage.database import Connection
+from gateway.storage.installation_pages import InstallationList, count_installations, select_installation_pages
 from gateway.storage.installations import select_installations_by_tie
-from gateway.storage.pages import InstallationList, count_installations, select_installation_pages
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
 
 Tie = tuple[UUID, UUID]
 """An application's id and an account's."""
 
 
 async def find_installations_by_tie(
-    gateway: Gateway, principal: Principal, *, ties: Sequence[Tie]
+    services: Services, principal: Principal, *, ties: Sequence[Tie]
 ) -> list[Installation | None]:
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         found = await select_installations_by_tie(connection, ties=ties)
     return [_visible(principal, installation=found.get(tie)) for tie in ties]
 
@@ -41,17 +41,19 @@ def _visible(principal: Principal, *, installation: Installation | None) -> Inst
     return installation if seen else None
 
 
-async def find_applications(gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]) -> list[Application | None]:
-    async with gateway.reading() as connection:
+async def find_applications(
+    services: Services, principal: Principal, *, ids: Sequence[UUID]
+) -> list[Application | None]:
+    async with services.reading() as connection:
         found = await select_applications(connection, ids=ids)
         seen = await _seen(connection, principal, applications=list(found.values()))
     return [seen.get(application_id) for application_id in ids]
 
 
-async def find_application_by_slug(gateway: Gateway, principal: Principal, *, slug: str) -> Application | None:
+async def find_application_by_slug(services: Services, principal: Principal, *, slug: str) -> Application | None:
     if not is_slug(slug):
         return None
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         application = await select_application_by_slug(connection, slug=slug)
         if application is None:
             return None
@@ -75,10 +77,10 @@ async def _seen(
     }
 
 
-async def find_accounts(gateway: Gateway, principal: Principal, *, ids: Sequence[UUID]) -> list[Account | None]:
+async def find_accounts(services: Services, principal: Principal, *, ids: Sequence[UUID]) -> list[Account | None]:
     """Read accounts: the platform sees all, an account itself, an application those that have it installed."""
     wanted = [account_id for account_id in ids if principal.account_id in {None, account_id}]
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         if principal.kind is PrincipalKind.APPLICATION and principal.application_id is not None:
             ties = [(principal.application_id, account_id) for account_id in wanted]
             installed = await select_installations_by_tie(connection, ties=ties)
@@ -88,20 +90,20 @@ async def find_accounts(gateway: Gateway, principal: Principal, *, ids: Sequence
 
 
 async def list_applications(
-    gateway: Gateway, principal: Principal, *, matching: ApplicationFilter, window: Window[Keyset]
+    services: Services, principal: Principal, *, matching: ApplicationFilter, window: Window[Keyset]
 ) -> Page[Application]:
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         found = await select_application_page(connection, principal, matching=matching, window=window)
     return window.page(found)
 
 
-async def count_listed_applications(gateway: Gateway, principal: Principal, *, matching: ApplicationFilter) -> int:
-    async with gateway.reading() as connection:
+async def count_listed_applications(services: Services, principal: Principal, *, matching: ApplicationFilter) -> int:
+    async with services.reading() as connection:
         return await count_applications(connection, principal, matching=matching)
 
 
 async def list_installations(
-    gateway: Gateway,
+    services: Services,
     principal: Principal,
     *,
     parents: Sequence[UUID | None],
@@ -114,13 +116,13 @@ async def list_installations(
         Forbidden: The list is filtered by metadata, which the caller may not read.
     """
     _require_readable(principal, listed=listed)
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         found = await select_installation_pages(connection, principal, parents=parents, listed=listed, window=window)
     return [window.page(rows) for rows in found]
 
 
 async def count_listed_installations(
-    gateway: Gateway, principal: Principal, *, parents: Sequence[UUID | None], listed: InstallationList
+    services: Services, principal: Principal, *, parents: Sequence[UUID | None], listed: InstallationList
 ) -> list[dict[InstallationStatus, int]]:
     """Count, for each parent, the installations in each status.
 
@@ -128,7 +130,7 @@ async def count_listed_installations(
         Forbidden: The list is filtered by metadata, which the caller may not read.
     """
     _require_readable(principal, listed=listed)
-    async with gateway.reading() as connection:
+    async with services.reading() as connection:
         return await count_installations(connection, principal, parents=parents, listed=listed)
 
 

@@ -140,6 +140,6 @@ marked as (
 )
 select count(*) from pruned;
 
--- name: ring_bell!
+-- name: notify_events!
 -- Never inside a write: a notification takes a lock on the whole database until its transaction is done.
 notify installation_events;

@@ -14,16 +14,16 @@ import pytest
 import uvicorn
 import websockets
 
-from gateway.app import create_app, utc_now
+from gateway.app import create_app
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import Settings
 from gateway.storage.database import open_database
+from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
 from gateway.usecases.api_keys import issue_key
-from gateway.usecases.gateway import Gateway
 from gateway.usecases.marketplace import register_account, register_application
-from gateway.web.lifetime import Lifetime
-from gateway.web.protocols import HttpProtocol, WebSocketProtocol
+from gateway.usecases.services import Services, utc_now
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
@@ -103,8 +103,8 @@ class Served:
     """A gateway that is being served, with the means to fill it."""
 
     url: str
-    gateway: Gateway
-    lifetime: Lifetime
+    services: Services
+    registry: ConnectionRegistry
     http: httpx.AsyncClient
 
     def client(self, secret: str | None) -> Client:
@@ -115,7 +115,7 @@ class Served:
     ) -> Client:
         """Make a client with a new key."""
         issued = await issue_key(
-            self.gateway,
+            self.services,
             PLATFORM,
             kind=kind,
             application_id=application_id,
@@ -145,7 +145,7 @@ class Served:
         listed: bool = True,
     ) -> Application:
         return await register_application(
-            self.gateway,
+            self.services,
             PLATFORM,
             slug=slug,
             name=slug.replace("-", " ").title(),
@@ -158,7 +158,7 @@ class Served:
         )
 
     async def account(self, name: str = "Acme Bakery") -> Account:
-        return await register_account(self.gateway, PLATFORM, account_id=None, name=name)
+        return await register_account(self.services, PLATFORM, account_id=None, name=name)
 
 
 Serve = Callable[..., Any]
@@ -170,8 +170,8 @@ def serve(database_url: str) -> Serve:
 
     @asynccontextmanager
     async def served(settings: Settings | None = None, **more: Any) -> AsyncIterator[Served]:
-        settings, lifetime = settings or Settings(), Lifetime()
-        app = create_app(settings, database_url=database_url, lifetime=lifetime, **more)
+        settings, registry = settings or Settings(), ConnectionRegistry()
+        app = create_app(settings, database_url=database_url, registry=registry, **more)
         config = uvicorn.Config(
             app,
             http=HttpProtocol,
@@ -190,11 +190,11 @@ def serve(database_url: str) -> Serve:
             async with httpx.AsyncClient() as http, open_database(database_url, pool_size=4) as own:
                 url = f"http://127.0.0.1:{port}/graphql"
                 await ready(http, url.replace("/graphql", "/readyz"), running=running)
-                gateway = Gateway(database=own, now=more.get("now", utc_now), ring=lambda: None)
+                services = Services(database=own, now=more.get("now", utc_now), notify=lambda: None)
                 try:
-                    yield Served(url=url, gateway=gateway, lifetime=lifetime, http=http)
+                    yield Served(url=url, services=services, registry=registry, http=http)
                 finally:
-                    lifetime.begin()
+                    registry.begin()
                     server.should_exit = True
                     await running
 

@@ -18,7 +18,7 @@ from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from gateway.domain.principals import PrincipalKind
-from gateway.web.graphiql import ExampleTab, GraphiQL, PrefilledKey
+from gateway.transport.graphiql import ExampleTab, GraphiQL, PrefilledKey
 
 PLATFORM_KEY = PrefilledKey(label="the platform", secret="igw_platform", kind=PrincipalKind.PLATFORM)
 ACCOUNT_KEY = PrefilledKey(label="an account", secret="igw_account", kind=PrincipalKind.ACCOUNT)
@@ -80,7 +80,7 @@ class Reason:
 
 
 @strawberry.type
-class Step:
+class Transition:
     name: str
     done: int
     total: int | None
@@ -110,7 +110,7 @@ class InstallationMetadataUpdated(InstallationEvent):
 
 @strawberry.type
 class InstallationSyncProgressed(InstallationEvent):
-    steps: list[Step]
+    steps: list[Transition]
 
 
 @strawberry.type
@@ -169,7 +169,7 @@ class Subscription:
             cursor="second",
             actor=Actor(kind="APPLICATION", label=None),
             installation=None,
-            steps=[Step(name=f"after {after}", done=3, total=40)],
+            steps=[Transition(name=f"after {after}", done=3, total=40)],
         )
         await asyncio.Event().wait()
 

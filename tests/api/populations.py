@@ -89,6 +89,6 @@ def _sync(started_at: datetime) -> Sync:
 
 
 async def place(served: Served, *installations: Installation) -> None:
-    async with served.gateway.writing() as connection:
+    async with served.services.writing() as connection:
         for installation in installations:
             assert await insert_installation(connection, installation)

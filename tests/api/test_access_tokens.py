@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from gateway.auth.access_tokens import verification
+from gateway.auth.access_tokens.claims import ClaimNames
+from gateway.auth.access_tokens.errors import TokenRefused
+from gateway.auth.access_tokens.options import ALGORITHMS
+from gateway.auth.access_tokens.signatures import read_token
+from gateway.auth.access_tokens.verification import REFUSED, AccessTokens, TokenForm
+from gateway.auth.authentication import Credentials
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.web.access_tokens import verification
-from gateway.web.access_tokens.choices import ALGORITHMS
-from gateway.web.access_tokens.claims import ClaimNames
-from gateway.web.access_tokens.refusals import TokenRefused
-from gateway.web.access_tokens.signatures import read_token
-from gateway.web.access_tokens.verification import REFUSED, AccessTokens, TokenForm
-from gateway.web.credentials import Credentials
 from tests.api.token_issuer import AUDIENCE, Issuer, segment, serving_issuer, signed
 
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"})

@@ -17,15 +17,15 @@ import pytest
 from graphql.execution import Executor
 
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.engine import Engine
 from gateway.execution.errors import Refusal
 from gateway.execution.limits import DocumentLimits
 from gateway.execution.responses import respond
 from gateway.feed import Feed
+from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
-from gateway.usecases.api_keys import KeyRing
-from gateway.usecases.lookups import Lookups
+from gateway.usecases.api_keys import ApiKeyCache
+from gateway.usecases.batch_loaders import BatchLoaders
 from tests.api.conftest import Served
 from tests.api.policy_world import World, populated
 from tests.generation.documents import ANY_SCALARS, query_documents, replaced
@@ -46,9 +46,13 @@ class Both:
     compiled: int = 0
 
     def context(self, principal: Principal) -> Context:
-        gateway = self.world.served.gateway
+        services = self.world.served.services
         return Context(
-            gateway=gateway, feed=self.feed, key_ring=KeyRing(gateway), lookups=Lookups(gateway), caller=principal
+            services=services,
+            feed=self.feed,
+            api_key_cache=ApiKeyCache(services),
+            batch_loaders=BatchLoaders(services),
+            caller=principal,
         )
 
     async def compare(self, query: str, variables: dict[str, Any], principal: Principal) -> Any:
@@ -62,7 +66,7 @@ class Both:
         assert values is not None
         self.compiled += operation.compiled.prepare(values) is not None
         context = self.context(principal)
-        await context.prepare(operation)
+        await context.prepare(operation.root_fields)
         executor = Executor.build(
             SCHEMA._schema, operation.document, context_value=context, raw_variable_values=variables
         )
@@ -83,7 +87,7 @@ def comparable(body: bytes) -> Any:
 @asynccontextmanager
 async def both_ways(served: Served, *, database_url: str) -> AsyncIterator[Both]:
     world = await populated(served)
-    async with Feed(served.gateway.database, url=database_url) as feed:
+    async with Feed(served.services.database, url=database_url) as feed:
         yield Both(world=world, feed=feed, engine=Engine(SCHEMA))
 
 

@@ -187,7 +187,7 @@ class Meddler:
             ),
         )
         chosen = self.dice.sample(self.market.installations, 20)
-        async with self.served.gateway.writing() as connection:
+        async with self.served.services.writing() as connection:
             for row in chosen[:10]:
                 await delete_installation(connection, installation_id=row.id)
             for row in chosen[10:]:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.domain.principals import PrincipalKind
-from gateway.execution.engine import Engine
-from gateway.schema.costs import COSTS
+from gateway.execution.costs import CostModel
+from gateway.operations.pipeline import Engine
+from gateway.schema.costs import FIELD_WEIGHTS
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from tests.api.conftest import Serve, Served
@@ -53,12 +54,14 @@ COSTED: list[tuple[str, dict[str, Any], int]] = [
 
 @pytest.mark.parametrize(("document", "variables", "cost"), COSTED)
 def test_what_an_operation_costs(document: str, variables: dict[str, Any], cost: int) -> None:
-    assert Engine(build_schema(), costs=COSTS).prepare(document).cost.value(variables) == cost
+    assert (
+        Engine(build_schema(), costs=CostModel(weights=FIELD_WEIGHTS)).prepare(document).cost.value(variables) == cost
+    )
 
 
 def test_every_weight_is_of_a_field_that_there_is() -> None:
     types = build_schema()._schema.type_map
-    for coordinate in COSTS.weights:
+    for coordinate in FIELD_WEIGHTS:
         type_, _, name = coordinate.partition(".")
         assert name in types[type_].fields, coordinate  # type: ignore[attr-defined]  # only these types have weights
 

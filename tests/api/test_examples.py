@@ -10,8 +10,8 @@ from graphql.execution.values import get_variable_values
 from graphql.language import OperationDefinitionNode
 
 from gateway.schema.schema import print_sdl
-from gateway.web.graphiql.examples import ExampleSubjects, workflow_tabs
-from gateway.web.graphiql.page import ExampleTab
+from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
+from gateway.transport.graphiql.page import ExampleTab
 
 SUBJECTS = ExampleSubjects(
     application_id=uuid4(),

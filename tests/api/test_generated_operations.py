@@ -18,12 +18,11 @@ import asyncpg
 import httpx
 import pytest
 
-from gateway.app import utc_now
 from gateway.domain.cursors import Keyset, encode_keyset, encode_position
 from gateway.domain.events import Position
 from gateway.storage.database import DriverConnection, open_database
-from gateway.usecases.gateway import Gateway
-from gateway.web.lifetime import Lifetime
+from gateway.transport.connections import ConnectionRegistry
+from gateway.usecases.services import Services, utc_now
 from tests.api.conftest import Served
 from tests.api.log_invariants import broken_histories
 from tests.api.policy_world import World, populated
@@ -135,8 +134,8 @@ async def shooting_range(database_url: str, tmp_path: Path) -> AsyncIterator[Ran
         open_database(database_url, pool_size=2) as own,
         _connected(database_url) as database,
     ):
-        gateway = Gateway(database=own, now=utc_now, ring=lambda: None)
-        served = Served(url=process.url, gateway=gateway, lifetime=Lifetime(), http=http)
+        services = Services(database=own, now=utc_now, notify=lambda: None)
+        served = Served(url=process.url, services=services, registry=ConnectionRegistry(), http=http)
         yield Range(process=process, world=await populated(served), database=database)
 
 

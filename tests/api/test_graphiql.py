@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gateway.web.graphiql import GraphiQL, load_bundle
-from gateway.web.graphiql.page import NOT_BUILT
+from gateway.transport.graphiql import GraphiQL, load_bundle
+from gateway.transport.graphiql.page import NOT_BUILT
 from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.graphiql import bundles
-from gateway.web.graphiql.build_hook import FINGERPRINT, BundleFailed, build_bundle, fingerprint_of
+from gateway.transport.graphiql import bundles
+from gateway.transport.graphiql.build_hook import FINGERPRINT, BundleFailed, build_bundle, fingerprint_of
 
 SOURCE = bundles.FOLDER.parent / "source"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from gateway.web.graphiql import GraphiQL, load_bundle
-from gateway.web.graphiql.page import NOT_BUILT
+from gateway.transport.graphiql import GraphiQL, load_bundle
+from gateway.transport.graphiql.page import NOT_BUILT
 from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, served, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from gateway.auth.access_tokens.jwks_cache import MOST_LOOKUPS
+from gateway.auth.access_tokens.jwks_client import MOST_DOCUMENT_BYTES, metadata_addresses
+from gateway.auth.access_tokens.options import checked_address
+from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.domain.errors import Unauthenticated, Unavailable
-from gateway.web.access_tokens.choices import checked_address
-from gateway.web.access_tokens.documents import MOST_DOCUMENT_BYTES, metadata_addresses
-from gateway.web.access_tokens.keys import MOST_LOOKUPS
-from gateway.web.access_tokens.verification import AccessTokens
 from tests.api.token_issuer import JWKS, METADATA, Issuer, serving_issuer
-from tests.postgres.happenings import until
+from tests.postgres.event_rows import until
 
 OLD = ECKey.generate_key("P-256", {"kid": "old"})
 NEW = ECKey.generate_key("P-256", {"kid": "new"})

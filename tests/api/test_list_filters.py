@@ -152,7 +152,7 @@ async def test_an_accounts_user_cannot_filter_by_metadata(served: Served, market
 async def offer(served: Served, slug: str, **changes: Any) -> None:
     method = changes.pop("method", AuthorizationMethod.OAUTH)
     application = await served.application(slug, method=method, listed=changes.pop("listed", True))
-    await update_application_details(served.gateway, PLATFORM, application_id=application.id, changes=changes)
+    await update_application_details(served.services, PLATFORM, application_id=application.id, changes=changes)
 
 
 async def slugs(client: Client, **given: Any) -> list[str]:
@@ -210,7 +210,7 @@ async def test_the_marketplace_leads_on_by_name_in_both_directions(served: Serve
     for number, name in enumerate(names):
         await offer(served, f"number-{number}", name=name)
     platform = await served.platform()
-    async with served.gateway.reading() as connection:
+    async with served.services.reading() as connection:
         rows = await connection.fetch("select slug from applications order by name, id")
     expected = [row["slug"] for row in rows]
     query = """query ($first: Int, $after: String, $last: Int, $before: String) {

@@ -17,14 +17,14 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from gateway.auth.access_tokens.claims import ClaimRules
+from gateway.auth.access_tokens.jwks_cache import JwksCache, KeyAges
+from gateway.auth.access_tokens.jwks_client import JwksClient
+from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.web.access_tokens.claims import ClaimRules
-from gateway.web.access_tokens.documents import IssuerDocuments
-from gateway.web.access_tokens.keys import IssuerKeys, KeyAges
-from gateway.web.access_tokens.verification import AccessTokens, TokenForm
 from tests.api.token_issuer import AUDIENCE, NAMES, Time
-from tests.postgres.happenings import until
+from tests.postgres.event_rows import until
 
 SOURCE = Path(__file__).parent / "oidc_provider"
 FIRST = RSAKey.generate_key(2048, {"kid": "first", "alg": "RS256", "use": "sig"})
@@ -113,9 +113,9 @@ def free_port() -> int:
 
 
 def verifying(address: str, *, clock: Callable[[], float] = monotonic) -> AccessTokens:
-    documents = IssuerDocuments(issuer=address, jwks_url=None, timeout_seconds=5)
+    documents = JwksClient(issuer=address, jwks_url=None, timeout_seconds=5)
     return AccessTokens(
-        keys=IssuerKeys(documents, ages=KeyAges(refresh=300, stale=3600), clock=clock),
+        keys=JwksCache(documents, ages=KeyAges(refresh=300, stale=3600), clock=clock),
         form=TokenForm(only_access_tokens=True),
         rules=ClaimRules(issuer=address, audiences=(AUDIENCE,), leeway=timedelta(seconds=30)),
         names=NAMES,

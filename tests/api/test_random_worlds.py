@@ -21,19 +21,18 @@ from graphql import FieldNode, ObjectValueNode, OperationDefinitionNode, StringV
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes
 
-from gateway.app import utc_now
-from gateway.choices import build_engine
 from gateway.domain.cursors import encode_position
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.engine import Engine
 from gateway.execution.errors import Refusal
 from gateway.feed.feed import Feed
+from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
 from gateway.settings import Settings
 from gateway.storage.database import Database
-from gateway.usecases.api_keys import KeyRing
-from gateway.usecases.gateway import Gateway
-from gateway.usecases.lookups import Lookups
+from gateway.usecases.api_keys import ApiKeyCache
+from gateway.usecases.batch_loaders import BatchLoaders
+from gateway.usecases.services import Services, utc_now
+from gateway.wiring import build_engine
 from tests.api.conftest import Serve
 from tests.generation import prying
 from tests.generation.asking import Reading, known_in, settled
@@ -91,15 +90,21 @@ class House:
     """The engine on a database, and what was asked of it."""
 
     engine: Engine
-    gateway: Gateway
+    services: Services
     feed: Feed
-    lookups: Lookups
+    batch_loaders: BatchLoaders
     """Shared by all callers, who ask at the same time."""
     counted: Counter[str] = field(default_factory=Counter)
 
     def context(self, caller: Principal) -> Context:
-        key_ring = KeyRing(self.gateway)
-        return Context(gateway=self.gateway, feed=self.feed, key_ring=key_ring, lookups=self.lookups, caller=caller)
+        api_key_cache = ApiKeyCache(self.services)
+        return Context(
+            services=self.services,
+            feed=self.feed,
+            api_key_cache=api_key_cache,
+            batch_loaders=self.batch_loaders,
+            caller=caller,
+        )
 
     async def answer(self, caller: Principal, query: str) -> str:
         self.counted["queries"] += 1
@@ -128,9 +133,9 @@ class House:
 @pytest.fixture
 async def house(database: Database, database_url: str) -> AsyncIterator[House]:
     async with Feed(database, url=database_url) as feed:
-        gateway = Gateway(database=database, now=utc_now, ring=feed.ring, failure_limit=2)
+        services = Services(database=database, now=utc_now, notify=feed.notify, failure_limit=2)
         engine = build_engine(UNLIMITED, introspection="callers")
-        yield House(engine=engine, gateway=gateway, feed=feed, lookups=Lookups(gateway))
+        yield House(engine=engine, services=services, feed=feed, batch_loaders=BatchLoaders(services))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +170,7 @@ def everything_asked() -> list[Asked]:
 
 async def test_nothing_is_shown_of_what_a_caller_does_not_see(everything_asked: list[Asked], house: House) -> None:
     for asked in everything_asked:
-        world = await made(asked.plan, gateway=house.gateway)
+        world = await made(asked.plan, services=house.services)
         inquiries = [
             Inquiry(house=house, asked=asked, reading=Reading(Sight(world, caller))) for caller in asked.callers
         ]
@@ -173,7 +178,7 @@ async def test_nothing_is_shown_of_what_a_caller_does_not_see(everything_asked: 
         await asyncio.gather(*(inquiry.asks_everything() for inquiry in inquiries))
         for inquiry in inquiries:
             await inquiry.reaches_for_what_is_hidden()
-        world = await made(asked.plan, gateway=house.gateway)
+        world = await made(asked.plan, services=house.services)
         await asks_in_another_world(house, asked, caller=asked.callers[0], world=world)
     LOG.info("%s", house.counted)
     # The platform's answers to the same questions show what is hidden from the others: these did look for it.
@@ -262,7 +267,7 @@ async def asks_in_another_world(house: House, asked: Asked, *, caller: Principal
     known = known_in(world)
     first = await _answers(house, one, questions=questions, follows=follows, known=known)
     plan = with_other_secrets(asked.plan, caller=caller, seen=one.sight.ids, reads_metadata=one.sight.reads_metadata)
-    other = Reading(Sight(await made(plan, gateway=house.gateway), caller))
+    other = Reading(Sight(await made(plan, services=house.services), caller))
     assert _versions(one.sight.events) == _versions(other.sight.events)
     second = await _answers(house, other, questions=questions, follows=follows, known=known)
     for question, before, after in zip((*questions, *follows), first, second, strict=True):
@@ -324,7 +329,7 @@ async def test_answers_over_http_are_those_of_the_engine(
 ) -> None:
     async with serve(UNLIMITED, now=lambda: BEGINNING) as served:  # a time at which nothing is due
         for asked in everything_asked[:WORLDS_OVER_HTTP]:
-            world = await made(asked.plan, gateway=house.gateway)
+            world = await made(asked.plan, services=house.services)
             for caller in asked.callers:
                 sight = Sight(world, caller)
                 client = await served.key(

@@ -9,18 +9,17 @@ from uuid import UUID, uuid4
 import pytest
 from asyncpg.connection import LoggedQuery
 
-from gateway.app import utc_now
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.engine import Engine
 from gateway.feed.feed import Feed
+from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.storage.database import connection, open_database
 from gateway.storage.queries import queries
-from gateway.usecases.api_keys import KeyRing
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.api_keys import ApiKeyCache
+from gateway.usecases.batch_loaders import BatchLoaders
 from gateway.usecases.installations import authorize_installation
-from gateway.usecases.lookups import Lookups
+from gateway.usecases.services import Services, utc_now
 from tests.api.conftest import PLATFORM, Served
 from tests.api.populations import Marketplace, populate
 
@@ -51,11 +50,17 @@ class Counter:
 @pytest.fixture
 async def counter(database_url: str) -> AsyncIterator[Counter]:
     async with open_database(database_url, pool_size=1) as database:
-        gateway = Gateway(database=database, now=utc_now, ring=lambda: None)
-        feed, key_ring, lookups = Feed(database, url=database_url), KeyRing(gateway), Lookups(gateway)
+        services = Services(database=database, now=utc_now, notify=lambda: None)
+        feed, api_key_cache, batch_loaders = (
+            Feed(database, url=database_url),
+            ApiKeyCache(services),
+            BatchLoaders(services),
+        )
 
         def make_context(caller: Principal) -> Context:
-            return Context(gateway=gateway, feed=feed, key_ring=key_ring, lookups=lookups, caller=caller)
+            return Context(
+                services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=batch_loaders, caller=caller
+            )
 
         counter = Counter(engine=Engine(build_schema()), make_context=make_context)
         async with connection(database) as held:
@@ -222,7 +227,7 @@ async def test_a_page_of_events_costs_the_same_whatever_its_size(served: Served,
     for number in range(100):
         account = await served.account(f"Company {number}")
         await authorize_installation(
-            served.gateway, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
+            served.services, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
         )
     query = """query ($first: Int) {
       installationEvents(first: $first) {

@@ -28,14 +28,14 @@ async def closing(events: Any) -> int:
 async def test_a_revoked_key_ends_its_sockets_on_every_gateway(serve: Serve) -> None:
     async with serve() as one, serve() as other:
         issued = await issue_key(
-            one.gateway, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
+            one.services, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
             label="soon gone", expires_at=None,
         )  # fmt: skip
         here, there = one.client(issued.secret), other.client(issued.secret)
         async with here.subscription(WATCH) as mine, there.subscription(WATCH) as others:
             stays = await one.platform()
             async with stays.subscription(WATCH) as kept:
-                await revoke_key(one.gateway, PLATFORM, api_key_id=issued.api_key.id)
+                await revoke_key(one.services, PLATFORM, api_key_id=issued.api_key.id)
                 assert await closing(mine) == 4403
                 assert await closing(others) == 4403
                 await kept.socket.ping()
@@ -45,7 +45,7 @@ async def test_an_expired_key_ends_its_sockets(serve: Serve) -> None:
     time = Time()
     async with serve(now=time) as served:
         issued = await issue_key(
-            served.gateway, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
+            served.services, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
             label="short-lived", expires_at=time() + timedelta(hours=1),
         )  # fmt: skip
         async with served.client(issued.secret).subscription(WATCH) as events:
@@ -55,7 +55,7 @@ async def test_an_expired_key_ends_its_sockets(serve: Serve) -> None:
 
 async def test_a_revoked_key_ends_its_event_streams_with_a_typed_error(served: Served) -> None:
     issued = await issue_key(
-        served.gateway, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
+        served.services, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
         label="soon gone", expires_at=None,
     )  # fmt: skip
     client = served.client(issued.secret)
@@ -63,7 +63,7 @@ async def test_a_revoked_key_ends_its_event_streams_with_a_typed_error(served: S
     async with served.http.stream("POST", served.url, json={"query": WATCH}, headers=headers) as response:
         lines = response.aiter_lines()
         assert await anext(lines) is not None
-        await revoke_key(served.gateway, PLATFORM, api_key_id=issued.api_key.id)
+        await revoke_key(served.services, PLATFORM, api_key_id=issued.api_key.id)
         async with asyncio.timeout(5):
             told = [line async for line in lines]
     assert any("UNAUTHENTICATED" in line for line in told)

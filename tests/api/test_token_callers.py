@@ -32,8 +32,8 @@ async def issuer() -> AsyncIterator[Issuer]:
 @pytest.fixture
 async def served(serve: Serve, issuer: Issuer) -> AsyncIterator[Served]:
     settings = Settings(token_issuer=issuer.address, token_audiences=(AUDIENCE,))
-    async with serve(settings, now=issuer.time.now) as gateway:
-        yield gateway
+    async with serve(settings, now=issuer.time.now) as services:
+        yield services
 
 
 def platform_token(issuer: Issuer, key: ECKey = KEY) -> str:
@@ -134,7 +134,7 @@ async def close_code(served: Served, payload: dict[str, str]) -> int | None:
 
 
 async def test_without_an_issuer_no_token_does(serve: Serve, issuer: Issuer) -> None:
-    async with serve() as gateway:
-        answer = await gateway.client(platform_token(issuer)).post(VIEWER)
+    async with serve() as services:
+        answer = await services.client(platform_token(issuer)).post(VIEWER)
     assert answer.status_code == httpx.codes.UNAUTHORIZED
     assert issuer.requests.total() == 0

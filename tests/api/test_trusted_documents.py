@@ -40,7 +40,7 @@ async def code(client: Client, **body: Any) -> str:
 
 
 async def an_account(served: Served, *texts: str) -> Client:
-    await register_documents(served.gateway, texts=texts)
+    await register_documents(served.services, texts=texts)
     return await served.of_account(await served.account())
 
 

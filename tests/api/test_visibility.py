@@ -39,14 +39,14 @@ async def world(served: Served) -> World:
     for tie in TIES:
         application, account = tie.split("-")
         row = await authorize_installation(
-            served.gateway, PLATFORM,
+            served.services, PLATFORM,
             application_id=applications[application].id, account_id=accounts[account].id, expires_at=None,
         )  # fmt: skip
         installations[tie] = await replace_metadata(
-            served.gateway, PLATFORM, installation_id=row.id, metadata={"of": tie}, expected_version=None
+            served.services, PLATFORM, installation_id=row.id, metadata={"of": tie}, expected_version=None
         )
     await delete_installation(
-        served.gateway, PLATFORM, installation_id=installations[DELETED].id, expected_version=None
+        served.services, PLATFORM, installation_id=installations[DELETED].id, expected_version=None
     )
     return World(applications=applications, accounts=accounts, installations=installations)
 

@@ -15,11 +15,11 @@ from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
+from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules
+from gateway.auth.access_tokens.jwks_cache import JwksCache, KeyAges
+from gateway.auth.access_tokens.jwks_client import JwksClient
+from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.principals import PrincipalKind
-from gateway.web.access_tokens.claims import ClaimNames, ClaimRules
-from gateway.web.access_tokens.documents import IssuerDocuments
-from gateway.web.access_tokens.keys import IssuerKeys, KeyAges
-from gateway.web.access_tokens.verification import AccessTokens, TokenForm
 
 AUDIENCE = "https://gateway.example"
 METADATA = "/.well-known/openid-configuration"
@@ -127,10 +127,10 @@ class Issuer:
     ) -> AccessTokens:
         """Make what verifies this issuer's tokens."""
         address = None if discovered else jwks_url or self.address + JWKS
-        documents = IssuerDocuments(issuer=self.address, jwks_url=address, timeout_seconds=timeout_seconds)
+        documents = JwksClient(issuer=self.address, jwks_url=address, timeout_seconds=timeout_seconds)
         leeway = timedelta(seconds=30)
         return AccessTokens(
-            keys=IssuerKeys(documents, ages=KeyAges(refresh=300, stale=3600), clock=self.time.clock),
+            keys=JwksCache(documents, ages=KeyAges(refresh=300, stale=3600), clock=self.time.clock),
             form=form or TokenForm(),
             rules=ClaimRules(issuer=self.address, audiences=(AUDIENCE,), leeway=leeway, required=required),
             names=names,

@@ -16,13 +16,13 @@ import uvloop
 from graphql.execution import Executor
 from strawberry.execution import optimized_is_awaitable
 
-from gateway.execution.engine import Engine
 from gateway.execution.responses import Response, respond
+from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.storage.embedded import embedded_postgres
-from gateway.usecases.api_keys import KeyRing
-from gateway.usecases.lookups import Lookups
+from gateway.usecases.api_keys import ApiKeyCache
+from gateway.usecases.batch_loaders import BatchLoaders
 from tests.benchmarks.feed import show
 from tests.live.worlds import PLATFORM, World, populated
 
@@ -46,16 +46,16 @@ class Both:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._key_ring = KeyRing(world.gateway)
-        self._lookups = Lookups(world.gateway)
+        self._key_ring = ApiKeyCache(world.services)
+        self._lookups = BatchLoaders(world.services)
         self._engine = Engine(_SCHEMA)
 
     def _context(self) -> Context:
         return Context(
-            gateway=self._world.gateway,
+            services=self._world.services,
             feed=self._world.feed,
-            key_ring=self._key_ring,
-            lookups=self._lookups,
+            api_key_cache=self._key_ring,
+            batch_loaders=self._lookups,
             caller=PLATFORM,
         )
 

@@ -21,13 +21,13 @@ from uuid import uuid4
 import psutil
 
 from gateway.domain.event_filters import EventFilter
-from gateway.feed import Feed, Following
+from gateway.feed import EventStream, Feed
 from gateway.storage.cluster import MAJOR_VERSION
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
-from tests.postgres.happenings import EVERYTHING, Subject, until
+from tests.postgres.event_rows import EVERYTHING, Subject, until
 
 _LISTENERS = 10
 _WRITERS = 64
@@ -91,7 +91,7 @@ async def latency(url: str, *, rings: bool, count: int) -> None:
             await commit(database, Subject())
             committed = time.perf_counter()
             if rings:
-                here.ring()
+                here.notify()
             await anext(events)
             seconds.append(time.perf_counter() - committed)
             await asyncio.sleep(0.02)
@@ -100,7 +100,7 @@ async def latency(url: str, *, rings: bool, count: int) -> None:
     show(f"commit to receipt, {how}: p50, p99", f"{p50 * 1000:.1f} ms, {p99 * 1000:.1f} ms")
 
 
-async def consume(following: Following, *, count: int) -> None:
+async def consume(following: EventStream, *, count: int) -> None:
     for _ in range(count):
         await anext(following)
 
@@ -114,7 +114,7 @@ async def equal_followers(url: str, *, followers: int, events: int) -> None:
         began = time.perf_counter()
         for _ in range(events):
             await commit(database, subject)
-            feed.ring()
+            feed.notify()
         await asyncio.gather(*consumers)
         seconds = time.perf_counter() - began
     show(f"deliveries to {followers:,} equal followers", f"{followers * events / seconds:,.0f} a second")
@@ -139,7 +139,7 @@ async def idle_reader(url: str, *, events: int) -> None:
         before = psutil.Process().memory_info().rss
         for _ in range(events // 2_000 - 1):
             await commit(database, subject, events=2_000)
-            feed.ring()
+            feed.notify()
         await consumer
         grown = psutil.Process().memory_info().rss - before
         await consume(slow, count=events)
@@ -164,7 +164,7 @@ async def ring_always(feed: Feed) -> None:
     """Ring about as often as pgbench commits; in handfuls, since a gateway that commits need not wake up to ring."""
     while True:
         for _ in range(40):
-            feed.ring()
+            feed.notify()
         await asyncio.sleep(0.01)
 
 

@@ -31,7 +31,7 @@ from gateway.usecases.installations import merge_into_metadata
 from tests.live.followers import EVENTS, SocketFollower, Wish
 from tests.live.servers import GatewayProcess, running_gateways, running_postgres
 from tests.live.worlds import PLATFORM, World, populated
-from tests.postgres.happenings import Subject
+from tests.postgres.event_rows import Subject
 
 _AT_ONCE = 50
 _MARK = b'"cursor"'
@@ -50,18 +50,18 @@ class Tap(asyncio.Protocol):
         self.lost = False
         self.opened = asyncio.Event()
         self.transport: asyncio.WriteTransport | None = None
-        self._tail = b""
+        self._log_reader = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.WriteTransport", transport)  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
         self.opened.set()
-        text = self._tail + data
+        text = self._log_reader + data
         if _PING in text:
             self.say({"type": "pong"})
         self.told += text.count(_MARK)
-        self._tail = text[-len(_MARK) + 1 :]
+        self._log_reader = text[-len(_MARK) + 1 :]
 
     def connection_lost(self, _exception: Exception | None) -> None:
         self.lost = True
@@ -89,64 +89,64 @@ async def tap(url: str, *, secret: str) -> Tap:
     return opened
 
 
-async def taps(gateway: GatewayProcess, world: World, *, count: int, already: int = 0) -> list[Tap]:
+async def taps(services: GatewayProcess, world: World, *, count: int, already: int = 0) -> list[Tap]:
     opened: list[Tap] = []
     while len(opened) < count:
-        opened += await asyncio.gather(*(tap(gateway.url, secret=world.secret) for _ in range(_AT_ONCE)))
-    await _until_followers(gateway, count=already + count)
+        opened += await asyncio.gather(*(tap(services.url, secret=world.secret) for _ in range(_AT_ONCE)))
+    await _until_followers(services, count=already + count)
     return opened
 
 
-async def idle(gateway: GatewayProcess, world: World) -> list[Tap]:
+async def idle(services: GatewayProcess, world: World) -> list[Tap]:
     """Measure memory; answer the first thousand subscribers, which stay."""
-    await leave(gateway, await taps(gateway, world, count=200))
-    empty = (await gateway.observed()).memory
-    first = await taps(gateway, world, count=1_000)
-    per_one = ((await gateway.observed()).memory - empty) / 1_000
+    await leave(services, await taps(services, world, count=200))
+    empty = (await services.observed()).memory
+    first = await taps(services, world, count=1_000)
+    per_one = ((await services.observed()).memory - empty) / 1_000
     show("memory for each idle WebSocket subscriber, at 1,000", f"{per_one / 1024:.1f} KiB")
-    rest = await taps(gateway, world, count=4_000, already=1_000)
-    per_one = ((await gateway.observed()).memory - empty) / 5_000
+    rest = await taps(services, world, count=4_000, already=1_000)
+    per_one = ((await services.observed()).memory - empty) / 5_000
     show("memory for each idle WebSocket subscriber, at 5,000", f"{per_one / 1024:.1f} KiB")
-    await leave(gateway, rest, remaining=1_000)
+    await leave(services, rest, remaining=1_000)
     return first
 
 
-async def leave(gateway: GatewayProcess, opened: Sequence[Tap], *, remaining: int = 0) -> None:
+async def leave(services: GatewayProcess, opened: Sequence[Tap], *, remaining: int = 0) -> None:
     for one in opened:
         assert one.transport is not None
         one.transport.abort()
-    await _until_followers(gateway, count=remaining)
+    await _until_followers(services, count=remaining)
 
 
-async def _until_followers(gateway: GatewayProcess, *, count: int) -> None:
-    while (await gateway.observed()).followers != count:  # noqa: ASYNC110 - of another process
+async def _until_followers(services: GatewayProcess, *, count: int) -> None:
+    while (await services.observed()).followers != count:  # noqa: ASYNC110 - of another process
         await asyncio.sleep(0.05)
 
 
-async def deliveries(gateway: GatewayProcess, world: World, opened: Sequence[Tap], *, events: int) -> None:
+async def deliveries(services: GatewayProcess, world: World, opened: Sequence[Tap], *, events: int) -> None:
     subject = Subject()
     for repetition in range(3):
-        before, spent = opened[0].told, gateway.cpu_seconds()
-        async with transaction(world.gateway.database) as held:
+        before, spent = opened[0].told, services.cpu_seconds()
+        async with transaction(world.services.database) as held:
             for _ in range(events):
                 await append_event(held, subject.next())
         began = time.perf_counter()
-        world.feed.ring()
+        world.feed.notify()
         while any(one.told < before + events for one in opened):
             assert not any(one.lost for one in opened)
             await asyncio.sleep(0.005)
-        seconds, spent = time.perf_counter() - began, gateway.cpu_seconds() - spent
+        seconds, spent = time.perf_counter() - began, services.cpu_seconds() - spent
         show(
             f"deliveries to {len(opened):,} equal subscribers, {events} events, round {repetition + 1}",
             f"{len(opened) * events / seconds:,.0f} a second, {len(opened) * events / spent:,.0f} for a second of CPU",
         )
 
 
-async def latency(gateway: GatewayProcess, world: World, *, rings: bool, count: int) -> None:
-    writing = world.gateway if rings else replace(world.gateway, ring=lambda: None)
+async def latency(services: GatewayProcess, world: World, *, rings: bool, count: int) -> None:
+    writing = world.services if rings else replace(world.services, notify=lambda: None)
     follower = SocketFollower(
         Wish(secret=world.secret, variables={}, matching=EventFilter()),
-        urls=[gateway.url],
+        urls=[services.url],
         cursor=encode_position(await world.feed.position()),
     )
     following = asyncio.create_task(follower.follow())
@@ -174,12 +174,12 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gateway-") as directory, running_postgres(Path(directory)) as postgres:
         async with (
             populated(postgres.url, applications=1, accounts=1) as world,
-            running_gateways(postgres.url, count=1, directory=Path(directory)) as (gateway,),
+            running_gateways(postgres.url, count=1, directory=Path(directory)) as (services,),
         ):
-            await latency(gateway, world, rings=True, count=300)
-            await latency(gateway, world, rings=False, count=10)
-            opened = await idle(gateway, world)
-            await deliveries(gateway, world, opened, events=200)
+            await latency(services, world, rings=True, count=300)
+            await latency(services, world, rings=False, count=10)
+            opened = await idle(services, world)
+            await deliveries(services, world, opened, events=200)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
@@ -14,15 +14,14 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from strawberry.scalars import JSON
 
+from gateway.auth.authentication import Authentication
 from gateway.domain.errors import CursorExpired, Forbidden, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.engine import Engine
-from gateway.execution.operations import Operation
-from gateway.web.authentication import Authentication
-from gateway.web.health import health_routes
-from gateway.web.lifetime import Lifetime
-from gateway.web.protocols import HttpProtocol, WebSocketProtocol
-from gateway.web.routes import WebLimits, graphql_routes
+from gateway.operations.pipeline import Engine
+from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.http.health import health_routes
+from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
+from gateway.transport.routes import WebLimits, graphql_routes
 
 KEY = "a-key"
 OTHER_KEY = "another-key"
@@ -101,9 +100,9 @@ class Context:
     def abandon(self) -> None:
         self.market.abandoned += 1
 
-    async def prepare(self, operation: Operation) -> None:
-        self.market.prepared.append(operation.root_fields)
-        if "forbidden" in operation.root_fields:
+    async def prepare(self, root_fields: Collection[str]) -> None:
+        self.market.prepared.append(frozenset(root_fields))
+        if "forbidden" in root_fields:
             raise Forbidden("This is not for you.")
 
 
@@ -239,7 +238,7 @@ class Gateway:
     url: str
     market: Market
     engine: Engine
-    lifetime: Lifetime
+    registry: ConnectionRegistry
 
     @property
     def address(self) -> tuple[str, int]:
@@ -261,7 +260,7 @@ async def served(
     **engine_options: Any,
 ) -> AsyncIterator[Gateway]:
     market = Market()
-    lifetime = Lifetime()
+    registry = ConnectionRegistry()
     engine = Engine(SCHEMA, **engine_options)
 
     async def ready() -> str | None:
@@ -276,13 +275,13 @@ async def served(
         engine=engine,
         authentication=Authentication(authenticate, anonymous_introspection=anonymous_introspection),
         make_context=make_context,
-        lifetime=lifetime,
+        registry=registry,
         limits=limits or WebLimits(),
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
-    application = Starlette(routes=[*routes, *health_routes(lifetime=lifetime, ready=ready)])
-    async with lifetime.watching(), _serving(application, ws_max_size=ws_max_size) as url:
-        yield Gateway(url=url, market=market, engine=engine, lifetime=lifetime)
+    application = Starlette(routes=[*routes, *health_routes(registry=registry, ready=ready)])
+    async with registry.watching(), _serving(application, ws_max_size=ws_max_size) as url:
+        yield Gateway(url=url, market=market, engine=engine, registry=registry)
 
 
 @asynccontextmanager

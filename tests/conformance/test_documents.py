@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.execution.engine import Engine
+from gateway.execution.documents import OperationType
 from gateway.execution.errors import Refusal
 from gateway.execution.limits import DocumentLimits
-from gateway.execution.operations import OperationType
+from gateway.operations.pipeline import Engine
 from tests.conformance.marketplace import SCHEMA
 
 

@@ -10,10 +10,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.web.heads import HeadLimits
-from gateway.web.http import HttpLimits
-from gateway.web.routes import WebLimits
-from gateway.web.websocket import SocketLimits
+from gateway.transport.http.endpoint import HttpLimits
+from gateway.transport.http.header_limits import HeadLimits
+from gateway.transport.routes import WebLimits
+from gateway.transport.websocket.connection import SocketLimits
 from tests.conformance.marketplace import DEADLINE, KEY, Gateway, eventually, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 
@@ -141,7 +141,7 @@ async def test_bodies_that_are_left_half_sent_or_drip_take_nothing_from_others()
         await assert_serves(gateway)
         # who still sends may lose the last words
         assert set(await slow) <= {b"HTTP/1.1 408 Request Timeout", b""}
-        await eventually(lambda: gateway.lifetime.requests == 0)
+        await eventually(lambda: gateway.registry.requests == 0)
 
 
 INITIALISATIONS = [

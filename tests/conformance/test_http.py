@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.web.http import HttpLimits
-from gateway.web.routes import WebLimits
+from gateway.transport.http.endpoint import HttpLimits
+from gateway.transport.routes import WebLimits
 from tests.conformance.marketplace import DEADLINE, KEY, Gateway, served
 
 GRAPHQL_RESPONSE = "application/graphql-response+json; charset=utf-8"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from gateway.execution.engine import Engine
 from gateway.execution.errors import Refusal
 from gateway.execution.limits import DocumentLimits
+from gateway.operations.pipeline import Engine
 from tests.conformance.marketplace import SCHEMA, eventually, served
 from tests.conformance.sockets import acknowledged
 

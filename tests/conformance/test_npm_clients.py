@@ -69,9 +69,9 @@ async def test_both_clients_go_over_to_the_successor_of_a_gateway_that_leaves(wo
             await eventually(lambda: first.market.followers == 2)
             await first.market.tick(1)
             assert await lines(output, 2) == told(1)
-            first.lifetime.begin()
+            first.registry.begin()
             await eventually(lambda: successor.market.followers == 2)
             await successor.market.tick(2)
             assert await lines(output, 2) == told(2)
         await eventually(lambda: successor.market.followers == 0)
-    assert not first.lifetime.connections
+    assert not first.registry.connections

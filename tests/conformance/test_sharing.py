@@ -7,8 +7,8 @@ from typing import Any
 from graphql.execution.collect_fields import CollectedFields
 
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.engine import Engine
-from gateway.execution.subscriptions import EventStream, Payload
+from gateway.execution.subscriptions import Payload, PayloadStream
+from gateway.operations.pipeline import Engine
 from tests.conformance.marketplace import SCHEMA, Context, Market, eventually
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
@@ -16,7 +16,7 @@ ACCOUNT = Principal(kind=PrincipalKind.ACCOUNT)
 TICKS = "subscription { ticks { place } }"
 
 
-class Followers:
+class SubscriberIndex:
     """Subscribers of one engine, without a transport between."""
 
     def __init__(self) -> None:
@@ -25,18 +25,18 @@ class Followers:
 
     async def follow(
         self, query: str = TICKS, *, principal: Principal = PLATFORM, variables: dict[str, Any] | None = None
-    ) -> EventStream:
+    ) -> PayloadStream:
         context = Context(market=self.market, principal=principal)
         return await self.engine.subscribe(self.engine.prepare(query), variables, context)
 
 
-async def next_payloads(streams: list[EventStream]) -> list[Payload]:
+async def next_payloads(streams: list[PayloadStream]) -> list[Payload]:
     async with asyncio.timeout(10):
         return await asyncio.gather(*(anext(stream) for stream in streams))
 
 
 async def test_a_thousand_equal_subscribers_cost_one_execution_for_an_event() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     streams = [await followers.follow() for _ in range(1_000)]
     for place in (3, 4):
         await followers.market.tick(place)
@@ -51,7 +51,7 @@ async def test_a_thousand_equal_subscribers_cost_one_execution_for_an_event() ->
 
 
 async def test_nothing_is_kept_of_events_that_are_over() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     stream = await followers.follow()
     collected = []
     for place in range(1, 301):
@@ -65,7 +65,7 @@ async def test_nothing_is_kept_of_events_that_are_over() -> None:
 
 
 async def test_what_differs_is_not_shared() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     with_variable = "subscription S($on: Boolean = true) { ticks { place __typename @include(if: $on) } }"
     streams = [
         await followers.follow(),
@@ -83,7 +83,7 @@ async def test_what_differs_is_not_shared() -> None:
 
 
 async def test_where_somebody_began_to_follow_is_no_difference() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     query = "subscription S($after: Int) { ticks(after: $after) { place } }"
     for place in (1, 2):
         await followers.market.tick(place)
@@ -104,7 +104,7 @@ async def test_where_somebody_began_to_follow_is_no_difference() -> None:
 
 
 async def test_an_event_without_a_share_key_is_executed_for_each() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     streams = [await followers.follow() for _ in range(3)]
     await followers.market.tick(-1)
     await next_payloads(streams)
@@ -114,7 +114,7 @@ async def test_an_event_without_a_share_key_is_executed_for_each() -> None:
 
 
 async def test_who_leaves_in_the_middle_does_not_take_the_answer_from_the_others() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     streams = [await followers.follow() for _ in range(3)]
     waiting = [asyncio.create_task(anext(stream)) for stream in streams]
     await eventually(lambda: followers.market.followers == 3)
@@ -132,7 +132,7 @@ async def test_who_leaves_in_the_middle_does_not_take_the_answer_from_the_others
 
 
 async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     ahead, behind = await followers.follow(), await followers.follow()
     await followers.market.tick(*range(200))
     for stream in (ahead, behind):
@@ -146,7 +146,7 @@ async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -
 
 
 async def test_a_source_that_cannot_be_opened_leaves_no_plan_behind() -> None:
-    followers = Followers()
+    followers = SubscriberIndex()
     stream = await followers.follow("subscription { expiring }")
     await anext(stream)
     del stream

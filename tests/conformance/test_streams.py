@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from gateway.domain.errors import Unauthenticated
-from gateway.web.routes import WebLimits
-from gateway.web.streams import StreamLimits
+from gateway.transport.http.streaming import StreamLimits
+from gateway.transport.routes import WebLimits
 from tests.conformance.marketplace import DEADLINE, KEY, Gateway, eventually, served
 
 EVENT_STREAM = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
@@ -67,7 +67,7 @@ async def test_events_are_framed_with_their_cursors(gateway: Gateway) -> None:
         'id: c8\nevent: next\ndata: {"data":{"ticks":{"place":8}}}\n\n'
     )
     await eventually(lambda: gateway.market.followers == 0)
-    await eventually(lambda: not gateway.lifetime.connections)
+    await eventually(lambda: not gateway.registry.connections)
     assert gateway.engine.plans == 0
 
 
@@ -163,7 +163,7 @@ async def test_who_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) ->
         async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
             await eventually(lambda: gateway.market.followers == 1)
             await eventually(lambda: gateway.market.followers == 0)
-            await eventually(lambda: not gateway.lifetime.connections)
+            await eventually(lambda: not gateway.registry.connections)
             text = await reader.read()
     assert b"id: c0\n" in text
     assert b"id: c199\n" not in text
@@ -176,14 +176,14 @@ async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> Non
         await eventually(lambda: gateway.market.followers == 1)
         writer.transport.abort()
         await eventually(lambda: gateway.market.followers == 0)
-    await eventually(lambda: not gateway.lifetime.connections)
+    await eventually(lambda: not gateway.registry.connections)
 
 
 async def test_a_mutation_is_finished_though_its_client_is_gone(gateway: Gateway) -> None:
     async with streamed(gateway, "mutation { change(gated: true) }") as stream:
         await stream.until(":\n\n")
         await eventually(lambda: len(gateway.market.prepared) == 1)
-    await eventually(lambda: not gateway.lifetime.connections)
+    await eventually(lambda: not gateway.registry.connections)
     gateway.market.gate.set()
     await eventually(lambda: gateway.market.mutations == 1)
 
@@ -191,7 +191,7 @@ async def test_a_mutation_is_finished_though_its_client_is_gone(gateway: Gateway
 async def test_a_right_that_is_lost_ends_the_stream_with_a_typed_error(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream:
         await stream.until(":\n\n")
-        gateway.lifetime.expel(lambda principal: principal.id == "first", Unauthenticated("The key was revoked."))
+        gateway.registry.expel(lambda principal: principal.id == "first", Unauthenticated("The key was revoked."))
         assert await stream.rest() == (
             ":\n\nevent: next\n"
             'data: {"errors":[{"message":"The key was revoked.","extensions":{"code":"UNAUTHENTICATED"}}]}\n\n'
@@ -202,11 +202,11 @@ async def test_a_right_that_is_lost_ends_the_stream_with_a_typed_error(gateway: 
 async def test_a_gateway_that_leaves_ends_its_streams_without_completing_them(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream, streamed(gateway, TICKS, MULTIPART) as parts:
         await stream.until(":\n\n")
-        gateway.lifetime.begin()
+        gateway.registry.begin()
         assert await stream.rest() == ":\n\nretry: 1000\n\n"
         assert await parts.rest() == "--graphql--\r\n"
         async with asyncio.timeout(1):
-            await gateway.lifetime.finished()
+            await gateway.registry.finished()
 
 
 async def test_a_subscription_may_come_in_parts(gateway: Gateway) -> None:

@@ -7,8 +7,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.domain.errors import Forbidden
-from gateway.web.routes import WebLimits
-from gateway.web.websocket import SocketLimits
+from gateway.transport.routes import WebLimits
+from gateway.transport.websocket.connection import SocketLimits
 from tests.conformance.marketplace import KEY, Gateway, eventually, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 
@@ -204,7 +204,7 @@ async def test_a_right_that_is_lost_closes_with_4403(gateway: Gateway) -> None:
         await other.receive()
         await concerned.subscribe("1", TICKS)
         await eventually(lambda: gateway.market.followers == 1)
-        gateway.lifetime.expel(lambda principal: principal.id == "first", Forbidden("The key was revoked."))
+        gateway.registry.expel(lambda principal: principal.id == "first", Forbidden("The key was revoked."))
         assert await concerned.close() == (4403, "Forbidden")
         await other.send({"type": "ping"})
         assert await other.receive() == {"type": "pong"}
@@ -224,7 +224,7 @@ async def test_who_does_not_say_who_it_is_is_closed_with_4408() -> None:
             await hanging.send({"type": "connection_init", "payload": {"Authorization": "Bearer hanging"}})
             assert await silent.close() == (4408, "Connection initialisation timeout")
             assert await hanging.close() == (4408, "Connection initialisation timeout")
-        await eventually(lambda: not gateway.lifetime.connections)
+        await eventually(lambda: not gateway.registry.connections)
 
 
 async def test_an_id_in_use_closes_with_4409(gateway: Gateway) -> None:
@@ -301,7 +301,7 @@ async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> Non
         await eventually(lambda: gateway.market.followers == 10)
         socket.connection.transport.abort()
         await eventually(lambda: gateway.market.followers == 0)
-    await eventually(lambda: not gateway.lifetime.connections)
+    await eventually(lambda: not gateway.registry.connections)
     assert gateway.engine.plans == 0
 
 
@@ -312,17 +312,17 @@ async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway
         await busy.subscribe("2", "{ gated }")
         await busy.subscribe("3", "mutation { change(gated: true) }")
         await eventually(lambda: len(gateway.market.prepared) == 4)
-        gateway.lifetime.begin()
+        gateway.registry.begin()
         assert await idle.close() == (1012, "Service restart")
         await eventually(lambda: gateway.market.followers == 0)
-        assert len(gateway.lifetime.connections) == 1
+        assert len(gateway.registry.connections) == 1
         gateway.market.gate.set()
         answers = await busy.received(4)
         assert next_of("2", {"gated": "open"}) in answers
         assert next_of("3", {"change": 1}) in answers
         assert await busy.close() == (1012, "Service restart")
         async with asyncio.timeout(1):
-            await gateway.lifetime.finished()
+            await gateway.registry.finished()
         async with opened(gateway) as late:
             assert await late.close() == (1012, "Service restart")
 

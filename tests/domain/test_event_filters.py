@@ -4,14 +4,14 @@ from uuid import UUID
 import pytest
 
 from gateway.domain.event_filters import ALL_KINDS, NOTHING, EventFilter, events_for
-from gateway.domain.events import Actor, EventKind, MetadataUpdated, Occurrence
+from gateway.domain.events import Actor, EventKind, MetadataUpdated, NewEvent
 from gateway.domain.principals import Principal, PrincipalKind
 
 INSTALLATION, APPLICATION, ACCOUNT, OTHER = (UUID(int=number) for number in range(1, 5))
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
 USER = Principal(kind=PrincipalKind.ACCOUNT, account_id=ACCOUNT)
 CLIENT = Principal(kind=PrincipalKind.APPLICATION, application_id=APPLICATION, account_id=ACCOUNT)
-UPDATE = Occurrence(
+UPDATE = NewEvent(
     occurred_at=datetime(2026, 1, 1, tzinfo=UTC),
     actor=Actor(kind=PrincipalKind.PLATFORM, id=None, label=None),
     installation_id=INSTALLATION,

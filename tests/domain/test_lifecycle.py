@@ -19,7 +19,7 @@ from gateway.domain.installations import (
     StatusReasonCode,
     SyncState,
 )
-from gateway.domain.lifecycle import Step
+from gateway.domain.lifecycle import Transition
 from tests.domain.examples import (
     ACCOUNT_ID,
     APPLICATION_ID,
@@ -55,7 +55,7 @@ def created(installation: Installation | None, *, metadata: str | None) -> Insta
     return step.installation
 
 
-def expired(installation: Installation) -> Step | None:
+def expired(installation: Installation) -> Transition | None:
     return lifecycle.expire(installation, failure_limit=LIMIT, now=NOW)
 
 
@@ -115,7 +115,7 @@ def test_authorizing_again_renews_the_expiry_and_nothing_else(status: Installati
         before, installation_id=OTHER_ID, application=an_application(), account_id=ACCOUNT_ID, expires_at=LATER,
         now=NOW,
     )  # fmt: skip
-    assert step == Step(installation=after, change=AuthorizationRenewed(expires_at=LATER))
+    assert step == Transition(installation=after, change=AuthorizationRenewed(expires_at=LATER))
     assert authorized(after) is None
 
 
@@ -169,7 +169,7 @@ def test_activating_notes_the_time() -> None:
 def test_deactivating_ends_a_running_sync_as_failed_and_leaves_the_count(code: StatusReasonCode) -> None:
     before = an_installation(PENDING)
     step = lifecycle.deactivate(before, code=code, message="bye", now=NOW)
-    assert step == Step(
+    assert step == Transition(
         installation=replace(
             before,
             status=INACTIVE,
@@ -198,7 +198,7 @@ def test_an_event_names_the_changed_keys() -> None:
     before = an_installation(INACTIVE)
     step = lifecycle.update_metadata(before, metadata='{"a":1}', changed_keys=("a", "plan"), now=NOW)
     after = replace(before, metadata='{"a":1}', version=8, updated_at=NOW)
-    assert step == Step(installation=after, change=MetadataUpdated(changed_keys=("a", "plan")))
+    assert step == Transition(installation=after, change=MetadataUpdated(changed_keys=("a", "plan")))
 
 
 @pytest.mark.parametrize("status", [AUTHORIZED, ACTIVATED, PENDING])
@@ -238,7 +238,7 @@ def test_a_lease_that_runs_out_is_a_failed_sync(
     failures: int, status: InstallationStatus, code: StatusReasonCode
 ) -> None:
     before = an_installation(PENDING, connection_failures=failures, sync=a_sync(expires_at=NOW))
-    assert expired(before) == Step(
+    assert expired(before) == Transition(
         installation=replace(
             before,
             status=status,

@@ -18,7 +18,7 @@ from gateway.domain.installations import (
     StatusReasonCode,
     SyncOutcome,
 )
-from gateway.domain.lifecycle import Step
+from gateway.domain.lifecycle import Transition
 from gateway.domain.policy import allowed_actions, require_actor, require_allowed
 from gateway.domain.principals import PrincipalKind
 from tests.domain.examples import (
@@ -37,7 +37,9 @@ LIMIT = 5
 LATER = NOW + timedelta(days=30)
 
 
-def perform(action: InstallationAction, *, installation: Installation | None, application: Application) -> Step | None:
+def perform(
+    action: InstallationAction, *, installation: Installation | None, application: Application
+) -> Transition | None:
     match action:
         case InstallationAction.AUTHORIZE:
             return lifecycle.authorize(
@@ -54,7 +56,7 @@ def perform(action: InstallationAction, *, installation: Installation | None, ap
             return perform_on(installation, action)
 
 
-def perform_on(installation: Installation, action: InstallationAction) -> Step | None:  # noqa: PLR0911 - one each
+def perform_on(installation: Installation, action: InstallationAction) -> Transition | None:  # noqa: PLR0911 - one each
     match action:
         case InstallationAction.ACTIVATE:
             return lifecycle.activate(installation, now=NOW)
@@ -110,7 +112,7 @@ def test_every_action_from_every_status_by_every_kind_of_caller(cell: Cell, kind
     judge(cell, before=installation, step=perform(cell.action, installation=installation, application=application))
 
 
-def judge(cell: Cell, *, before: Installation | None, step: Step | None) -> None:
+def judge(cell: Cell, *, before: Installation | None, step: Transition | None) -> None:
     match cell.outcome:
         case "same":
             assert step is None
@@ -119,13 +121,13 @@ def judge(cell: Cell, *, before: Installation | None, step: Step | None) -> None
             assert_kept(before, step=step)
         case "gone":
             change = StatusChanged(before=cell.status, after=None, reason=StatusReasonCode.DELETED, message=None)
-            assert step == Step(installation=None, change=change)
+            assert step == Transition(installation=None, change=change)
         case status:
             assert cell.reason is not None
             assert_moved(before, step=step, status=InstallationStatus(status), reason=cell.reason)
 
 
-def assert_kept(before: Installation, *, step: Step | None) -> None:
+def assert_kept(before: Installation, *, step: Transition | None) -> None:
     assert step is not None
     assert step.installation is not None
     assert step.change is not None
@@ -136,7 +138,7 @@ def assert_kept(before: Installation, *, step: Step | None) -> None:
 
 
 def assert_moved(
-    before: Installation | None, *, step: Step | None, status: InstallationStatus, reason: StatusReasonCode
+    before: Installation | None, *, step: Transition | None, status: InstallationStatus, reason: StatusReasonCode
 ) -> None:
     assert step is not None
     assert step.installation is not None

@@ -19,7 +19,7 @@ from gateway.domain.installations import (
     SyncOutcome,
     SyncState,
 )
-from gateway.domain.lifecycle import Step
+from gateway.domain.lifecycle import Transition
 from tests.domain.examples import (
     NOW,
     STEPS,
@@ -32,13 +32,13 @@ INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTE
 LIMIT = 5
 
 
-def finished(installation: Installation, outcome: SyncOutcome, *, limit: int = LIMIT) -> Step:
+def finished(installation: Installation, outcome: SyncOutcome, *, limit: int = LIMIT) -> Transition:
     step = lifecycle.finish_sync(installation, outcome=outcome, message="so it ended", failure_limit=limit, now=NOW)
     assert step is not None
     return step
 
 
-def reported(installation: Installation, *, succeeded: bool) -> Step | None:
+def reported(installation: Installation, *, succeeded: bool) -> Transition | None:
     return lifecycle.report_connection(installation, succeeded=succeeded, message="503", failure_limit=LIMIT, now=NOW)
 
 
@@ -56,14 +56,14 @@ def test_progress_renews_the_lease_and_tells_the_steps() -> None:
     renewed = a_sync(lease_seconds=60, expires_at=NOW + timedelta(seconds=60), steps=STEPS, message="halfway")
     step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
     after = replace(before, sync=renewed, version=8, updated_at=NOW)
-    assert step == Step(installation=after, change=SyncProgressed(steps=STEPS))
+    assert step == Transition(installation=after, change=SyncProgressed(steps=STEPS))
 
 
 def test_progress_that_tells_nothing_new_renews_the_lease_without_an_event() -> None:
     before = an_installation(PENDING, sync=a_sync(steps=STEPS, message="halfway"))
     renewed = a_sync(steps=STEPS, message="halfway", expires_at=NOW + timedelta(seconds=300))
     step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
-    assert step == Step(installation=replace(before, sync=renewed), change=None)
+    assert step == Transition(installation=replace(before, sync=renewed), change=None)
 
 
 def test_a_new_message_is_progress() -> None:
@@ -95,7 +95,7 @@ def test_a_sync_that_fails_counts_as_a_failed_connection(
 ) -> None:
     before = an_installation(PENDING, connection_failures=failures)
     step = finished(before, SyncOutcome.FAILED)
-    assert step == Step(
+    assert step == Transition(
         installation=replace(
             before,
             status=status,
@@ -132,7 +132,7 @@ def test_what_never_synchronised_did_not_finish() -> None:
 @pytest.mark.parametrize("status", [ACTIVATED, PENDING])
 def test_failures_are_counted_until_the_limit(status: InstallationStatus) -> None:
     before = an_installation(status, connection_failures=LIMIT - 2)
-    assert reported(before, succeeded=False) == Step(
+    assert reported(before, succeeded=False) == Transition(
         installation=replace(before, version=8, connection_failures=LIMIT - 1, updated_at=NOW),
         change=ConnectionReported(succeeded=False, failures=LIMIT - 1, message="503"),
     )
@@ -141,7 +141,7 @@ def test_failures_are_counted_until_the_limit(status: InstallationStatus) -> Non
 def test_the_last_failure_makes_inactive_and_ends_a_running_sync() -> None:
     before = an_installation(PENDING, connection_failures=LIMIT - 1)
     code = StatusReasonCode.CONNECTION_FAILED
-    assert reported(before, succeeded=False) == Step(
+    assert reported(before, succeeded=False) == Transition(
         installation=replace(
             before,
             status=INACTIVE,
@@ -157,7 +157,7 @@ def test_the_last_failure_makes_inactive_and_ends_a_running_sync() -> None:
 
 def test_a_success_ends_the_row_of_failures() -> None:
     before = an_installation(connection_failures=LIMIT - 1)
-    assert reported(before, succeeded=True) == Step(
+    assert reported(before, succeeded=True) == Transition(
         installation=replace(before, version=8, connection_failures=0, updated_at=NOW),
         change=ConnectionReported(succeeded=True, failures=0, message="503"),
     )

@@ -51,7 +51,7 @@ class Interrupted(Exception):
     """The connection ended in a way that asks for another one."""
 
 
-class Follower(ABC):
+class SubscriberBuffer(ABC):
     """Follows at one address after the other. `received` is everything, in the order in which it came."""
 
     def __init__(self, wish: Wish, *, urls: Sequence[str], cursor: str) -> None:
@@ -101,7 +101,7 @@ def refuse(errors: Sequence[Mapping[str, Any]]) -> None:
         raise Interrupted
 
 
-class SocketFollower(Follower):
+class SocketFollower(SubscriberBuffer):
     """Over graphql-transport-ws; comes back with `after`."""
 
     async def results(self) -> AsyncIterator[Mapping[str, Any]]:
@@ -143,7 +143,7 @@ class SocketFollower(Follower):
         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
 
 
-class StreamFollower(Follower):
+class StreamFollower(SubscriberBuffer):
     """By server-sent events; comes back with `Last-Event-ID`, as browsers do."""
 
     async def results(self) -> AsyncIterator[Mapping[str, Any]]:

@@ -14,13 +14,13 @@ from starlette.routing import Route
 from gateway import app as composition
 from gateway.cli import serving
 from gateway.cli.commands import main
-from gateway.feed import Observations
-from gateway.web.lifetime import Lifetime
+from gateway.feed import FeedStats
+from gateway.transport.connections import ConnectionRegistry
 
 
-def observed_app(*arguments: Any, lifetime: Lifetime, **more: Any) -> Starlette:
-    app = composition.create_app(*arguments, lifetime=lifetime, **more)
-    (observations,) = (one for one in gc.get_objects() if isinstance(one, Observations))
+def observed_app(*arguments: Any, registry: ConnectionRegistry, **more: Any) -> Starlette:
+    app = composition.create_app(*arguments, registry=registry, **more)
+    (observations,) = (one for one in gc.get_objects() if isinstance(one, FeedStats))
 
     async def tell(_request: Request) -> JSONResponse:
         gc.collect()
@@ -28,7 +28,7 @@ def observed_app(*arguments: Any, lifetime: Lifetime, **more: Any) -> Starlette:
             {
                 "followers": observations.followers,
                 "falls_back": observations.falls_back,
-                "connections": len(lifetime.connections),
+                "connections": len(registry.connections),
                 "tasks": len(asyncio.all_tasks()),
                 "memory": psutil.Process().memory_info().rss,
             }

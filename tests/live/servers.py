@@ -146,7 +146,7 @@ async def running_gateways(
         for number in range(count)
     ]
     try:
-        await asyncio.gather(*(gateway.start() for gateway in gateways))
+        await asyncio.gather(*(services.start() for services in gateways))
         yield gateways
     finally:
-        await asyncio.gather(*(gateway.stop() for gateway in gateways))
+        await asyncio.gather(*(services.stop() for services in gateways))

@@ -10,11 +10,11 @@ from gateway.domain.cursors import encode_position
 from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.events import Event, EventKind
 from gateway.domain.principals import PrincipalKind
-from tests.live.followers import STATUS_CHANGES, Follower, Received, SocketFollower, StreamFollower, Wish
+from tests.live.followers import STATUS_CHANGES, Received, SocketFollower, StreamFollower, SubscriberBuffer, Wish
 from tests.live.servers import GatewayProcess, Postgres
 from tests.live.worlds import World
 from tests.live.writers import Ledger, write_here, write_over_http
-from tests.postgres.happenings import whole_log
+from tests.postgres.event_rows import whole_log
 
 STATUSES = frozenset({EventKind.STATUS_CHANGED})
 CATCH_UP_SECONDS = 60
@@ -52,7 +52,7 @@ class Outcome:
     """What there was to see of a storm in which nothing was lost."""
 
     log: Sequence[Event]
-    followers: Sequence[Follower]
+    followers: Sequence[SubscriberBuffer]
     ledger: Ledger
 
 
@@ -60,7 +60,7 @@ async def storm(
     world: World, *, postgres: Postgres, gateways: Sequence[GatewayProcess], size: Size, fault: Fault
 ) -> Outcome:
     """Write and follow until the changes are done and the fault is over; fail where a follower lacks anything."""
-    urls = [gateway.url for gateway in gateways]
+    urls = [services.url for services in gateways]
     beginning = await world.feed.position()
     cursor = encode_position(beginning)
     followers = await made_followers(world, count=size.followers, urls=urls, cursor=cursor)
@@ -69,7 +69,7 @@ async def storm(
     stage = Stage(postgres=postgres, gateways=gateways, world=world, ledger=ledger)
     try:
         await asyncio.gather(fault(stage), *_writers(world, ledger, count=size.writers, urls=urls))
-        log = await whole_log(world.gateway.database, after=beginning)
+        log = await whole_log(world.services.database, after=beginning)
         _check_log(log, ledger=ledger, world=world)
         expected = [expected_of(follower.wish, log=log) for follower in followers]
         await _received(followers, expected=expected, following=following)
@@ -91,11 +91,11 @@ def expected_of(wish: Wish, *, log: Sequence[Event]) -> list[Received]:
     ]
 
 
-async def made_followers(world: World, *, count: int, urls: Sequence[str], cursor: str) -> list[Follower]:
+async def made_followers(world: World, *, count: int, urls: Sequence[str], cursor: str) -> list[SubscriberBuffer]:
     """Make followers that ask for different things, by turns over both transports and first at each of the gateways."""
     wishes = list(islice(cycle(await _wishes(world)), count))
     kinds = (SocketFollower, StreamFollower)
-    followers: list[Follower] = []
+    followers: list[SubscriberBuffer] = []
     for number, wish in enumerate(wishes):
         home = number // 2 % len(urls)
         own_urls = [*urls[home:], *urls[:home]]
@@ -166,7 +166,7 @@ def _check_log(log: Sequence[Event], *, ledger: Ledger, world: World) -> None:
 
 
 async def _received(
-    followers: Sequence[Follower],
+    followers: Sequence[SubscriberBuffer],
     *,
     expected: Sequence[Sequence[Received]],
     following: Sequence["asyncio.Task[None]"],

@@ -29,10 +29,10 @@ VANISHED_SECONDS = 180
 Abort = Callable[[], None]
 
 
-async def socket_client(gateway: GatewayProcess, world: World) -> Abort:
+async def socket_client(services: GatewayProcess, world: World) -> Abort:
     """Subscribe over WebSocket; answer how to go without a word."""
     opened = await connect(
-        gateway.url.replace("http", "ws", 1),
+        services.url.replace("http", "ws", 1),
         subprotocols=[Subprotocol("graphql-transport-ws")],
         ping_interval=None,
         proxy=None,
@@ -44,9 +44,9 @@ async def socket_client(gateway: GatewayProcess, world: World) -> Abort:
     return lambda: reset(opened.transport)
 
 
-async def stream_client(gateway: GatewayProcess, world: World) -> Abort:
+async def stream_client(services: GatewayProcess, world: World) -> Abort:
     """Subscribe by server-sent events; answer how to go without a word."""
-    address = urlsplit(gateway.url)
+    address = urlsplit(services.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     body = json.dumps({"query": EVENTS}).encode()
     head = (
@@ -68,51 +68,51 @@ def reset(transport: asyncio.BaseTransport) -> None:
 
 
 async def until_observed(
-    gateway: GatewayProcess, condition: Callable[[Observed], bool], *, within: float = DEADLINE_SECONDS
+    services: GatewayProcess, condition: Callable[[Observed], bool], *, within: float = DEADLINE_SECONDS
 ) -> Observed:
     async with asyncio.timeout(within):
-        while not condition(observed := await gateway.observed()):  # noqa: ASYNC110 - another process
+        while not condition(observed := await services.observed()):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
     return observed
 
 
-async def come_and_die(gateway: GatewayProcess, world: World, *, count: int) -> Observed:
+async def come_and_die(services: GatewayProcess, world: World, *, count: int) -> Observed:
     """Have clients come, be told something, and go; answer what is left when the gauge is back."""
     kinds = (socket_client, stream_client)
-    aborts = [await kinds[number % 2](gateway, world) for number in range(count)]
-    await until_observed(gateway, lambda observed: observed.followers == count)
+    aborts = [await kinds[number % 2](services, world) for number in range(count)]
+    await until_observed(services, lambda observed: observed.followers == count)
     await change(world)
     for abort in aborts:
         abort()
     await change(world)
-    return await until_observed(gateway, lambda observed: observed.followers == observed.connections == 0)
+    return await until_observed(services, lambda observed: observed.followers == observed.connections == 0)
 
 
-async def followers_shown(gateway: GatewayProcess) -> str:
+async def followers_shown(services: GatewayProcess) -> str:
     """Answer the gauge's line as Prometheus gets it."""
     async with httpx.AsyncClient() as http:
-        shown = (await http.get(gateway.url.replace("/graphql", "/metrics"), timeout=30)).text
+        shown = (await http.get(services.url.replace("/graphql", "/metrics"), timeout=30)).text
     return next(line for line in shown.splitlines() if line.startswith("gateway_followers "))
 
 
 async def change(world: World) -> None:
-    patch = {"at": str(world.gateway.now())}
+    patch = {"at": str(world.services.now())}
     await merge_into_metadata(
-        world.gateway, PLATFORM, installation_id=world.quiet.id, patch=patch, expected_version=None
+        world.services, PLATFORM, installation_id=world.quiet.id, patch=patch, expected_version=None
     )
 
 
 async def test_clients_that_die_without_a_goodbye_leave_nothing_behind(postgres: Postgres, tmp_path: Path) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as world,
-        running_gateways(postgres.url, count=1, directory=tmp_path, GATEWAY_METRICS="on") as (gateway,),
+        running_gateways(postgres.url, count=1, directory=tmp_path, GATEWAY_METRICS="on") as (services,),
     ):
-        nobody = await followers_shown(gateway)
-        before = await come_and_die(gateway, world, count=2 * BATCH)
+        nobody = await followers_shown(services)
+        before = await come_and_die(services, world, count=2 * BATCH)
         for _ in range(BATCHES):
-            await come_and_die(gateway, world, count=BATCH)
-        assert await followers_shown(gateway) == nobody == "gateway_followers 0.0"
-        after = await until_observed(gateway, lambda observed: observed.tasks <= before.tasks)
+            await come_and_die(services, world, count=BATCH)
+        assert await followers_shown(services) == nobody == "gateway_followers 0.0"
+        after = await until_observed(services, lambda observed: observed.tasks <= before.tasks)
     grown = after.memory - before.memory
     print(f"{grown / 2**20:+.1f} MiB after {BATCH * BATCHES:,} clients")  # noqa: T201 - the long form's figure
     assert grown < MEGABYTES * 2**20
@@ -122,12 +122,12 @@ async def test_clients_that_die_without_a_goodbye_leave_nothing_behind(postgres:
 async def test_clients_that_vanish_are_noticed(postgres: Postgres, tmp_path: Path) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as world,
-        running_gateways(postgres.url, count=1, directory=tmp_path) as (gateway,),
+        running_gateways(postgres.url, count=1, directory=tmp_path) as (services,),
     ):
-        silent = await asyncio.gather(*(socket_client(gateway, world) for _ in range(BATCH)))
-        assert (await gateway.observed()).connections > 0
+        silent = await asyncio.gather(*(socket_client(services, world) for _ in range(BATCH)))
+        assert (await services.observed()).connections > 0
         await until_observed(
-            gateway, lambda observed: observed.followers == observed.connections == 0, within=VANISHED_SECONDS
+            services, lambda observed: observed.followers == observed.connections == 0, within=VANISHED_SECONDS
         )
         for abort in silent:
             abort()

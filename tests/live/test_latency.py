@@ -11,9 +11,9 @@ import pytest
 
 from gateway.domain.cursors import encode_position
 from gateway.domain.event_filters import EventFilter
-from gateway.usecases.gateway import Gateway
 from gateway.usecases.installations import merge_into_metadata
-from tests.live.followers import Follower, SocketFollower, StreamFollower, Wish
+from gateway.usecases.services import Services
+from tests.live.followers import SocketFollower, StreamFollower, SubscriberBuffer, Wish
 from tests.live.servers import Postgres, running_gateways
 from tests.live.worlds import PLATFORM, World, populated
 
@@ -27,14 +27,14 @@ async def world(postgres: Postgres) -> AsyncIterator[World]:
 
 
 async def seconds_to_receipt(
-    gateway: Gateway, world: World, followers: Sequence[Follower], *, changes: int
+    services: Services, world: World, followers: Sequence[SubscriberBuffer], *, changes: int
 ) -> list[float]:
     """Change so many times; answer how long after each commit the last of the followers had been told."""
     seconds = []
     for number in range(changes):
         told = len(followers[0].received)
         await merge_into_metadata(
-            gateway, PLATFORM, installation_id=world.quiet.id, patch={"number": number}, expected_version=None
+            services, PLATFORM, installation_id=world.quiet.id, patch={"number": number}, expected_version=None
         )
         committed = time.monotonic()
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -48,18 +48,18 @@ async def test_change_is_told_at_once_by_the_bell_and_by_the_next_poll_without(
     postgres: Postgres, world: World, tmp_path: Path
 ) -> None:
     wish = Wish(secret=world.secret, variables={}, matching=EventFilter())
-    silent = replace(world.gateway, ring=lambda: None)
+    silent = replace(world.services, notify=lambda: None)
     async with (
-        running_gateways(postgres.url, count=1, directory=tmp_path) as (gateway,),
+        running_gateways(postgres.url, count=1, directory=tmp_path) as (services,),
         asyncio.TaskGroup() as group,
     ):
         cursor = encode_position(await world.feed.position())
-        followers: list[Follower] = [
-            kind(wish, urls=[gateway.url], cursor=cursor) for kind in (SocketFollower, StreamFollower)
+        followers: list[SubscriberBuffer] = [
+            kind(wish, urls=[services.url], cursor=cursor) for kind in (SocketFollower, StreamFollower)
         ]
         following = [group.create_task(follower.follow()) for follower in followers]
-        await seconds_to_receipt(world.gateway, world, followers, changes=3)  # the first wait for the subscriptions
-        rung = await seconds_to_receipt(world.gateway, world, followers, changes=30)
+        await seconds_to_receipt(world.services, world, followers, changes=3)  # the first wait for the subscriptions
+        rung = await seconds_to_receipt(world.services, world, followers, changes=30)
         polled = await seconds_to_receipt(silent, world, followers, changes=2)
         for task in following:
             task.cancel()

@@ -16,10 +16,10 @@ async def change(world: World, count: int) -> list[tuple[str, int]]:
     one = world.installations[0]
     changed = [
         await merge_into_metadata(
-            world.gateway,
+            world.services,
             PLATFORM,
             installation_id=one.id,
-            patch={"at": str(world.gateway.now())},
+            patch={"at": str(world.services.now())},
             expected_version=None,
         )
         for _ in range(count)
@@ -33,19 +33,19 @@ async def test_npm_client_resumes_by_cursor_at_the_successor_of_its_server(
 ) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as world,
-        running_gateways(postgres.url, count=1, directory=tmp_path) as (gateway,),
+        running_gateways(postgres.url, count=1, directory=tmp_path) as (services,),
     ):
         cursor = encode_position(await world.feed.position())
         missed_before = await change(world, 3)
-        async with npm_client(name, url=gateway.url, secret=world.secret, cursor=cursor) as client:
+        async with npm_client(name, url=services.url, secret=world.secret, cursor=cursor) as client:
             assert await client.next("connected") is False
             assert await client.events(3) == missed_before
             for end in (GatewayProcess.kill, GatewayProcess.terminate):
                 live = await change(world, 5)
                 assert await client.events(5) == live
-                await end(gateway)
+                await end(services)
                 missed = await change(world, 20)
-                await gateway.start()
+                await services.start()
                 assert await client.next("connected") is True
                 assert await client.events(20) == missed
             closings = [said["closed"] for said in client.said if "closed" in said]

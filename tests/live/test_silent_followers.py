@@ -11,11 +11,11 @@ from gateway.domain.event_filters import EventFilter
 from gateway.storage.database import transaction
 from gateway.storage.events import append_event
 from tests.live.conftest import LONG
-from tests.live.followers import Follower, SocketFollower, StreamFollower, Wish
+from tests.live.followers import SocketFollower, StreamFollower, SubscriberBuffer, Wish
 from tests.live.servers import Postgres, running_gateways
 from tests.live.storms import expected_of
 from tests.live.worlds import World, populated
-from tests.postgres.happenings import Subject, whole_log
+from tests.postgres.event_rows import Subject, whole_log
 
 EVENTS = 50_000 if LONG else 4_000
 AT_ONCE = 500
@@ -32,13 +32,13 @@ WIDE = f"""subscription ($after: String) {{
 async def write(world: World, *, count: int) -> None:
     subject = Subject()
     for _ in range(count // AT_ONCE):
-        async with transaction(world.gateway.database) as held:
+        async with transaction(world.services.database) as held:
             for _ in range(AT_ONCE):
                 await append_event(held, subject.next())
-        world.feed.ring()
+        world.feed.notify()
 
 
-async def received(followers: Sequence[Follower], *, count: int) -> None:
+async def received(followers: Sequence[SubscriberBuffer], *, count: int) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
         while any(len(follower.received) < count for follower in followers):  # noqa: ASYNC110 - of several followers
             await asyncio.sleep(0.02)
@@ -46,30 +46,30 @@ async def received(followers: Sequence[Follower], *, count: int) -> None:
 
 @pytest.mark.parametrize("kind", [SocketFollower, StreamFollower])
 async def test_follower_that_reads_nothing_costs_little_and_gets_all_in_the_end(
-    kind: type[Follower], postgres: Postgres, tmp_path: Path
+    kind: type[SubscriberBuffer], postgres: Postgres, tmp_path: Path
 ) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as world,
-        running_gateways(postgres.url, count=1, directory=tmp_path) as (gateway,),
+        running_gateways(postgres.url, count=1, directory=tmp_path) as (services,),
         asyncio.TaskGroup() as group,
     ):
         beginning = await world.feed.position()
         wish = Wish(secret=world.secret, document=WIDE, variables={}, matching=EventFilter())
         silent, *others = (
-            one(wish, urls=[gateway.url], cursor=encode_position(beginning))
+            one(wish, urls=[services.url], cursor=encode_position(beginning))
             for one in (kind, SocketFollower, StreamFollower)
         )
         silent.reads.clear()
         following = [group.create_task(follower.follow()) for follower in (silent, *others)]
         await write(world, count=AT_ONCE)
         await received(others, count=AT_ONCE)
-        before = (await gateway.observed()).memory
+        before = (await services.observed()).memory
         await write(world, count=EVENTS)
         await received(others, count=AT_ONCE + EVENTS)
-        grown = (await gateway.observed()).memory - before
+        grown = (await services.observed()).memory - before
         silent.reads.set()
         await received([silent], count=AT_ONCE + EVENTS)
-        expected = expected_of(wish, log=await whole_log(world.gateway.database, after=beginning))
+        expected = expected_of(wish, log=await whole_log(world.services.database, after=beginning))
         for task in following:
             task.cancel()
     assert silent.received == expected

@@ -60,11 +60,11 @@ async def gateway_is_killed(stage: Stage) -> None:
 
 async def transactions_commit_late(stage: Stage) -> None:
     """Take a transaction's id, and commit two seconds after others that took theirs later."""
-    gateway, quiet = stage.world.gateway, stage.world.quiet
+    services, quiet = stage.world.services, stage.world.quiet
     while not stage.ledger.full:
-        async with transaction(gateway.database):
+        async with transaction(services.database):
             patch = {"answered": len(stage.ledger.answered)}
-            await merge_into_metadata(gateway, PLATFORM, installation_id=quiet.id, patch=patch, expected_version=None)
+            await merge_into_metadata(services, PLATFORM, installation_id=quiet.id, patch=patch, expected_version=None)
             await asyncio.sleep(2)
 
 

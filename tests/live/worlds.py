@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from itertools import product
 from uuid import UUID
 
-from gateway.app import utc_now
 from gateway.domain.installations import Account, Application, AuthorizationMethod, Installation
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.feed import Feed
 from gateway.storage.database import open_database
 from gateway.storage.migrations import migrate
 from gateway.usecases.api_keys import issue_key
-from gateway.usecases.gateway import Gateway
 from gateway.usecases.installations import authorize_installation
 from gateway.usecases.marketplace import register_account, register_application
+from gateway.usecases.services import Services, utc_now
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
@@ -24,7 +23,7 @@ PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 class World:
     """What there is, and a way to change it from this process: through the use cases, with a bell of its own."""
 
-    gateway: Gateway
+    services: Services
     feed: Feed
     applications: list[Application]
     accounts: list[Account]
@@ -45,7 +44,7 @@ class World:
     async def key(
         self, kind: PrincipalKind, *, application_id: UUID | None = None, account_id: UUID | None = None
     ) -> str:
-        return await _key(self.gateway, kind, application_id=application_id, account_id=account_id)
+        return await _key(self.services, kind, application_id=application_id, account_id=account_id)
 
 
 @asynccontextmanager
@@ -58,31 +57,31 @@ async def populated(
         open_database(database_url, pool_size=pool_size, idle_in_transaction_seconds=60) as database,
         Feed(database, url=database_url) as feed,
     ):
-        gateway = Gateway(database=database, now=utc_now, ring=feed.ring)
-        made = [await _application(gateway, number) for number in range(applications)]
+        services = Services(database=database, now=utc_now, notify=feed.notify)
+        made = [await _application(services, number) for number in range(applications)]
         owners = [
-            await register_account(gateway, PLATFORM, account_id=None, name=f"Account {number}")
+            await register_account(services, PLATFORM, account_id=None, name=f"Account {number}")
             for number in range(accounts)
         ]
         yield World(
-            gateway=gateway,
+            services=services,
             feed=feed,
             applications=made,
             accounts=owners,
-            installations=[await authorized(gateway, *pair) for pair in product(made, owners)],
-            secret=await _key(gateway, PrincipalKind.PLATFORM),
+            installations=[await authorized(services, *pair) for pair in product(made, owners)],
+            secret=await _key(services, PrincipalKind.PLATFORM),
         )
 
 
-async def authorized(gateway: Gateway, application: Application, account: Account) -> Installation:
+async def authorized(services: Services, application: Application, account: Account) -> Installation:
     return await authorize_installation(
-        gateway, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
+        services, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
     )
 
 
-async def _application(gateway: Gateway, number: int) -> Application:
+async def _application(services: Services, number: int) -> Application:
     return await register_application(
-        gateway,
+        services,
         PLATFORM,
         slug=f"application-{number}",
         name=f"Application {number}",
@@ -96,10 +95,10 @@ async def _application(gateway: Gateway, number: int) -> Application:
 
 
 async def _key(
-    gateway: Gateway, kind: PrincipalKind, *, application_id: UUID | None = None, account_id: UUID | None = None
+    services: Services, kind: PrincipalKind, *, application_id: UUID | None = None, account_id: UUID | None = None
 ) -> str:
     issued = await issue_key(
-        gateway,
+        services,
         PLATFORM,
         kind=kind,
         application_id=application_id,

@@ -103,7 +103,7 @@ async def write_here(world: World, ledger: Ledger, *, seed: int) -> None:
         patch = {"seen": chance.random()}
         try:
             changed = await merge_into_metadata(
-                world.gateway, PLATFORM, installation_id=one.id, patch=patch, expected_version=None
+                world.services, PLATFORM, installation_id=one.id, patch=patch, expected_version=None
             )
         except (Unavailable, TimedOut):
             ledger.failures += 1

@@ -11,7 +11,7 @@ from gateway.domain.events import Event, Position
 from gateway.feed import Feed
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.events import append_event
-from tests.postgres.happenings import Subject, until, whole_log
+from tests.postgres.event_rows import Subject, until, whole_log
 
 _WRITERS = 6
 _EVENTS_BEFORE_MOVING = 37
@@ -68,7 +68,7 @@ async def _write_on(database: Database, feed: Feed, subject: Subject) -> None:
         with suppress(Unavailable, TimedOut):
             async with transaction(database) as held:
                 await append_event(held, subject.next())
-            feed.ring()
+            feed.notify()
         await asyncio.sleep(0.002)
 
 

@@ -20,29 +20,29 @@ from gateway.domain.installations import (
 )
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.usecases import installations, integration, marketplace
-from gateway.usecases.gateway import Gateway
+from gateway.usecases.services import Services
 from tests.matrix import ACTORS, APPLICATIONS, CELLS, Cell
 from tests.postgres.worlds import BEGINNING, PLATFORM, World, itself, user_of
 
-Act = Callable[[Gateway, Principal, Application, Account, Installation | None], Awaitable[object]]
+Act = Callable[[Services, Principal, Application, Account, Installation | None], Awaitable[object]]
 STEPS = (SyncStep(name="tags", done=1, total=2),)
 
 
 def on_installation(use_case: Callable[..., Awaitable[object]], **arguments: object) -> Act:
     async def act(
-        gateway: Gateway, principal: Principal, _: Application, __: Account, installation: Installation | None
+        services: Services, principal: Principal, _: Application, __: Account, installation: Installation | None
     ) -> object:
         installation_id = uuid4() if installation is None else installation.id
-        return await use_case(gateway, principal, installation_id=installation_id, **arguments)
+        return await use_case(services, principal, installation_id=installation_id, **arguments)
 
     return act
 
 
 def on_tie(use_case: Callable[..., Awaitable[object]], **arguments: object) -> Act:
     async def act(
-        gateway: Gateway, principal: Principal, application: Application, account: Account, _: Installation | None
+        services: Services, principal: Principal, application: Application, account: Account, _: Installation | None
     ) -> object:
-        return await use_case(gateway, principal, application_id=application.id, account_id=account.id, **arguments)
+        return await use_case(services, principal, application_id=application.id, account_id=account.id, **arguments)
 
     return act
 
@@ -87,7 +87,7 @@ async def prepared(world: World, cell: Cell) -> tuple[Application, Account, Inst
     installation = None if cell.status is None else await brought_to(world, cell.status, application, account)
     if not requires_configuration:
         application = await marketplace.update_application_details(
-            world.gateway, PLATFORM, application_id=application.id, changes={"requires_configuration": False}
+            world.services, PLATFORM, application_id=application.id, changes={"requires_configuration": False}
         )
     return application, account, installation
 
@@ -100,7 +100,7 @@ async def brought_to(
         return installation
     await world.activate(installation)
     installation = await integration.report_installation_connection(
-        world.gateway, PLATFORM, installation_id=installation.id, succeeded=False, message=None
+        world.services, PLATFORM, installation_id=installation.id, succeeded=False, message=None
     )
     if status is InstallationStatus.PENDING_INTEGRATION:
         return await world.start_sync(installation)
@@ -136,7 +136,7 @@ async def outcome(world: World, cell: Cell, kind: PrincipalKind) -> str:
     application, account, before = await prepared(world, cell)
     told = len(await world.events(account=account))
     try:
-        await ACTS[cell.action](world.gateway, callers(application, account)[kind], application, account, before)
+        await ACTS[cell.action](world.services, callers(application, account)[kind], application, account, before)
     except (Forbidden, ExpectedFailure) as failure:
         assert before == (await world.now(before) if before else None)
         assert len(await world.events(account=account)) == told

@@ -11,7 +11,7 @@ from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import connection, transaction
 from gateway.storage.installations import lock_installation
 from gateway.storage.queries import queries
-from gateway.usecases.clock import BATCH_SIZE, expire_due_installations, expire_installation
+from gateway.usecases.expiry import BATCH_SIZE, expire_due_installations, expire_installation
 from tests.postgres.worlds import BEGINNING, World
 
 ACTIVATED, INACTIVE = InstallationStatus.ACTIVATED, InstallationStatus.INACTIVE
@@ -33,15 +33,15 @@ async def syncing(world: World, *, count: int = 1, lease_seconds: int = 300) -> 
 async def test_nothing_happens_before_its_time(world: World) -> None:
     (authorized,), (synchronising,) = await expiring(world), await syncing(world, lease_seconds=600)
     world.clock.time = SOON - timedelta(microseconds=1)
-    assert await expire_due_installations(world.gateway) == 0
+    assert await expire_due_installations(world.services) == 0
     assert [await world.now(authorized), await world.now(synchronising)] == [authorized, synchronising]
 
 
 async def test_an_authorization_that_ran_out_makes_inactive_once(world: World) -> None:
     (installation,) = await expiring(world)
     world.clock.time = SOON
-    assert await expire_due_installations(world.gateway) == 1
-    assert await expire_due_installations(world.gateway) == 0
+    assert await expire_due_installations(world.services) == 1
+    assert await expire_due_installations(world.services) == 0
     _, event = await world.events(installation)
     code = StatusReasonCode.AUTHORIZATION_EXPIRED
     assert (event.actor, event.occurred_at, event.version) == (CLOCK, SOON, 2)
@@ -54,8 +54,8 @@ async def test_an_authorization_that_ran_out_makes_inactive_once(world: World) -
 async def test_a_lease_that_ran_out_ends_the_sync_once(world: World) -> None:
     (installation,) = await syncing(world)
     world.clock.advance(seconds=300)
-    assert await expire_due_installations(world.gateway) == 1
-    assert await expire_due_installations(world.gateway) == 0
+    assert await expire_due_installations(world.services) == 1
+    assert await expire_due_installations(world.services) == 0
     now = await world.now(installation)
     assert now is not None
     assert now.sync is not None
@@ -66,12 +66,12 @@ async def test_a_lease_that_ran_out_ends_the_sync_once(world: World) -> None:
 
 async def test_leases_that_run_out_again_and_again_end_inactive(world: World) -> None:
     (installation,) = await syncing(world)
-    for _ in range(world.gateway.failure_limit - 1):
+    for _ in range(world.services.failure_limit - 1):
         world.clock.advance(seconds=300)
-        await expire_due_installations(world.gateway)
+        await expire_due_installations(world.services)
         await world.start_sync(installation)
     world.clock.advance(seconds=300)
-    assert await expire_due_installations(world.gateway) == 1
+    assert await expire_due_installations(world.services) == 1
     now = await world.now(installation)
     assert now is not None
     assert (now.status, now.status_reason.code) == (INACTIVE, StatusReasonCode.CONNECTION_FAILED)
@@ -81,8 +81,8 @@ async def test_where_both_ran_out_one_event_tells_of_the_authorization(world: Wo
     (installation,) = await expiring(world)
     await world.start_sync(installation, lease_seconds=600)
     world.clock.time = SOON
-    assert await expire_due_installations(world.gateway) == 1
-    assert await expire_due_installations(world.gateway) == 0
+    assert await expire_due_installations(world.services) == 1
+    assert await expire_due_installations(world.services) == 0
     now = await world.now(installation)
     assert now is not None
     assert now.sync is not None
@@ -98,11 +98,11 @@ async def test_however_many_look_at_once_each_row_is_acted_on_once(world: World)
     async def look() -> list[int]:
         batches: list[int] = []
         while batches[-1:] != [0]:
-            batches.append(await expire_due_installations(world.gateway))
+            batches.append(await expire_due_installations(world.services))
         return batches
 
     batches = [batch for each in await asyncio.gather(*(look() for _ in range(5))) for batch in each]
-    assert await expire_due_installations(world.gateway) == 0
+    assert await expire_due_installations(world.services) == 0
     assert (sum(batches), max(batches)) == (len(due), BATCH_SIZE)
     by_the_clock = [event.installation_id for event in await world.events() if event.actor == CLOCK]
     assert sorted(by_the_clock) == sorted(installation.id for installation in due)
@@ -111,32 +111,32 @@ async def test_however_many_look_at_once_each_row_is_acted_on_once(world: World)
 async def test_what_somebody_has_in_hand_is_left_and_taken_the_next_time(world: World) -> None:
     held, free = await expiring(world, count=2)
     world.clock.time = SOON
-    async with transaction(world.gateway.database) as holding:
+    async with transaction(world.services.database) as holding:
         await lock_installation(holding, installation_id=held.id)
         # Another task gets another connection.
-        assert await asyncio.create_task(expire_due_installations(world.gateway)) == 1
+        assert await asyncio.create_task(expire_due_installations(world.services)) == 1
     assert (await world.now(held), (await world.events(free))[-1].actor) == (held, CLOCK)
-    assert await expire_due_installations(world.gateway) == 1
+    assert await expire_due_installations(world.services) == 1
 
 
 async def test_a_lease_that_is_renewed_in_time_goes_on(world: World) -> None:
     (installation,) = await syncing(world)
-    async with transaction(world.gateway.database) as renewing:
+    async with transaction(world.services.database) as renewing:
         await lock_installation(renewing, installation_id=installation.id)
         await renewing.execute("update installations set sync_expires_at = $1", SOON)
         world.clock.advance(seconds=300)
-        assert await asyncio.create_task(expire_due_installations(world.gateway)) == 0
-    assert await expire_due_installations(world.gateway) == 0
+        assert await asyncio.create_task(expire_due_installations(world.services)) == 0
+    assert await expire_due_installations(world.services) == 0
 
 
 async def test_one_installation_can_be_looked_at_alone(world: World) -> None:
     one, other = await expiring(world, count=2)
-    await expire_installation(world.gateway, installation_id=one.id)
+    await expire_installation(world.services, installation_id=one.id)
     assert await world.now(one) == one
     world.clock.time = SOON
-    await expire_installation(world.gateway, installation_id=one.id)
+    await expire_installation(world.services, installation_id=one.id)
     await world.delete(one)
-    await expire_installation(world.gateway, installation_id=one.id)
+    await expire_installation(world.services, installation_id=one.id)
     assert [event.version for event in await world.events(one)] == [1, 2, 3]
     assert await world.now(other) == other
 
@@ -154,7 +154,7 @@ from applications a cross join accounts c
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 async def test_looking_for_what_is_due_never_reads_the_whole_table(world: World, mode: str) -> None:
-    async with connection(world.gateway.database) as held:
+    async with connection(world.services.database) as held:
         await held.execute("insert into accounts select gen_random_uuid(), 'many' from generate_series(1, 10000)")
         await world.application()
         await held.execute(MANY)

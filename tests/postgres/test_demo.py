@@ -15,8 +15,8 @@ from gateway.domain.events import StatusChanged
 from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncState
 from gateway.domain.pages import ApplicationFilter, InstallationFilter, InstallationOrder, Window
 from gateway.storage.database import transaction
-from gateway.storage.pages import InstallationList
-from gateway.usecases.clock import expire_due_installations
+from gateway.storage.installation_pages import InstallationList
+from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.marketplace import register_application
 from gateway.usecases.reading import list_applications, list_installations
 from tests.matrix import APPLICATIONS as KINDS
@@ -28,17 +28,17 @@ STORIES = len(APPLICATIONS) * len(ACCOUNTS) - len(FREE_TIES)
 async def everything(world: World) -> tuple[object, ...]:
     window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
     listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
-    (page,) = await list_installations(world.gateway, PLATFORM, parents=[None], listed=listed, window=window)
-    applications = await list_applications(world.gateway, PLATFORM, matching=ApplicationFilter(), window=window)
+    (page,) = await list_installations(world.services, PLATFORM, parents=[None], listed=listed, window=window)
+    applications = await list_applications(world.services, PLATFORM, matching=ApplicationFilter(), window=window)
     return page.items, applications.items, await world.events()
 
 
 async def test_the_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
-    assert await load_example_data(world.gateway) == STORIES
+    assert await load_example_data(world.services) == STORIES
     window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
     listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
-    (page,) = await list_installations(world.gateway, PLATFORM, parents=[None], listed=listed, window=window)
-    applications = await list_applications(world.gateway, PLATFORM, matching=ApplicationFilter(), window=window)
+    (page,) = await list_installations(world.services, PLATFORM, parents=[None], listed=listed, window=window)
+    applications = await list_applications(world.services, PLATFORM, matching=ApplicationFilter(), window=window)
     events = await world.events()
 
     kinds = {(one.authorization_method, one.requires_configuration) for one in applications.items}
@@ -55,7 +55,7 @@ async def test_the_example_data_has_every_status_reason_and_sync_state(world: Wo
 
 
 async def test_the_example_history_is_in_the_past_and_in_order(world: World) -> None:
-    await load_example_data(world.gateway)
+    await load_example_data(world.services)
     events = await world.events()
     assert max(event.occurred_at for event in events) <= world.clock()
     for installation_id in {event.installation_id for event in events}:
@@ -65,41 +65,41 @@ async def test_the_example_history_is_in_the_past_and_in_order(world: World) -> 
 
 
 async def test_loading_again_changes_nothing(world: World) -> None:
-    await load_example_data(world.gateway)
+    await load_example_data(world.services)
     before = await everything(world)
     world.clock.advance(hours=1)
-    assert await load_example_data(world.gateway) == 0
+    assert await load_example_data(world.services) == 0
     assert await everything(world) == before
 
 
 async def test_what_became_of_the_examples_is_left_alone(world: World) -> None:
-    await load_example_data(world.gateway)
+    await load_example_data(world.services)
     world.clock.advance(days=400)
-    while await expire_due_installations(world.gateway):
+    while await expire_due_installations(world.services):
         pass
     before = await everything(world)
-    assert await load_example_data(world.gateway) == 0
+    assert await load_example_data(world.services) == 0
     assert await everything(world) == before
 
 
 async def test_loading_twice_at_once_tells_each_story_once(world: World) -> None:
-    told = await asyncio.gather(*(load_example_data(world.gateway) for _ in range(3)))
+    told = await asyncio.gather(*(load_example_data(world.services) for _ in range(3)))
     assert sum(told) == STORIES
     versions = Counter((event.installation_id, event.version) for event in await world.events())
     assert set(versions.values()) == {1}
 
 
 async def test_a_story_is_not_told_again_because_the_log_is_held_back(world: World) -> None:
-    async with transaction(world.gateway.database) as running:
+    async with transaction(world.services.database) as running:
         await running.fetchval("select pg_current_xact_id()")
-        assert await asyncio.create_task(load_example_data(world.gateway)) == STORIES
-        assert await asyncio.create_task(load_example_data(world.gateway)) == 0
+        assert await asyncio.create_task(load_example_data(world.services)) == STORIES
+        assert await asyncio.create_task(load_example_data(world.services)) == 0
 
 
 @pytest.mark.parametrize("failure_limit", [1, 1000])
 async def test_the_stories_are_the_same_for_every_failure_limit(world: World, failure_limit: int) -> None:
-    gateway = replace(world.gateway, failure_limit=failure_limit)
-    assert await load_example_data(gateway) == STORIES
+    services = replace(world.services, failure_limit=failure_limit)
+    assert await load_example_data(services) == STORIES
     assert max(event.occurred_at for event in await world.events()) <= world.clock()
 
 
@@ -110,7 +110,7 @@ async def test_other_peoples_installations_are_left_alone(world: World) -> None:
         await world.application(), await world.account(), expires_at=begun - timedelta(days=49)
     )
     world.clock.time = begun
-    assert await load_example_data(world.gateway) == STORIES
+    assert await load_example_data(world.services) == STORIES
     assert await world.now(overdue) == overdue
     assert [event.version for event in await world.events(overdue)] == [1]
 
@@ -118,8 +118,8 @@ async def test_other_peoples_installations_are_left_alone(world: World) -> None:
 async def test_where_a_slug_is_taken_the_stories_of_that_application_are_left_out(world: World) -> None:
     example = APPLICATIONS[0]
     other = await register_application(
-        world.gateway, PLATFORM, slug=example.slug, name="Somebody else's", description="", categories=(),
+        world.services, PLATFORM, slug=example.slug, name="Somebody else's", description="", categories=(),
         logo_url=None, authorization_method=example.method, requires_configuration=False, listed=True,
     )  # fmt: skip
-    assert await load_example_data(world.gateway) == STORIES - len(ACCOUNTS)
+    assert await load_example_data(world.services) == STORIES - len(ACCOUNTS)
     assert [event for event in await world.events() if event.application_id in {other.id, example.id}] == []

@@ -31,7 +31,7 @@ from gateway.storage.events import (
     select_histories,
 )
 from gateway.storage.queries import queries
-from tests.postgres.happenings import ACTOR, EVERYTHING, TIME, Subject, whole_log, write
+from tests.postgres.event_rows import ACTOR, EVERYTHING, TIME, Subject, whole_log, write
 
 ACTIVATED = StatusChanged(
     before=None, after=InstallationStatus.ACTIVATED, reason=StatusReasonCode.API_KEY_CONNECTED, message="Grüße \0 🙂"
@@ -236,7 +236,7 @@ async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Dat
     try:
         assert sum(await asyncio.gather(*map(ensure_epoch, gateways))) == 1
     finally:
-        await asyncio.gather(*(gateway.close() for gateway in gateways))
+        await asyncio.gather(*(services.close() for services in gateways))
     assert await versions(database) == [1, 2]
     await write(database, subject.next())
     assert await versions(database) == [1, 2, 3]

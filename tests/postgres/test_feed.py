@@ -15,7 +15,7 @@ from gateway.storage.database import Database, connection, open_database, transa
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
 from tests.conftest import address, run_on
-from tests.postgres.happenings import EVERYTHING, Subject, receive, until, write
+from tests.postgres.event_rows import EVERYTHING, Subject, receive, until, write
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def connected(feed: Feed) -> AsyncIterator[None]:
 async def commit(database: Database, feed: Feed, *subjects: Subject) -> None:
     for subject in subjects:
         await write(database, subject.next())
-        feed.ring()
+        feed.notify()
 
 
 async def pretend_pruning(database: Database, *, version: int) -> None:
@@ -174,7 +174,7 @@ async def test_bell_reaches_other_processes_before_their_poll(database: Database
 
 async def test_rings_that_come_together_are_one(database: Database, feed: Feed) -> None:
     for _ in range(1000):
-        feed.ring()
+        feed.notify()
     await until(lambda: feed.observations.notifications)
     await commit(database, feed, Subject())
     await until(lambda: feed.observations.notifications == 2)
@@ -191,7 +191,7 @@ async def test_bells_rest_in_a_storm_and_are_awake_after_it(database: Database, 
         await until(lambda: here.observations.connected and there.observations.connected)
         for _ in range(200):  # 2 seconds, at 2,000 rings a second
             for _ in range(20):
-                here.ring()
+                here.notify()
             await asyncio.sleep(0.01)
         assert here.observations.notifications < 40
         await asyncio.sleep(1)
@@ -232,7 +232,7 @@ async def test_slow_follower_goes_back_to_the_log_and_loses_nothing(database: Da
             async with transaction(database) as held:
                 for _ in range(5):
                     await append_event(held, subject.next())
-            feed.ring()
+            feed.notify()
             await receive(quick, count=5)
         assert len(slow._follower.buffer) <= 16
         assert await receive(slow, count=100) == [(subject.installation_id, number) for number in range(1, 101)]
@@ -278,7 +278,7 @@ async def test_idle_follower_is_not_overtaken_by_retention(database: Database, d
         async with transaction(database) as held:
             for _ in range(4):
                 await append_event(held, idle.next())
-        feed.ring()
+        feed.notify()
         await receive(quick, count=4)
         assert await receive(rare, count=4) == [(idle.installation_id, number) for number in range(1, 5)]
 

