@@ -1,0 +1,1 @@
+"""Jobs that run again and again for as long as the application lives."""
