@@ -38,7 +38,7 @@ from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import migrate
 from gateway.transport.connections import ConnectionRegistry
 from gateway.usecases.api_keys import issue_key
-from gateway.usecases.services import Services, utc_now
+from gateway.usecases.services import Services
 
 PACKAGE: Final = str(Path(__file__).parent.parent / "gateway")
 RUNS: Final = 8
@@ -132,7 +132,7 @@ class Caller:
 async def prepare(database_url: str) -> str:
     """Load the example data and return the secret of a platform's key."""
     async with open_database(database_url, pool_size=2) as database:
-        services = Services(database=database, now=utc_now, notify=lambda: None)
+        services = Services(database=database, notify=lambda: None)
         await load_example_data(services)
         issued = await issue_key(
             services,

@@ -13,7 +13,7 @@ from gateway.storage.database import open_database
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.migrations import check_migrations, migrate
 from gateway.storage.reachability import DatabaseNotUsable, require_reachable
-from gateway.usecases.services import Services, utc_now
+from gateway.usecases.services import Services
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,4 +62,4 @@ async def opened_gateway(found: DatabaseTarget, settings: Settings) -> AsyncIter
     async with database:
         await check_migrations(database)
         # Running gateways hear of the change by their own poll.
-        yield Services(database=database, now=utc_now, notify=lambda: None, failure_limit=settings.failure_limit)
+        yield Services(database=database, notify=lambda: None, failure_limit=settings.failure_limit)

@@ -9,6 +9,7 @@ from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, Examp
 from gateway.demo.stories import PLATFORM, Part, Telling, cast
 from gateway.domain.errors import SlugTaken
 from gateway.storage.applications import lock_application
+from gateway.storage.database import read, transaction
 from gateway.storage.events import select_installations_in_log
 from gateway.usecases import marketplace, reading
 from gateway.usecases.services import DEFAULT_FAILURE_LIMIT, Services
@@ -40,7 +41,7 @@ async def _tell(services: Services, part: Part, *, time: datetime) -> bool:
         time=time,
         installation_id=first_installation_id(application, account),
     )
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         # Whoever loads or installs at the same time waits here until this story is told.
         await lock_application(connection, application_id=application.id)
         untold = bool(await _untold(services, everybody=[part]))
@@ -87,8 +88,7 @@ async def _untold(services: Services, *, everybody: list[Part]) -> list[Part]:
     """Find the ties whose story is not told: no event, no installation, and an application that is ours."""
     firsts = [first_installation_id(application, account) for application, account, _ in everybody]
     ties = [(application.id, account.id) for application, account, _ in everybody]
-    async with services.reading() as connection:
-        told = await select_installations_in_log(connection, installation_ids=firsts)
+    told = await read(services.database, select_installations_in_log, installation_ids=firsts)
     living = await reading.find_installations_by_tie(services, PLATFORM, ties=ties)
     known = await reading.find_applications(services, PLATFORM, ids=[application.id for application in APPLICATIONS])
     ours = {application.id for application in known if application}

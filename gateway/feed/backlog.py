@@ -9,7 +9,7 @@ from gateway.domain.event_filters import EventFilter
 from gateway.domain.event_log import Snapshot
 from gateway.domain.events import Position
 from gateway.feed.connections import Backoff
-from gateway.storage.database import Database, connection
+from gateway.storage.database import Database, connection, read
 from gateway.storage.events import LogPage, log_snapshot, read_events
 
 _logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ class BacklogReader:
         patience = Backoff()
         while True:
             try:
-                async with self._turn, connection(self._database) as held:
-                    return await read_events(held, matching=matching, after=after, limit=limit)
+                async with self._turn:
+                    return await read(self._database, read_events, matching=matching, after=after, limit=limit)
             except (Unavailable, TimedOut) as error:
                 _logger.warning("A follower waits for the log: %s", error.message)
                 await patience.pause()

@@ -6,9 +6,9 @@ its child tasks get others. Statements run on the asyncpg connection beneath.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import asyncpg
 import databases
@@ -31,17 +31,17 @@ _CLIENT_GRACE_SECONDS = 5
 """How much later than the server the client gives up on a statement: only where the server no longer answers."""
 _CLOSE_SECONDS = 2
 """For how long the pool waits, when it closes, for connections that are in use."""
-_TOO_LONG = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, TimeoutError)
-_LOST = (
-    ConnectionError,
+_UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
 )
+"""What the server answers, beside OSError, where no connection can be opened."""
+_UNREACHABLE_MESSAGE = "The database cannot be reached. Try again later."
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class _PooledConnection(DriverConnection):
@@ -79,8 +79,8 @@ class Database(databases.Database):
         """Open the pool. Raise Unavailable, or ValueError where the address makes no sense."""
         try:
             await super().connect()
-        except (OSError, *_LOST) as error:
-            raise _unreachable() from error
+        except (OSError, *_UNREACHABLE) as error:
+            raise Unavailable(_UNREACHABLE_MESSAGE) from error
 
     def usage(self) -> tuple[int, int]:
         """Tell how many connections the pool has, and how many of them are in use."""
@@ -88,6 +88,10 @@ class Database(databases.Database):
         if pool is None:
             return 0, 0
         return pool.get_size(), pool.get_size() - pool.get_idle_size()
+
+    async def expire_connections(self) -> None:
+        """Have the pool open each connection anew before it is used again."""
+        await self._backend._pool.expire_connections()  # noqa: SLF001 - it has no public name
 
     async def disconnect(self) -> None:
         """Close the pool: connections that somebody still works on are given a moment, then they are cut."""
@@ -134,36 +138,38 @@ def open_database(
     return database
 
 
-@asynccontextmanager
-async def connection(database: Database) -> AsyncIterator[Connection]:
-    """Hold a connection, for reads: each statement sees its own snapshot. Raise Unavailable or TimedOut."""
-    holder = await _acquired(database)
-    held: Connection = holder.raw_connection
+class ConnectionLost(Unavailable):
+    """The server closed the connection while it was held: what ran on it may or may not have taken effect."""
+
+
+async def read(
+    database: Database,
+    select: Callable[Concatenate[Connection, Arguments], Awaitable[Result]],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Run a select on a connection, and once more on a fresh one where the server had closed the first.
+
+    Raises:
+        Unavailable: There is no connection to be had.
+        TimedOut: It took too long; that is not tried again.
+    """
     try:
-        yield held
-    except asyncio.CancelledError:
-        _interrupt(held)
-        raise
-    except _TOO_LONG as error:
-        _interrupt(held)
-        raise TimedOut("The database took too long.") from error
-    except _LOST as error:
-        raise _unreachable() from error
-    except asyncpg.InterfaceError as error:
-        if _is_gone(held):
-            raise _unreachable() from error
-        raise
-    except asyncpg.PostgresError as error:
-        _forget_values(error)
-        raise
-    finally:
-        await _release(database, holder=holder)
+        async with connection(database) as held:
+            return await select(held, *args, **kwargs)
+    except ConnectionLost:
+        # A restart or a failover closes all connections at once, and the driver learns it of each one only when it
+        # next reads from it: the second attempt has to be made on a connection that is opened now.
+        await database.expire_connections()
+    async with connection(database) as held:
+        return await select(held, *args, **kwargs)
 
 
 @asynccontextmanager
 async def transaction(database: Database) -> AsyncIterator[Connection]:
     """Hold a connection inside one transaction, READ COMMITTED. Raise Unavailable or TimedOut.
 
+    Never repeated where the connection is lost: the server may have committed before.
     The transaction is the driver's: that of `databases` never gives its connection back when the rollback fails, as it
     does whenever the server has gone.
     """
@@ -171,19 +177,53 @@ async def transaction(database: Database) -> AsyncIterator[Connection]:
         yield held
 
 
-async def _acquired(database: Database) -> databases.core.Connection:
+@asynccontextmanager
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    """Hold a connection; each statement sees its own snapshot. Raise Unavailable, ConnectionLost or TimedOut."""
     holder = database.connection()
     try:
         async with asyncio.timeout(database.acquire_seconds):
-            return await holder.__aenter__()
+            await holder.__aenter__()
     except TimeoutError as error:
         raise Unavailable("All connections to the database are in use. Try again later.") from error
-    except (OSError, asyncpg.InterfaceError, *_LOST) as error:
-        raise _unreachable() from error
+    except (OSError, asyncpg.InterfaceError, *_UNREACHABLE) as error:
+        raise Unavailable(_UNREACHABLE_MESSAGE) from error
+    held: Connection = holder.raw_connection
+    try:
+        yield held
+    except asyncio.CancelledError:
+        _interrupt(held)
+        raise
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        translated = _translated(error, held=held)
+        if translated is error:
+            raise
+        raise translated from error
+    finally:
+        await _release(database, holder=holder)
+
+
+def _translated(error: Exception, *, held: Connection) -> Exception:
+    """Return the GatewayError that a failure on a held connection means, or the failure itself."""
+    match error:
+        case asyncpg.QueryCanceledError() | asyncpg.LockNotAvailableError() | TimeoutError():
+            _interrupt(held)
+            return TimedOut("The database took too long.")
+        case ConnectionError() | asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
+            return ConnectionLost(_UNREACHABLE_MESSAGE)
+        case asyncpg.IdleInTransactionSessionTimeoutError():
+            return ConnectionLost(_UNREACHABLE_MESSAGE)
+        case asyncpg.InterfaceError() if _is_closed(held):
+            return ConnectionLost(_UNREACHABLE_MESSAGE)
+        case asyncpg.ReadOnlySQLTransactionError():
+            return Unavailable(_UNREACHABLE_MESSAGE)
+        case asyncpg.PostgresError():
+            _remove_values(error)
+    return error
 
 
 async def _release(database: Database, *, holder: databases.core.Connection) -> None:
-    """Give the connection back; that it broke is no news to somebody whose work is done."""
+    """Give the connection back; a failure is logged only, since the work on it is done."""
     try:
         await holder.__aexit__()
     except BaseException as error:
@@ -191,7 +231,7 @@ async def _release(database: Database, *, holder: databases.core.Connection) -> 
         database._connection = None  # noqa: SLF001 - there is no public way to forget a holder
         if not isinstance(error, Exception):
             raise
-        _logger.warning("A connection broke when it was given back: %r", error)
+        _logger.warning("A connection broke when it was released: %r", error)
 
 
 def _interrupt(held: Connection) -> None:
@@ -199,24 +239,20 @@ def _interrupt(held: Connection) -> None:
         cast("_PooledConnection", held).interrupt()
 
 
-def _is_gone(held: Connection) -> bool:
+def _is_closed(held: Connection) -> bool:
     try:
         return held.is_closed()
     except asyncpg.InterfaceError:  # the pool has already taken it back, as it does with those that broke
         return True
 
 
-def _forget_values(error: asyncpg.PostgresError) -> None:
+def _remove_values(error: asyncpg.PostgresError) -> None:
     """Take out of an error what stood in rows and parameters: it may come to be logged, and metadata must not be."""
     error.detail = None
     if isinstance(error, asyncpg.DataError):  # its very message says which value it is
         error.args = ("A value does not fit its type.",)
         error.__cause__ = None
         error.__suppress_context__ = True
-
-
-def _unreachable() -> Unavailable:
-    return Unavailable("The database cannot be reached. Try again later.")
 
 
 def _milliseconds(seconds: float) -> str:

@@ -21,7 +21,7 @@ from gateway.storage.api_keys import (
     select_ended_api_keys,
     touch_api_keys,
 )
-from gateway.storage.database import Connection
+from gateway.storage.database import Connection, read, transaction
 from gateway.usecases.services import Services
 from gateway.usecases.transitions import find_application
 
@@ -73,7 +73,7 @@ async def issue_key(
         revoked_at=None,
         last_used_at=None,
     )
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         await _require_known(connection, api_key=api_key)
         await insert_api_key(connection, api_key)
     return IssuedApiKey(api_key=api_key, secret=secret)
@@ -103,7 +103,7 @@ async def revoke_key(services: Services, principal: Principal, *, api_key_id: UU
         ApiKeyNotFound: There is no such key.
     """
     require_platform(principal, intention="revoke API keys")
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         api_key = await revoke_api_key(connection, api_key_id=api_key_id, now=services.now())
         if api_key is None or api_key.revoked_at is None:
             raise ApiKeyNotFound(api_key_id)
@@ -117,8 +117,7 @@ async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
         Forbidden: The caller is not the platform.
     """
     require_platform(principal, intention="list API keys")
-    async with services.reading() as connection:
-        return await select_api_keys(connection)
+    return await read(services.database, select_api_keys)
 
 
 async def find_ended_keys(services: Services, principal_ids: Collection[str]) -> set[str]:
@@ -126,8 +125,8 @@ async def find_ended_keys(services: Services, principal_ids: Collection[str]) ->
     ids = [key_id for one in principal_ids if (key_id := _key_id(one)) is not None]
     if not ids:
         return set()
-    async with services.reading() as connection:
-        return {str(ended) for ended in await select_ended_api_keys(connection, ids=ids, now=services.now())}
+    ended = await read(services.database, select_ended_api_keys, ids=ids, now=services.now())
+    return {str(key_id) for key_id in ended}
 
 
 def _key_id(principal_id: str) -> UUID | None:
@@ -171,8 +170,7 @@ class ApiKeyCache:
         api_key, loaded_at = self._known.get(digest, (None, 0.0))
         if api_key is not None and time.monotonic() - loaded_at < self._remember_seconds:
             return api_key
-        async with self._gateway.reading() as connection:
-            api_key = await select_api_key(connection, prefix=prefix)
+        api_key = await read(self._gateway.database, select_api_key, prefix=prefix)
         if len(self._known) >= REMEMBERED_KEYS:
             self._known.clear()
         if api_key is not None and hmac.compare_digest(api_key.digest, digest):
@@ -187,5 +185,5 @@ class ApiKeyCache:
         """Store when the keys shown since the last time were last used."""
         used, self._used = self._used, {}
         if used:
-            async with self._gateway.reading() as connection:
+            async with transaction(self._gateway.database) as connection:
                 await touch_api_keys(connection, used=used)

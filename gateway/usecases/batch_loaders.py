@@ -13,6 +13,7 @@ from gateway.domain.errors import TimedOut
 from gateway.domain.installations import Account, Application, Installation
 from gateway.storage.accounts import select_accounts
 from gateway.storage.applications import select_applications
+from gateway.storage.database import read
 from gateway.storage.installations import select_installations
 from gateway.usecases.services import Services
 
@@ -89,16 +90,13 @@ class BatchLoaders:
 
     def __init__(self, services: Services) -> None:
         async def applications(ids: Sequence[UUID]) -> dict[UUID, Application]:
-            async with services.reading() as connection:
-                return await select_applications(connection, ids=ids)
+            return await read(services.database, select_applications, ids=ids)
 
         async def accounts(ids: Sequence[UUID]) -> dict[UUID, Account]:
-            async with services.reading() as connection:
-                return await select_accounts(connection, ids=ids)
+            return await read(services.database, select_accounts, ids=ids)
 
         async def installations(ids: Sequence[UUID]) -> dict[UUID, Installation]:
-            async with services.reading() as connection:
-                return await select_installations(connection, ids=ids)
+            return await read(services.database, select_installations, ids=ids)
 
         self.applications: Final = BatchLoader(applications)
         self.accounts: Final = BatchLoader(accounts)

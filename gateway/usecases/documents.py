@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from gateway.storage.database import read, transaction
 from gateway.storage.documents import insert_documents, select_document
 from gateway.usecases.services import Services
 
@@ -11,7 +12,7 @@ MOST_REMEMBERED = 1_000
 
 async def register_documents(services: Services, *, texts: Sequence[str]) -> int:
     """Register documents, whose sense was checked; answer how many were new."""
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         return await insert_documents(connection, texts=sorted(set(texts)), now=services.now())
 
 
@@ -27,8 +28,7 @@ class RegisteredDocuments:
         if digest in self._remembered:
             self._remembered.move_to_end(digest)
             return self._remembered[digest]
-        async with self._gateway.reading() as connection:
-            text = await select_document(connection, digest=digest)
+        text = await read(self._gateway.database, select_document, digest=digest)
         if text is not None:
             self._remembered[digest] = text
             if len(self._remembered) > MOST_REMEMBERED:

@@ -1,15 +1,17 @@
 """What time does: authorizations and synchronisation leases run out."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from gateway.domain import lifecycle
+from gateway.domain.events import NewEvent
 from gateway.domain.installations import Installation
 from gateway.domain.principals import CLOCK
 from gateway.storage.database import Connection
 from gateway.storage.installations import lock_due_installations, lock_installation
 from gateway.usecases.services import Services
-from gateway.usecases.transitions import retry_on_conflict, save_step
+from gateway.usecases.transitions import Written, save, write_with_events
 
 BATCH_SIZE = 100
 
@@ -21,26 +23,31 @@ async def expire_due_installations(services: Services) -> int:
     """
     now = services.now()
 
-    async def attempt(connection: Connection) -> int:
+    async def attempt(connection: Connection) -> Written[int]:
         due = await lock_due_installations(connection, now=now, limit=BATCH_SIZE)
+        events: list[NewEvent] = []
         for installation in due:
-            await _expire(services, connection, installation=installation, now=now)
-        return len(due)
+            events += await _expire(services, connection, installation=installation, now=now)
+        return len(due), events
 
-    return await retry_on_conflict(services, attempt)
+    return await write_with_events(services, attempt)
 
 
 async def expire_installation(services: Services, *, installation_id: UUID) -> None:
     """Act on one installation alone, where its time has come."""
 
-    async def attempt(connection: Connection) -> None:
+    async def attempt(connection: Connection) -> Written[None]:
         installation = await lock_installation(connection, installation_id=installation_id)
-        if installation is not None:
-            await _expire(services, connection, installation=installation, now=services.now())
+        if installation is None:
+            return None, ()
+        return None, await _expire(services, connection, installation=installation, now=services.now())
 
-    await retry_on_conflict(services, attempt)
+    await write_with_events(services, attempt)
 
 
-async def _expire(services: Services, connection: Connection, *, installation: Installation, now: datetime) -> None:
-    step = lifecycle.expire(installation, failure_limit=services.failure_limit, now=now)
-    await save_step(connection, CLOCK, installation=installation, step=step, now=now)
+async def _expire(
+    services: Services, connection: Connection, *, installation: Installation, now: datetime
+) -> Sequence[NewEvent]:
+    transition = lifecycle.expire(installation, failure_limit=services.failure_limit, now=now)
+    _, events = await save(connection, CLOCK, installation=installation, transition=transition, now=now)
+    return events

@@ -7,6 +7,7 @@ from gateway.domain.event_filters import EventFilter, events_for
 from gateway.domain.events import Event, Position
 from gateway.domain.pages import Page, Window
 from gateway.domain.principals import Principal
+from gateway.storage.database import read
 from gateway.storage.events import select_event_page, select_histories
 from gateway.usecases.services import Services
 
@@ -17,8 +18,7 @@ async def list_events(services: Services, *, matching: EventFilter, window: Wind
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
-    async with services.reading() as connection:
-        return window.page(await select_event_page(connection, matching=matching, window=window))
+    return window.page(await read(services.database, select_event_page, matching=matching, window=window))
 
 
 async def list_histories(
@@ -29,8 +29,11 @@ async def list_histories(
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
-    async with services.reading() as connection:
-        found = await select_histories(
-            connection, installation_ids=installation_ids, matching=events_for(principal), window=window
-        )
+    found = await read(
+        services.database,
+        select_histories,
+        installation_ids=installation_ids,
+        matching=events_for(principal),
+        window=window,
+    )
     return [window.page(found[installation_id]) for installation_id in installation_ids]

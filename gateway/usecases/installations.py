@@ -26,11 +26,12 @@ from gateway.storage.events import WriteConflict
 from gateway.storage.installations import insert_installation, lock_installation_by_tie
 from gateway.usecases.services import Services
 from gateway.usecases.transitions import (
-    append_step,
+    Written,
     change_installation,
+    events_of,
     find_application,
-    retry_on_conflict,
-    save_step,
+    save,
+    write_with_events,
 )
 
 
@@ -49,11 +50,11 @@ async def authorize_installation(
     if expires_at is not None and expires_at <= services.now():
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
 
-    async def attempt(connection: Connection) -> Installation:
+    async def attempt(connection: Connection) -> Written[Installation]:
         application = await _tie(connection, application_id=application_id, account_id=account_id)
         installation = await lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
         now = services.now()
-        step = lifecycle.authorize(
+        transition = lifecycle.authorize(
             installation,
             installation_id=services.new_id(),
             application=application,
@@ -61,9 +62,9 @@ async def authorize_installation(
             expires_at=expires_at,
             now=now,
         )
-        return await _store(connection, principal, installation=installation, step=step, now=now)
+        return await _store(connection, principal, installation=installation, transition=transition, now=now)
 
-    return await retry_on_conflict(services, attempt)
+    return await write_with_events(services, attempt)
 
 
 async def create_installation(
@@ -87,16 +88,16 @@ async def create_installation(
     application_id, account_id = _own_tie(principal, application_id=application_id, account_id=account_id)
     text = None if metadata is None else encode_metadata(metadata)
 
-    async def attempt(connection: Connection) -> Installation:
+    async def attempt(connection: Connection) -> Written[Installation]:
         application = await find_application(connection, application_id=application_id)
         installation = await lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
         if installation is not None and _is_connected(installation, application=application):
-            return _as_created(installation, metadata=text)
+            return _as_created(installation, metadata=text), ()
         require_allowed(principal, action=action, installation=installation, application=application)
         if installation is None:  # only now: whoever may not create anyway is not told which accounts there are
             await _require_account(connection, account_id=account_id)
         now = services.now()
-        step = lifecycle.create(
+        transition = lifecycle.create(
             installation,
             installation_id=services.new_id(),
             application=application,
@@ -104,9 +105,9 @@ async def create_installation(
             metadata=text,
             now=now,
         )
-        return await _store(connection, principal, installation=installation, step=step, now=now)
+        return await _store(connection, principal, installation=installation, transition=transition, now=now)
 
-    return await retry_on_conflict(services, attempt)
+    return await write_with_events(services, attempt)
 
 
 def _own_tie(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> tuple[UUID, UUID]:
@@ -149,17 +150,17 @@ async def _store(
     principal: Principal,
     *,
     installation: Installation | None,
-    step: Transition | None,
+    transition: Transition | None,
     now: datetime,
-) -> Installation:
-    """Store a step that may begin an installation. Raises WriteConflict where somebody else began it meanwhile."""
+) -> Written[Installation]:
+    """Store a transition that may create the installation. Raises WriteConflict where another one just did."""
     if installation is not None:
-        return await save_step(connection, principal, installation=installation, step=step, now=now)
-    assert step is not None and step.installation is not None  # noqa: S101, PT018 - a beginning always is a step
-    if not await insert_installation(connection, step.installation):
+        return await save(connection, principal, installation=installation, transition=transition, now=now)
+    assert transition is not None and transition.installation is not None  # noqa: S101, PT018 - it creates one
+    if not await insert_installation(connection, transition.installation):
         raise WriteConflict
-    await append_step(connection, principal, installation=step.installation, step=step, now=now)
-    return step.installation
+    events = events_of(transition, principal=principal, installation=transition.installation, now=now)
+    return transition.installation, events
 
 
 async def activate_installation(

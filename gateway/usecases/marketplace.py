@@ -11,6 +11,7 @@ from gateway.domain.principals import Principal
 from gateway.domain.text import checked_slug, checked_text, checked_url
 from gateway.storage.accounts import upsert_account
 from gateway.storage.applications import insert_application, lock_application, update_application
+from gateway.storage.database import transaction
 from gateway.usecases.services import Services
 
 LONGEST_NAME = 200
@@ -77,7 +78,7 @@ async def register_application(
             updated_at=now,
         )
     )
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         if not await insert_application(connection, application):
             raise SlugTaken(slug)
     return application
@@ -94,7 +95,7 @@ async def update_application_details(
         ApplicationNotFound: There is no such application.
     """
     require_platform(principal, intention="change applications")
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         application = await lock_application(connection, application_id=application_id)
         if application is None:
             raise ApplicationNotFound(application_id)
@@ -115,6 +116,6 @@ async def register_account(services: Services, principal: Principal, *, account_
     """
     require_platform(principal, intention="register accounts")
     account = Account(id=account_id or services.new_id(), name=checked_text(name, name="name", most=LONGEST_NAME))
-    async with services.writing() as connection:
+    async with transaction(services.database) as connection:
         await upsert_account(connection, account)
     return account

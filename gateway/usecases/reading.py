@@ -17,7 +17,7 @@ from gateway.storage.applications import (
     select_application_page,
     select_applications,
 )
-from gateway.storage.database import Connection
+from gateway.storage.database import Connection, read
 from gateway.storage.installation_pages import InstallationList, count_installations, select_installation_pages
 from gateway.storage.installations import select_installations_by_tie
 from gateway.usecases.services import Services
@@ -29,8 +29,7 @@ Tie = tuple[UUID, UUID]
 async def find_installations_by_tie(
     services: Services, principal: Principal, *, ties: Sequence[Tie]
 ) -> list[Installation | None]:
-    async with services.reading() as connection:
-        found = await select_installations_by_tie(connection, ties=ties)
+    found = await read(services.database, select_installations_by_tie, ties=ties)
     return [_visible(principal, installation=found.get(tie)) for tie in ties]
 
 
@@ -44,21 +43,27 @@ def _visible(principal: Principal, *, installation: Installation | None) -> Inst
 async def find_applications(
     services: Services, principal: Principal, *, ids: Sequence[UUID]
 ) -> list[Application | None]:
-    async with services.reading() as connection:
+
+    async def select(connection: Connection) -> dict[UUID, Application]:
         found = await select_applications(connection, ids=ids)
-        seen = await _seen(connection, principal, applications=list(found.values()))
+        return await _seen(connection, principal, applications=list(found.values()))
+
+    seen = await read(services.database, select)
     return [seen.get(application_id) for application_id in ids]
 
 
 async def find_application_by_slug(services: Services, principal: Principal, *, slug: str) -> Application | None:
     if not is_slug(slug):
         return None
-    async with services.reading() as connection:
+
+    async def select(connection: Connection) -> Application | None:
         application = await select_application_by_slug(connection, slug=slug)
         if application is None:
             return None
         seen = await _seen(connection, principal, applications=[application])
-    return seen.get(application.id)
+        return seen.get(application.id)
+
+    return await read(services.database, select)
 
 
 async def _seen(
@@ -79,27 +84,28 @@ async def _seen(
 
 async def find_accounts(services: Services, principal: Principal, *, ids: Sequence[UUID]) -> list[Account | None]:
     """Read accounts: the platform sees all, an account itself, an application those that have it installed."""
-    wanted = [account_id for account_id in ids if principal.account_id in {None, account_id}]
-    async with services.reading() as connection:
+
+    async def select(connection: Connection) -> dict[UUID, Account]:
+        wanted = [account_id for account_id in ids if principal.account_id in {None, account_id}]
         if principal.kind is PrincipalKind.APPLICATION and principal.application_id is not None:
             ties = [(principal.application_id, account_id) for account_id in wanted]
             installed = await select_installations_by_tie(connection, ties=ties)
             wanted = [account_id for _, account_id in installed]
-        found = await select_accounts(connection, ids=wanted)
+        return await select_accounts(connection, ids=wanted)
+
+    found = await read(services.database, select)
     return [found.get(account_id) for account_id in ids]
 
 
 async def list_applications(
     services: Services, principal: Principal, *, matching: ApplicationFilter, window: Window[Keyset]
 ) -> Page[Application]:
-    async with services.reading() as connection:
-        found = await select_application_page(connection, principal, matching=matching, window=window)
+    found = await read(services.database, select_application_page, principal, matching=matching, window=window)
     return window.page(found)
 
 
 async def count_listed_applications(services: Services, principal: Principal, *, matching: ApplicationFilter) -> int:
-    async with services.reading() as connection:
-        return await count_applications(connection, principal, matching=matching)
+    return await read(services.database, count_applications, principal, matching=matching)
 
 
 async def list_installations(
@@ -116,8 +122,9 @@ async def list_installations(
         Forbidden: The list is filtered by metadata, which the caller may not read.
     """
     _require_readable(principal, listed=listed)
-    async with services.reading() as connection:
-        found = await select_installation_pages(connection, principal, parents=parents, listed=listed, window=window)
+    found = await read(
+        services.database, select_installation_pages, principal, parents=parents, listed=listed, window=window
+    )
     return [window.page(rows) for rows in found]
 
 
@@ -130,8 +137,7 @@ async def count_listed_installations(
         Forbidden: The list is filtered by metadata, which the caller may not read.
     """
     _require_readable(principal, listed=listed)
-    async with services.reading() as connection:
-        return await count_installations(connection, principal, parents=parents, listed=listed)
+    return await read(services.database, count_installations, principal, parents=parents, listed=listed)
 
 
 def _require_readable(principal: Principal, *, listed: InstallationList) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from gateway.storage.database import transaction
 from gateway.storage.events import prune_events
 from gateway.usecases.services import Services
 
@@ -15,5 +16,5 @@ async def prune_old_events(services: Services, *, older_than: datetime) -> int:
     Less than PRUNED_AT_ONCE means that nothing is left to remove, or that another gateway is at it. Cursors from before
     what is kept answer CURSOR_EXPIRED from then on.
     """
-    async with services.reading() as connection:
+    async with transaction(services.database) as connection:
         return await prune_events(connection, older_than=older_than, limit=PRUNED_AT_ONCE)

@@ -1,41 +1,28 @@
-"""The running gateway: what every use case works with."""
+"""What every use case works with."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 from uuid import UUID, uuid4
 
-from gateway.storage.database import Connection, Database, connection, transaction
+from gateway.storage.database import Database
 
 DEFAULT_FAILURE_LIMIT = 5
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+utc_now: Final = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """A database, a clock, a bell, and the limits that the lifecycle depends on."""
+    """The database, the clock, the notifier, and the limits that the lifecycle depends on."""
 
     database: Database
-    now: Callable[[], datetime]
+    now: Callable[[], datetime] = utc_now
     """The time, with its zone."""
     notify: Callable[[], None]
-    """Called after each commit that may have appended to the log."""
+    """Called after each commit that appended to the event log; must not block."""
     failure_limit: int = DEFAULT_FAILURE_LIMIT
-    """So many connection failures in a row make an installation INACTIVE."""
+    """This many connection failures in a row make an installation INACTIVE."""
     new_id: Callable[[], UUID] = uuid4
-    """Names what is new."""
-
-    def reading(self) -> AbstractAsyncContextManager[Connection]:
-        """Lend a connection; each statement sees what is committed when it starts."""
-        return connection(self.database)
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Connection]:
-        """Lend a connection inside one transaction, and ring the bell once it is committed."""
-        async with transaction(self.database) as lent:
-            yield lent
-        self.notify()
+    """Makes the ids of new rows."""

@@ -1,7 +1,6 @@
 """How an installation is changed: lock its row, check, let the domain advance it, save, append the event."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
@@ -14,13 +13,16 @@ from gateway.domain.lifecycle import Transition, is_allowed_from, is_noop
 from gateway.domain.policy import require_actor, require_allowed
 from gateway.domain.principals import Principal
 from gateway.storage.applications import select_applications
-from gateway.storage.database import Connection
+from gateway.storage.database import Connection, transaction
 from gateway.storage.events import WriteConflict, append_event
 from gateway.storage.installations import delete_installation, lock_installation, update_installation
 from gateway.usecases.services import Services
 
 _MOST_ATTEMPTS: Final = 50
 Result = TypeVar("Result")
+Written = tuple[Result, Sequence[NewEvent]]
+"""What an attempt answers, and the events of what it changed."""
+Attempt = Callable[[Connection], Awaitable[Written[Result]]]
 
 
 async def change_installation(
@@ -45,30 +47,39 @@ async def change_installation(
     """
     require_actor(principal, action=action)
 
-    async def attempt(connection: Connection) -> Installation:
+    async def attempt(connection: Connection) -> Written[Installation]:
         installation = await _locked(connection, principal, installation_id=installation_id)
         if expected_version is not None and expected_version != installation.version:
             raise VersionConflict(expected_version=expected_version, installation=installation)
         if already(installation):
-            return installation
+            return installation, ()
         await _require_allowed(connection, principal, action=action, installation=installation)
         now = services.now()
-        step = advance(installation, now)
-        return await save_step(connection, principal, installation=installation, step=step, now=now)
+        transition = advance(installation, now)
+        return await save(connection, principal, installation=installation, transition=transition, now=now)
 
-    return await retry_on_conflict(services, attempt)
+    return await write_with_events(services, attempt)
 
 
-async def retry_on_conflict(services: Services, attempt: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Write in a transaction, and begin anew in another one where somebody else was quicker.
+async def write_with_events(services: Services, attempt: Attempt[Result]) -> Result:
+    """Run an attempt and append its events in one transaction, and notify once it is committed.
+
+    Where another transaction was quicker, the attempt is repeated in a new one.
 
     Raises:
-        Unavailable: Too many change the same installation at once.
+        Unavailable: Too many transactions change the same installation at once.
     """
     for _ in range(_MOST_ATTEMPTS):
-        with suppress(WriteConflict):
-            async with services.writing() as connection:
-                return await attempt(connection)
+        try:
+            async with transaction(services.database) as connection:
+                result, events = await attempt(connection)
+                for event in events:
+                    await append_event(connection, event)
+        except WriteConflict:
+            continue
+        if events:
+            services.notify()
+        return result
     raise Unavailable("Too many change this installation at once. Try again later.")
 
 
@@ -102,36 +113,38 @@ async def find_application(connection: Connection, *, application_id: UUID) -> A
     return found[application_id]
 
 
-async def save_step(
-    connection: Connection, principal: Principal, *, installation: Installation, step: Transition | None, now: datetime
-) -> Installation:
-    """Store what a step changed of a locked installation, and append its event to the log."""
-    if step is None:
-        return installation
-    if step.installation is None:
+async def save(
+    connection: Connection,
+    principal: Principal,
+    *,
+    installation: Installation,
+    transition: Transition | None,
+    now: datetime,
+) -> Written[Installation]:
+    """Store what a transition changes of a locked installation."""
+    if transition is None:
+        return installation, ()
+    if transition.installation is None:
         await delete_installation(connection, installation_id=installation.id)
     else:
-        await update_installation(connection, step.installation)
-    await append_step(connection, principal, installation=installation, step=step, now=now)
-    return step.installation or installation
+        await update_installation(connection, transition.installation)
+    saved = transition.installation or installation
+    return saved, events_of(transition, principal=principal, installation=installation, now=now)
 
 
-async def append_step(
-    connection: Connection, principal: Principal, *, installation: Installation, step: Transition, now: datetime
-) -> None:
-    """Tell the log of a step; a step without a change is nothing to tell."""
-    if step.change is None:
-        return
-    version = step.installation.version if step.installation else installation.version + 1
-    await append_event(
-        connection,
-        NewEvent(
-            occurred_at=now,
-            actor=Actor(kind=principal.kind, id=principal.id, label=principal.label),
-            installation_id=installation.id,
-            application_id=installation.application_id,
-            account_id=installation.account_id,
-            version=version,
-            change=step.change,
-        ),
+def events_of(
+    transition: Transition, *, principal: Principal, installation: Installation, now: datetime
+) -> tuple[NewEvent, ...]:
+    """Return the event of a transition; none where it only renews a lease."""
+    if transition.change is None:
+        return ()
+    event = NewEvent(
+        occurred_at=now,
+        actor=Actor(kind=principal.kind, id=principal.id, label=principal.label),
+        installation_id=installation.id,
+        application_id=installation.application_id,
+        account_id=installation.account_id,
+        version=transition.installation.version if transition.installation else installation.version + 1,
+        change=transition.change,
     )
+    return (event,)

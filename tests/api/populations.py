@@ -16,6 +16,7 @@ from gateway.domain.installations import (
     SyncState,
     SyncStep,
 )
+from gateway.storage.database import transaction
 from gateway.storage.installations import insert_installation
 from tests.api.conftest import Served
 
@@ -89,6 +90,6 @@ def _sync(started_at: datetime) -> Sync:
 
 
 async def place(served: Served, *installations: Installation) -> None:
-    async with served.services.writing() as connection:
+    async with transaction(served.services.database) as connection:
         for installation in installations:
             assert await insert_installation(connection, installation)

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from gateway.domain.installations import Installation
+from gateway.storage.database import transaction
 from gateway.storage.installations import delete_installation, update_installation
 from tests.api.conftest import Client, Served
 from tests.api.populations import BEGINNING, Marketplace, example, place, populate
@@ -187,7 +188,7 @@ class Meddler:
             ),
         )
         chosen = self.dice.sample(self.market.installations, 20)
-        async with self.served.services.writing() as connection:
+        async with transaction(self.served.services.database) as connection:
             for row in chosen[:10]:
                 await delete_installation(connection, installation_id=row.id)
             for row in chosen[10:]:

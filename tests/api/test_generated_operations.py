@@ -22,7 +22,7 @@ from gateway.domain.cursors import Keyset, encode_keyset, encode_position
 from gateway.domain.events import Position
 from gateway.storage.database import DriverConnection, open_database
 from gateway.transport.connections import ConnectionRegistry
-from gateway.usecases.services import Services, utc_now
+from gateway.usecases.services import Services
 from tests.api.conftest import Served
 from tests.api.log_invariants import broken_histories
 from tests.api.policy_world import World, populated
@@ -134,7 +134,7 @@ async def shooting_range(database_url: str, tmp_path: Path) -> AsyncIterator[Ran
         open_database(database_url, pool_size=2) as own,
         _connected(database_url) as database,
     ):
-        services = Services(database=own, now=utc_now, notify=lambda: None)
+        services = Services(database=own, notify=lambda: None)
         served = Served(url=process.url, services=services, registry=ConnectionRegistry(), http=http)
         yield Range(process=process, world=await populated(served), database=database)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.installations import AuthorizationMethod, Installation, InstallationStatus
+from gateway.storage.database import connection as held_connection
 from gateway.usecases.marketplace import update_application_details
 from tests.api.conftest import PLATFORM, Client, Served
 from tests.api.populations import BEGINNING, Marketplace, example, place, populate
@@ -210,8 +211,8 @@ async def test_the_marketplace_leads_on_by_name_in_both_directions(served: Serve
     for number, name in enumerate(names):
         await offer(served, f"number-{number}", name=name)
     platform = await served.platform()
-    async with served.services.reading() as connection:
-        rows = await connection.fetch("select slug from applications order by name, id")
+    async with held_connection(served.services.database) as held:
+        rows = await held.fetch("select slug from applications order by name, id")
     expected = [row["slug"] for row in rows]
     query = """query ($first: Int, $after: String, $last: Int, $before: String) {
       applications(first: $first, after: $after, last: $last, before: $before) {

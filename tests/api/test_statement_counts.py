@@ -19,7 +19,7 @@ from gateway.storage.queries import queries
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loaders import BatchLoaders
 from gateway.usecases.installations import authorize_installation
-from gateway.usecases.services import Services, utc_now
+from gateway.usecases.services import Services
 from tests.api.conftest import PLATFORM, Served
 from tests.api.populations import Marketplace, populate
 
@@ -50,7 +50,7 @@ class Counter:
 @pytest.fixture
 async def counter(database_url: str) -> AsyncIterator[Counter]:
     async with open_database(database_url, pool_size=1) as database:
-        services = Services(database=database, now=utc_now, notify=lambda: None)
+        services = Services(database=database, notify=lambda: None)
         feed, api_key_cache, batch_loaders = (
             Feed(database, url=database_url),
             ApiKeyCache(services),

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gateway import app as composition
-from gateway.cli import serving
+from gateway.cli import serve
 from gateway.cli.commands import main
 from gateway.feed import FeedStats
 from gateway.transport.connections import ConnectionRegistry
@@ -39,5 +39,5 @@ def observed_app(*arguments: Any, registry: ConnectionRegistry, **more: Any) -> 
 
 
 if __name__ == "__main__":
-    vars(serving)["create_app"] = observed_app  # what it composes otherwise is the same
+    vars(serve)["create_app"] = observed_app  # what it composes otherwise is the same
     main(sys.argv[1:])

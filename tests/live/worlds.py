@@ -14,7 +14,7 @@ from gateway.storage.migrations import migrate
 from gateway.usecases.api_keys import issue_key
 from gateway.usecases.installations import authorize_installation
 from gateway.usecases.marketplace import register_account, register_application
-from gateway.usecases.services import Services, utc_now
+from gateway.usecases.services import Services
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
@@ -57,7 +57,7 @@ async def populated(
         open_database(database_url, pool_size=pool_size, idle_in_transaction_seconds=60) as database,
         Feed(database, url=database_url) as feed,
     ):
-        services = Services(database=database, now=utc_now, notify=feed.notify)
+        services = Services(database=database, notify=feed.notify)
         made = [await _application(services, number) for number in range(applications)]
         owners = [
             await register_account(services, PLATFORM, account_id=None, name=f"Account {number}")

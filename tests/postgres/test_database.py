@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
@@ -7,7 +8,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.errors import TimedOut, Unavailable
-from gateway.storage.database import Connection, Database, connection, open_database, transaction
+from gateway.storage.database import Connection, Database, connection, open_database, read, transaction
 
 
 async def terminate(database_url: str, *, pid: int) -> None:
@@ -139,6 +140,90 @@ async def test_a_connection_lost_while_idle_is_replaced(database_url: str) -> No
             pid = await backend(held)
         await terminate(database_url, pid=pid)
         assert await count_accounts(database) == 0
+
+
+async def terminate_all(database_url: str) -> None:
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name = 'gateway'"
+        )
+    finally:
+        await other.close()
+
+
+async def test_reads_are_answered_although_the_server_closes_every_connection(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The event loop has not read of the end of any connection when the reads begin."""
+    async with open_database(database_url, pool_size=10) as database:
+        for _ in range(10):
+            await asyncio.gather(*(read(database, backend) for _ in range(20)))  # all ten are connected
+            with ThreadPoolExecutor() as threads:
+                threads.submit(lambda: asyncio.run(terminate_all(database_url))).result()
+            await asyncio.gather(*(read(database, backend) for _ in range(20)))
+    assert caplog.messages == []
+
+
+async def test_a_read_that_loses_its_connection_on_the_way_is_repeated(database_url: str) -> None:
+    attempts: list[int] = []
+
+    async def lose_the_first(held: Connection) -> int:
+        attempts.append(await backend(held))
+        if len(attempts) == 1:
+            await terminate(database_url, pid=attempts[0])
+        return await backend(held)
+
+    async with open_database(database_url) as database:
+        assert await read(database, lose_the_first) == attempts[1]
+        assert len(attempts) == 2
+
+
+async def test_a_lost_connection_has_all_others_opened_anew(database_url: str) -> None:
+    """Where one was closed, others probably were: a repeated read must not be handed one of those."""
+    lost: list[int] = []
+
+    async def lose_the_first(held: Connection) -> None:
+        if not lost:
+            lost.append(await backend(held))
+            await terminate(database_url, pid=lost[0])
+        await backend(held)
+
+    async with open_database(database_url) as database:
+        before = await asyncio.gather(*(read(database, backend) for _ in range(3)))
+        await read(database, lose_the_first)
+        after = await asyncio.gather(*(read(database, backend) for _ in range(3)))
+    assert lost[0] in before
+    assert len(set(before)) == len(set(after)) == 3
+    assert not set(before) & set(after)
+
+
+async def test_a_read_is_repeated_once(database_url: str) -> None:
+    attempts: list[int] = []
+
+    async def lose(held: Connection) -> None:
+        attempts.append(await backend(held))
+        await terminate(database_url, pid=attempts[-1])
+        await backend(held)
+
+    async with open_database(database_url) as database:
+        with pytest.raises(Unavailable):
+            await read(database, lose)
+        assert len(attempts) == 2
+
+
+async def test_a_read_that_takes_too_long_is_not_repeated(database_url: str) -> None:
+    attempts: list[None] = []
+
+    async def sleep(held: Connection) -> None:
+        attempts.append(None)
+        await held.execute("select pg_sleep(30)")
+
+    async with open_database(database_url, statement_seconds=0.05) as database:
+        with pytest.raises(TimedOut):
+            await read(database, sleep)
+        assert len(attempts) == 1
 
 
 async def test_a_cancelled_task_gives_its_connection_back(database_url: str) -> None:

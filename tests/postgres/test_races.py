@@ -24,7 +24,7 @@ from gateway.storage.database import Connection, transaction
 from gateway.storage.events import WriteConflict, append_event
 from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.installations import create_installation
-from gateway.usecases.transitions import retry_on_conflict
+from gateway.usecases.transitions import Written, write_with_events
 from tests.postgres.event_rows import Subject, write
 from tests.postgres.worlds import BEGINNING, PLATFORM, World
 
@@ -205,12 +205,12 @@ async def test_an_event_that_would_stand_before_what_it_follows_is_not_written(w
 async def test_who_is_overtaken_too_often_may_come_again_later(world: World) -> None:
     attempts: list[None] = []
 
-    async def attempt(_: Connection) -> None:
+    async def attempt(_: Connection) -> Written[None]:
         attempts.append(None)
         raise WriteConflict
 
     with pytest.raises(Unavailable):
-        await retry_on_conflict(world.services, attempt)
+        await write_with_events(world.services, attempt)
     assert len(attempts) == 50
 
 

@@ -17,7 +17,7 @@ from gateway.domain.installations import (
 )
 from gateway.domain.pages import Window
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.storage.database import Database
+from gateway.storage.database import Database, connection
 from gateway.storage.installations import select_installations
 from gateway.usecases import installations, integration, marketplace
 from gateway.usecases.history import list_events
@@ -118,8 +118,8 @@ class World:
     async def now(self, installation: Installation | UUID) -> Installation | None:
         """Read the installation as it is in the database."""
         identifier = installation.id if isinstance(installation, Installation) else installation
-        async with self.services.reading() as connection:
-            return (await select_installations(connection, ids=[identifier])).get(identifier)
+        async with connection(self.services.database) as held:
+            return (await select_installations(held, ids=[identifier])).get(identifier)
 
     async def events(self, installation: Installation | None = None, *, account: Account | None = None) -> list[Event]:
         """Read the whole log, or that of one installation, or of one account."""
@@ -134,10 +134,10 @@ class World:
 
     async def _everything_is_past_the_horizon(self) -> None:
         """Wait for transactions that are nobody's here, as autovacuum's are: the log ends before the oldest."""
-        async with self.services.reading() as connection, asyncio.timeout(30):
-            ours = await connection.fetchval("select pg_current_xact_id()::text::bigint")
+        async with connection(self.services.database) as held, asyncio.timeout(30):
+            ours = await held.fetchval("select pg_current_xact_id()::text::bigint")
             oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-            while await connection.fetchval(oldest) <= ours:
+            while await held.fetchval(oldest) <= ours:
                 continue
 
 
