@@ -19,6 +19,7 @@ from gateway.transport.connections import ConnectionRegistry
 
 LOG = logging.getLogger("gateway")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CANCEL_SECONDS = 2.0
 
 
 class Server(uvicorn.Server):
@@ -71,10 +72,20 @@ class SignalHandler:
             self._server.force_exit = True
 
     async def abandon(self) -> None:
-        """Cancel what the drain did not see the end of, so that its statements end, too."""
-        left = self.registry.abandon()
+        """Cancel what still runs, and wait until Postgres has cancelled its statements, at most _CANCEL_SECONDS.
+
+        uvicorn does not cancel the requests that run when it is told to exit at once. A statement whose task is only
+        cancelled when the event loop closes goes on in Postgres: the driver's cancel request is never sent.
+        """
+        requests = self._server.server_state.tasks if self._server is not None else set()
+        for request in requests:
+            request.cancel()
+        left = self.registry.abandon() + len(requests)
         if left:
             LOG.warning("Stopped with %d operations still running", left)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await self.registry.finished()
         if self._drain is not None:
             await self._drain
 
