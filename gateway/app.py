@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.auth.authentication import Authentication, Credentials
 from gateway.background_tasks import act_on_time, attempt, prune, repeated
+from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal
 from gateway.feed.feed import Feed
 from gateway.schema.context import Context
@@ -197,6 +198,6 @@ def _graphiql(welcome: Welcome | None) -> GraphiQL:
 async def _unreadiness(database: Database) -> str | None:
     try:
         await check_migrations(database)
-    except MigrationError as error:
+    except (MigrationError, GatewayError) as error:
         return str(error)
     return None

@@ -119,7 +119,10 @@ def open_database(
         "postgresql://",
         dsn=url,
         database=None,
-        min_size=1,
+        init_size=1,
+        # With a floor, the pool would open connections on its own while the server is away, and log a traceback for
+        # each attempt. What is needed is opened when it is acquired.
+        min_size=0,
         max_size=pool_size,
         timeout=connect_seconds,
         command_timeout=statement_seconds + _CLIENT_GRACE_SECONDS,

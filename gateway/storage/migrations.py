@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from gateway.storage.database import Connection, Database, connection
+from gateway.storage.database import Connection, Database, read
 from gateway.storage.sql_files import sql_directory
 
 OLDEST_POSTGRES = 14
@@ -75,11 +75,9 @@ async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) ->
 
 async def check_migrations(database: Database, *, migrations: Sequence[Migration] | None = None) -> None:
     """Raise MigrationError unless the database is exactly where this gateway needs it."""
-    known = load_migrations() if migrations is None else migrations
-    async with connection(database) as checked:
-        _require_version(checked)
-        exists = await checked.fetchval("select to_regclass('schema_migrations') is not null")
-        missing = _missing(known, applied=await _applied(checked) if exists else ())
+    missing = _missing(
+        load_migrations() if migrations is None else migrations, applied=await read(database, _select_applied)
+    )
     if missing:
         raise MigrationsBehind(
             f"The database is behind: it lacks {', '.join(f'{each.number:04}_{each.name}' for each in missing)}. "
@@ -109,6 +107,12 @@ def _require_version(database: Connection) -> None:
         raise PostgresTooOld(
             f"The database runs on Postgres {version.major}; the gateway needs {OLDEST_POSTGRES} or later.",
         )
+
+
+async def _select_applied(database: Connection) -> tuple[AppliedMigration, ...]:
+    _require_version(database)
+    exists = await database.fetchval("select to_regclass('schema_migrations') is not null")
+    return await _applied(database) if exists else ()
 
 
 async def _applied(database: Connection) -> tuple[AppliedMigration, ...]:

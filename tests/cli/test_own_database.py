@@ -1,6 +1,7 @@
 """The commands with DATABASE_URL: what they do, what they refuse, and in which words."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -10,11 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.storage.cluster import Cluster
+from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import load_migrations
 from tests.cli.conftest import Here
-from tests.cli.processes import WITHIN_SECONDS, command, environment, gateway, serving
-from tests.conftest import run_on
+from tests.cli.processes import WITHIN_SECONDS, command, environment, gateway, serving, wait_until
+from tests.conftest import FORGETFUL, run_on
 
+PUT_OFF = "The database cannot be reached. Try again later."
 SECRET = "correct-horse"
 
 
@@ -145,3 +149,19 @@ def test_database_that_goes_away_is_no_end_of_serving(database_url: str, log: Pa
         assert served.data("{ installations { totalCount } }", key) == {"installations": {"totalCount": 0}}
         assert served.get("/readyz").status_code == 200
     assert "Traceback" not in served.logged
+
+
+def test_restart_of_postgres_leaves_no_traceback_in_the_log(data_directory: Path, log: Path) -> None:
+    data_directory.chmod(0o711)
+    with embedded_postgres_blocking(data_directory, exclusive=False, settings=FORGETFUL) as url:
+        postgres = Cluster(data=data_directory / "postgres", settings=FORGETFUL)
+        with serving("--migrate", log=log, DATABASE_URL=url) as served:
+            postgres.stop()
+            wait_until(lambda: served.get("/readyz").status_code == 503)
+            assert served.get("/readyz").json()["reason"] == "The database cannot be reached. Try again later."
+            wait_until(lambda: served.logged.count(PUT_OFF) > 1)  # the tasks of each second go on
+            postgres.start(database="gateway")
+            wait_until(lambda: served.get("/readyz").status_code == 200)
+            served.stop(signal.SIGTERM)
+    lines = served.logged.splitlines()
+    assert all(re.match(r"[0-9-]{10} [0-9:,]{12} WARNING gateway", line) for line in lines), served.logged
