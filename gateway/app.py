@@ -33,8 +33,9 @@ from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loaders import BatchLoaders
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.services import Services, utc_now
-from gateway.wiring import access_tokens, build_database, build_engine, document_rules, web_limits
+from gateway.wiring import access_tokens, build_database, build_engine, document_policy, web_limits
 
+CLOCK_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 
@@ -95,8 +96,12 @@ def create_app(
     `lifetime` is the caller's way to drain it. `welcome` is for the embedded default alone, which also answers
     introspection without a key, and shows GraphiQL, unless the settings say otherwise.
     """
-    house = _house(
-        settings, database_url=database_url, registry=registry or ConnectionRegistry(), welcome=welcome, now=now
+    house = build_components(
+        settings,
+        database_url=database_url,
+        registry=registry or ConnectionRegistry(),
+        embedded=welcome is not None,
+        now=now,
     )
     graphiql = _graphiql(welcome) if house.unless_set(settings.graphiql) else None
     meter = OperationMetrics() if house.unless_set(settings.metrics) else None
@@ -113,14 +118,15 @@ def create_app(
     )
 
 
-def _house(
+def build_components(
     settings: Settings,
     *,
     database_url: str,
     registry: ConnectionRegistry,
-    welcome: Welcome | None,
+    embedded: bool,
     now: Callable[[], datetime],
 ) -> Components:
+    """Make all parts; nothing is opened yet."""
     database = build_database(settings, url=database_url)
     # The feed is made last, since it has to be told of the others; nothing rings before it is there.
     services = Services(database=database, now=now, notify=lambda: feed.notify(), failure_limit=settings.failure_limit)  # noqa: PLW0108
@@ -131,10 +137,10 @@ def _house(
         api_key_cache.forget()
         credential_monitor.call()
 
-    feed = Feed(database, url=database_url, poll_seconds=settings.poll_seconds, heard={KEYS_CHANNEL: hear_of_keys})
+    feed = Feed(database, url=database_url, heard={KEYS_CHANNEL: hear_of_keys})
     return Components(
         settings=settings,
-        embedded=welcome is not None,
+        embedded=embedded,
         registry=registry,
         database=database,
         services=services,
@@ -154,7 +160,7 @@ async def _life(house: Components) -> AsyncIterator[None]:
         await stack.enter_async_context(house.database)
         await check_migrations(house.database)
         await stack.enter_async_context(house.feed)
-        await stack.enter_async_context(repeated(settings.clock_seconds, partial(act_on_time, services)))
+        await stack.enter_async_context(repeated(CLOCK_SECONDS, partial(act_on_time, services)))
         if settings.retention_days:
             pruning = partial(prune, services, days=settings.retention_days)
             await stack.enter_async_context(repeated(RETENTION_SECONDS, pruning))
@@ -178,7 +184,7 @@ def _graphql(house: Components, *, graphiql: GraphiQL | None, meter: OperationMe
         make_context=house.context,
         registry=house.registry,
         limits=web_limits(settings),
-        documents=document_rules(settings, RegisteredDocuments(house.services)),
+        documents=document_policy(settings, RegisteredDocuments(house.services)),
         page=graphiql.page_app if graphiql else None,
     )
 

@@ -14,8 +14,7 @@ import uvloop
 
 from gateway import __version__
 from gateway.cli.durations import read_duration
-from gateway.cli.help_text import DESCRIPTION, KEY_TEXT, PRUNE_TEXT, SERVE_TEXT, settings_text
-from gateway.settings import read_setting
+from gateway.cli.help_text import DESCRIPTION, KEY_TEXT, PRUNE_TEXT, SERVE_TEXT
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 
@@ -41,7 +40,7 @@ def command_line() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
     parser = argparse.ArgumentParser(prog="gateway", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"gateway {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands", parser_class=_CommandParser)
     _add_serve(commands)
     _add_migrate(commands)
     _add_schema(commands)
@@ -50,6 +49,17 @@ def command_line() -> argparse.ArgumentParser:
     _add_events(commands)
     _add_demo(commands)
     return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """Lists the settings below the help of `serve`; they are loaded for that alone, since they take 0.2 s."""
+
+    def format_help(self) -> str:
+        if self.prog.endswith(" serve"):
+            from gateway.cli.settings_text import settings_text
+
+            self.epilog = settings_text()
+        return super().format_help()
 
 
 def _add(commands: Any, name: str, summary: str, command: Command | None, **more: Any) -> argparse.ArgumentParser:
@@ -73,7 +83,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_serve(commands: Any) -> None:
-    parser = _add(commands, "serve", "Start the gateway.", _serve, description=SERVE_TEXT, epilog=settings_text())
+    parser = _add(commands, "serve", "Start the gateway.", _serve, description=SERVE_TEXT)
     _add_data(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -154,6 +164,8 @@ def _port(text: str) -> int:
 
 
 def _drain_seconds(text: str) -> float:
+    from gateway.settings import read_setting
+
     try:
         seconds: float = read_setting("drain_seconds", text)
     except ValueError as error:

@@ -52,13 +52,12 @@ class SignalHandler:
         """What to exit with: 0 after a drain, 128 + n where the second signal n ended it."""
         self._work = work
         self._server: uvicorn.Server | None = None
-        self._drain_seconds = 0.0
         self._hurry = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
         self.ended_start = False
 
-    def serve_with(self, server: uvicorn.Server, *, drain_seconds: float) -> None:
-        self._server, self._drain_seconds = server, drain_seconds
+    def serve_with(self, server: uvicorn.Server) -> None:
+        self._server = server
 
     def __call__(self, number: int) -> None:
         if self._server is None:
@@ -91,7 +90,7 @@ class SignalHandler:
 
     async def _leave(self, server: uvicorn.Server) -> None:
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._drain_seconds
+        deadline = clock() + (server.config.timeout_graceful_shutdown or 0)
         self.registry.begin()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):

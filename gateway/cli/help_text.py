@@ -1,9 +1,5 @@
 """What `--help` says beyond a line."""
 
-import textwrap
-
-from gateway.settings import describe_settings
-
 DESCRIPTION = (
     "A GraphQL API over installations: the ties between third-party applications and company accounts."
     " `gateway serve` starts it; without DATABASE_URL it brings its own Postgres and example data."
@@ -39,13 +35,3 @@ with an empty password. A platform's key may do everything; an application's
 key acts for that application (with --account, for one account of it alone); an
 account's key is for the users of one account.
 """
-
-
-def settings_text() -> str:
-    """List the settings, one paragraph each."""
-    lines = ["settings (environment variables):", "  DATABASE_URL", "      The database to serve; see above."]
-    for setting in describe_settings():
-        about = f"{setting.sentence} {setting.allowed[0].upper()}{setting.allowed[1:]}; default: {setting.default}."
-        lines.append(f"  {setting.name}")
-        lines += textwrap.wrap(about, width=78, initial_indent="      ", subsequent_indent="      ")
-    return "\n".join(lines)

@@ -31,6 +31,8 @@ async def serve(
 ) -> int:
     """Serve until a signal to stop; answer the status to exit with."""
     settings = read_settings()
+    if drain_seconds is not None:
+        settings = settings.model_copy(update={"drain_seconds": drain_seconds})
     show_log(settings.log_level)
     with listening(host, port) as listener, handle_signals() as stop:
         async with place(data, exclusive=True) as found:
@@ -40,10 +42,9 @@ async def serve(
             )
             # Entered here and not by uvicorn: what fails in it is said by the command, and its end is never left out.
             async with app.router.lifespan_context(app):
-                drain = settings.drain_seconds if drain_seconds is None else drain_seconds
                 server = Server(server_configuration(cut_quietly(app, stop.registry), settings))
                 _settle_memory()
-                stop.serve_with(server, drain_seconds=drain)
+                stop.serve_with(server)
                 _announce(listener, found, keys=welcome[0] if welcome else (), settings=settings)
                 await server.serve(sockets=[listener])
                 await stop.abandon()
@@ -63,7 +64,8 @@ def _settle_memory() -> None:
 
 def show_log(level: str) -> None:
     """Write the log to the standard error. What libraries tell of their work as usual is not for operators."""
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger().setLevel(level.upper())
     for name in ("asyncio", "databases", "httpx", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -122,6 +124,7 @@ def server_configuration(app: ASGIApp, settings: Settings, *, lifespan: Literal[
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
+        timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]  # any number does
         lifespan=lifespan,
         log_config=None,
         access_log=False,

@@ -77,7 +77,7 @@ async def test_the_cost_is_told_to_whoever_asks_for_it(served: Served) -> None:
 
 
 async def test_an_operation_that_costs_too_much_is_refused_by_the_kind_of_its_caller(serve: Serve) -> None:
-    async with serve(Settings(account_cost=50)) as served:
+    async with serve(Settings(max_operation_cost=50)) as served:
         account = await served.of_account(await served.account())
         (error,) = await account.errors(PAGE, size=20)
         assert error == {
@@ -90,7 +90,7 @@ async def test_an_operation_that_costs_too_much_is_refused_by_the_kind_of_its_ca
 
 
 async def test_a_caller_has_so_much_to_spend_in_a_minute_whatever_key_it_uses(serve: Serve) -> None:
-    async with serve(Settings(account_rate=100)) as served:
+    async with serve(Settings(rates={"account": 100})) as served:
         owner, other = await served.account(), await served.account("Borealis Books")
         account, same = await served.of_account(owner), await served.of_account(owner)
         assert await account.data(PAGE, size=20)

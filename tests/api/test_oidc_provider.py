@@ -18,7 +18,7 @@ import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.auth.access_tokens.claims import ClaimRules
-from gateway.auth.access_tokens.jwks_cache import JwksCache, KeyAges
+from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.jwks_client import JwksClient
 from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.errors import Unauthenticated
@@ -113,11 +113,11 @@ def free_port() -> int:
 
 
 def verifying(address: str, *, clock: Callable[[], float] = monotonic) -> AccessTokens:
-    documents = JwksClient(issuer=address, jwks_url=None, timeout_seconds=5)
+    documents = JwksClient(issuer=address, jwks_url=None)
     return AccessTokens(
-        keys=JwksCache(documents, ages=KeyAges(refresh=300, stale=3600), clock=clock),
+        keys=JwksCache(documents, stale_seconds=3600, clock=clock),
         form=TokenForm(only_access_tokens=True),
-        rules=ClaimRules(issuer=address, audiences=(AUDIENCE,), leeway=timedelta(seconds=30)),
+        rules=ClaimRules(issuer=address, audiences=(AUDIENCE,)),
         names=NAMES,
         now=lambda: datetime.now(UTC),
     )

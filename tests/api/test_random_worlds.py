@@ -55,7 +55,7 @@ from tests.generation.worlds import World, made
 from tests.live.conftest import LONG
 
 LOG = logging.getLogger(__name__)
-UNLIMITED = Settings(application_cost=10_000_000, account_cost=10_000_000, platform_cost=10_000_000, max_depth=100)
+UNLIMITED = Settings(max_operation_cost=10_000_000, max_depth=100)
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
 WORLDS = 60 if LONG else 4
 QUERIES_IN_EACH, SUBSCRIPTIONS_IN_EACH = (12, 4) if LONG else (6, 2)

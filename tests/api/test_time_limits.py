@@ -11,7 +11,7 @@ import pytest
 from gateway.settings import Settings
 from tests.api.conftest import Serve
 
-QUICKLY = Settings(operation_seconds=0.5, statement_seconds=60, lock_seconds=60)
+QUICKLY = Settings(operation_seconds=0.5)
 LIST = "{ installations(first: 1) { nodes { id } } }"
 POINT = '{ installation(id: "018f0000-0000-4000-8000-000000000001") { id } }'
 CHANGE = """mutation {

@@ -16,7 +16,7 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules
-from gateway.auth.access_tokens.jwks_cache import JwksCache, KeyAges
+from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.jwks_client import JwksClient
 from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.principals import PrincipalKind
@@ -128,11 +128,10 @@ class Issuer:
         """Make what verifies this issuer's tokens."""
         address = None if discovered else jwks_url or self.address + JWKS
         documents = JwksClient(issuer=self.address, jwks_url=address, timeout_seconds=timeout_seconds)
-        leeway = timedelta(seconds=30)
         return AccessTokens(
-            keys=JwksCache(documents, ages=KeyAges(refresh=300, stale=3600), clock=self.time.clock),
+            keys=JwksCache(documents, stale_seconds=3600, clock=self.time.clock),
             form=form or TokenForm(),
-            rules=ClaimRules(issuer=self.address, audiences=(AUDIENCE,), leeway=leeway, required=required),
+            rules=ClaimRules(issuer=self.address, audiences=(AUDIENCE,), required=required),
             names=names,
             now=self.time.now,
         )

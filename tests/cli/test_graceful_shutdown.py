@@ -22,7 +22,7 @@ WAITING = "65816f7f-9947-513b-ad16-2bf0586ecbd4"
 ACTIVATION = 'mutation { activateInstallation(input: {id: "%s"}) { __typename } }' % WAITING  # noqa: UP031 - braces
 SUBSCRIPTION = "subscription { installationStatusChanged { to } }"
 AT_ONCE_SECONDS = 5
-PATIENT = {"GATEWAY_LOCK_SECONDS": "60", "GATEWAY_STATEMENT_SECONDS": "60"}
+PATIENT = {"GATEWAY_STATEMENT_SECONDS": "120"}  # half of it is for waiting for a locked row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import commands
-from gateway.settings import describe_settings
 from tests.cli.processes import WITHIN_SECONDS, Serving, environment, serving
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -51,11 +50,6 @@ def test_query_mutation_and_subscription_run_as_pasted(served: Serving) -> None:
             assert any(ACTIVATED in line for line in watching.stdout)
         finally:
             watching.terminate()
-
-
-def test_configuration_table_is_what_the_gateway_reads() -> None:
-    rows = re.findall(r"^\| `GATEWAY_.*$", README, re.MULTILINE)
-    assert rows == [f"| `{one.name}` | {one.default} | {one.allowed} | {one.sentence} |" for one in describe_settings()]
 
 
 def test_every_command_in_it_can_be_read() -> None:

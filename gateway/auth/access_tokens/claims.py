@@ -31,11 +31,11 @@ _OF_ID_TOKENS = ("at_hash", "c_hash")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimRules:
-    """What a token has to say, whoever it is for. `leeway` is how far clocks may be apart."""
+    """What a token of every caller has to say. `leeway` is how far the issuer's clock and ours may be apart."""
 
     issuer: str
     audiences: tuple[str, ...]
-    leeway: timedelta
+    leeway: timedelta = timedelta(seconds=30)
     required: tuple[str, ...] = ()
 
 

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -27,22 +26,25 @@ _KEY_TYPES: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKe
 """No `oct`: what is published is no secret."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyAges:
-    """How long fetched keys are used: fetched again from `refresh` on, dropped at `stale`; in seconds."""
-
-    refresh: float
-    stale: float
-
-
 class JwksCache:
-    """The keys of one issuer. An issuer that does not answer is no matter until the keys are stale."""
+    """The keys of one issuer. They are fetched again when they are old, and used until they are stale.
 
-    def __init__(self, documents: JwksClient, *, ages: KeyAges, clock: Callable[[], float] = time.monotonic) -> None:
+    An issuer that does not answer matters only once the keys are stale: after six hours.
+    """
+
+    def __init__(
+        self,
+        client: JwksClient,
+        *,
+        refresh_seconds: float = 300.0,
+        stale_seconds: float = 21_600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.generation = 0
-        """Another one whenever the set of keys became another."""
-        self._documents = documents
-        self._ages = ages
+        """Grows whenever the set of keys changes."""
+        self._client = client
+        self._refresh_seconds = refresh_seconds
+        self._stale_seconds = stale_seconds
         self._clock = clock
         self._published: list[Any] = []
         self._keys: tuple[PublicKey, ...] = ()
@@ -61,7 +63,7 @@ class JwksCache:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._fetching
-        await self._documents.close()
+        await self._client.close()
 
     async def matching(self, key_id: str | None) -> tuple[PublicKey, ...]:
         """Return the keys of this id, or all where a token names none. Raises TokenRefused where there are none."""
@@ -80,12 +82,12 @@ class JwksCache:
         return self._keys if key_id is None else tuple(key for key in self._keys if key.kid == key_id)
 
     async def _renew(self) -> None:
-        if self._age >= self._ages.stale:
+        if self._age >= self._stale_seconds:
             if self._may_fetch:
                 await self._fetched()
-            if self._age >= self._ages.stale:
+            if self._age >= self._stale_seconds:
                 raise TokenRefused(Reason.ISSUER_UNAVAILABLE)
-        elif self._age >= self._ages.refresh and self._may_fetch:
+        elif self._age >= self._refresh_seconds and self._may_fetch:
             self._begin()
 
     @property
@@ -121,7 +123,7 @@ class JwksCache:
 
     async def _fetch(self) -> None:
         try:
-            published = await self._documents.keys()
+            published = await self._client.keys()
         except IssuerUnreachable as error:
             self._note_failure(error)
             return
@@ -136,7 +138,7 @@ class JwksCache:
         pause = min(2.0**self._failures, LONGEST_PAUSE_SECONDS)
         self._failures += 1
         self._retry_at = self._clock() + pause
-        left = max(self._fetched_at + self._ages.stale - self._clock(), 0.0)
+        left = max(self._fetched_at + self._stale_seconds - self._clock(), 0.0)
         LOG.warning(
             "issuer_unreachable failures=%d next_try_seconds=%g keys_live_seconds=%.0f: %s",
             self._failures,

@@ -20,7 +20,7 @@ class IssuerUnreachable(Exception):
 class JwksClient:
     """Fetches the issuer's set of keys from `jwks_url`, or from where the issuer says that it is."""
 
-    def __init__(self, *, issuer: str, jwks_url: str | None, timeout_seconds: float) -> None:
+    def __init__(self, *, issuer: str, jwks_url: str | None, timeout_seconds: float = 5.0) -> None:
         self._issuer = issuer
         self._configured = None if jwks_url is None else checked_address(jwks_url)
         self._discovered: str | None = None
