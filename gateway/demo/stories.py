@@ -9,7 +9,7 @@ from uuid import UUID
 from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, ExampleApplication, example_id
 from gateway.domain.installations import AuthorizationMethod, DeactivationReason, SyncOutcome, SyncStep
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.usecases import installations, integration
+from gateway.usecases import installations, syncs
 from gateway.usecases.expiry import expire_installation
 from gateway.usecases.services import Services
 
@@ -68,7 +68,7 @@ class Telling:
 
     async def start_sync(self, *, lease_seconds: int = 300) -> None:
         steps = tuple(SyncStep(name=name, done=0, total=None) for name in ("tags", "tax-codes", "vendors"))
-        await integration.start_installation_sync(
+        await syncs.start_installation_sync(
             self._then, self._itself,
             installation_id=self.installation_id, lease_seconds=lease_seconds, steps=steps, expected_version=None,
         )  # fmt: skip
@@ -79,19 +79,19 @@ class Telling:
             SyncStep(name="tax-codes", done=7, total=11),
             SyncStep(name="vendors", done=0, total=312),
         )
-        await integration.report_installation_sync_progress(
+        await syncs.report_installation_sync_progress(
             self._then, self._itself, installation_id=self.installation_id, steps=steps, message=None
         )
 
     async def finish_sync(self, outcome: SyncOutcome, message: str | None = None) -> None:
-        await integration.finish_installation_sync(
+        await syncs.finish_installation_sync(
             self._then, self._itself, installation_id=self.installation_id, outcome=outcome, message=message
         )
 
     async def fail_connection(self, times: int) -> None:
         for _ in range(times):
             self.later(hours=2)
-            await integration.report_installation_connection(
+            await installations.report_installation_connection(
                 self._then, self._itself,
                 installation_id=self.installation_id, succeeded=False, message="The server answered 503.",
             )  # fmt: skip
@@ -135,7 +135,7 @@ async def _synchronised(told: Telling) -> None:
 async def _synchronising(told: Telling) -> None:
     await _connected(told)
     told.time = told.services.now() - timedelta(minutes=3)
-    await told.start_sync(lease_seconds=integration.LONGEST_LEASE_SECONDS)
+    await told.start_sync(lease_seconds=syncs.LONGEST_LEASE_SECONDS)
     told.later(minutes=2)
     await told.progress()
 

@@ -6,7 +6,7 @@ from typing import assert_never
 from gateway.domain.actions import ACTORS, InstallationAction
 from gateway.domain.errors import ActionNotAllowed, Forbidden
 from gateway.domain.installations import Application, AuthorizationMethod, Installation, InstallationStatus
-from gateway.domain.lifecycle import is_allowed_from, is_noop
+from gateway.domain.lifecycle import is_allowed_from
 from gateway.domain.principals import Principal, PrincipalKind
 
 
@@ -46,14 +46,14 @@ def require_platform(principal: Principal, *, intention: str) -> None:
 def require_allowed(
     principal: Principal, *, action: InstallationAction, installation: Installation | None, application: Application
 ) -> None:
-    """Refuse what the installation's status does not allow now; what is already so may be asked for again.
+    """Refuse what the installation's status does not allow now. What lifecycle.is_noop tells is not asked here.
 
     Raises:
         ActionNotAllowed: The status, or the application's authorization method, does not allow it.
     """
     status = installation.status if installation else None
     method = application.authorization_method
-    if is_allowed_from(action, status=status, method=method) or is_noop(action, status=status):
+    if is_allowed_from(action, status=status, method=method):
         return
     raise ActionNotAllowed(
         _reason(action, status=status, method=method),

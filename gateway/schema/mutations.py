@@ -35,7 +35,7 @@ from gateway.schema.results import (
     StartInstallationSyncResult,
     UpdateInstallationMetadataResult,
 )
-from gateway.usecases import installations, integration
+from gateway.usecases import installations, syncs
 
 
 @strawberry.type(
@@ -108,7 +108,7 @@ class Mutation(AdminMutations):
     async def start_installation_sync(
         self, info: Info, input: InputArg[StartInstallationSyncInput]
     ) -> StartInstallationSyncResult:
-        row = await integration.start_installation_sync(
+        row = await syncs.start_installation_sync(
             info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
@@ -122,7 +122,7 @@ class Mutation(AdminMutations):
     async def report_installation_sync_progress(
         self, info: Info, input: InputArg[ReportInstallationSyncProgressInput]
     ) -> ReportInstallationSyncProgressResult:
-        row = await integration.report_installation_sync_progress(
+        row = await syncs.report_installation_sync_progress(
             info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
@@ -135,7 +135,7 @@ class Mutation(AdminMutations):
     async def finish_installation_sync(
         self, info: Info, input: InputArg[FinishInstallationSyncInput]
     ) -> FinishInstallationSyncResult:
-        row = await integration.finish_installation_sync(
+        row = await syncs.finish_installation_sync(
             info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),
@@ -151,7 +151,7 @@ class Mutation(AdminMutations):
     async def report_installation_connection(
         self, info: Info, input: InputArg[ReportInstallationConnectionInput]
     ) -> ReportInstallationConnectionResult:
-        row = await integration.report_installation_connection(
+        row = await installations.report_installation_connection(
             info.context.services,
             info.context.principal,
             installation_id=uuid_of(input.id, argument="id"),

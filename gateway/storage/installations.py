@@ -91,11 +91,11 @@ async def select_installations(connection: Connection, *, ids: Sequence[UUID]) -
     return {row["id"]: installation_of(row) async for row in rows}
 
 
-async def select_installations_by_tie(
+async def select_installations_by_pair(
     connection: Connection, *, ties: Sequence[tuple[UUID, UUID]]
 ) -> dict[tuple[UUID, UUID], Installation]:
     """Find the living installations of these pairs of application and account."""
-    rows = queries.select_installations_by_tie(
+    rows = queries.select_installations_by_pair(
         connection,
         application_ids=[application_id for application_id, _ in ties],
         account_ids=[account_id for _, account_id in ties],
@@ -108,10 +108,10 @@ async def lock_installation(connection: Connection, *, installation_id: UUID) ->
     return row and installation_of(row)
 
 
-async def lock_installation_by_tie(
+async def lock_installation_by_pair(
     connection: Connection, *, application_id: UUID, account_id: UUID
 ) -> Installation | None:
-    row = await queries.lock_installation_by_tie(connection, application_id=application_id, account_id=account_id)
+    row = await queries.lock_installation_by_pair(connection, application_id=application_id, account_id=account_id)
     return row and installation_of(row)
 
 

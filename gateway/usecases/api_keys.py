@@ -8,11 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.domain.api_keys import ApiKey, digest_of, new_secret, prefix_of
-from gateway.domain.errors import AccountNotFound, ApiKeyNotFound, BadUserInput, Unauthenticated
+from gateway.domain.errors import ApiKeyNotFound, BadUserInput, Unauthenticated
 from gateway.domain.policy import require_platform
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.domain.text import checked_text
-from gateway.storage.accounts import select_accounts
 from gateway.storage.api_keys import (
     insert_api_key,
     revoke_api_key,
@@ -22,8 +21,8 @@ from gateway.storage.api_keys import (
     touch_api_keys,
 )
 from gateway.storage.database import Connection, read, transaction
+from gateway.usecases.marketplace import find_application, require_account
 from gateway.usecases.services import Services
-from gateway.usecases.transitions import find_application
 
 LONGEST_LABEL = 200
 REMEMBERED_KEYS = 10_000
@@ -91,8 +90,8 @@ def _require_fitting(kind: PrincipalKind, *, application_id: UUID | None, accoun
 async def _require_known(connection: Connection, *, api_key: ApiKey) -> None:
     if api_key.application_id is not None:
         await find_application(connection, application_id=api_key.application_id)
-    if api_key.account_id is not None and not await select_accounts(connection, ids=[api_key.account_id]):
-        raise AccountNotFound(api_key.account_id)
+    if api_key.account_id is not None:
+        await require_account(connection, account_id=api_key.account_id)
 
 
 async def revoke_key(services: Services, principal: Principal, *, api_key_id: UUID) -> tuple[ApiKey, datetime]:

@@ -1,4 +1,4 @@
-"""What time does: authorizations and synchronisation leases run out."""
+"""Authorizations and synchronisation leases that expire."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ BATCH_SIZE = 100
 
 
 async def expire_due_installations(services: Services) -> int:
-    """Act on one batch of installations whose time has come; answer how many there were.
+    """Expire one batch of installations that are due; return how many there were.
 
     Any number of gateways may do so at once: each row is taken by one of them.
     """
@@ -34,7 +34,7 @@ async def expire_due_installations(services: Services) -> int:
 
 
 async def expire_installation(services: Services, *, installation_id: UUID) -> None:
-    """Act on one installation alone, where its time has come."""
+    """Expire one installation, where it is due."""
 
     async def attempt(connection: Connection) -> Written[None]:
         installation = await lock_installation(connection, installation_id=installation_id)
@@ -49,5 +49,7 @@ async def _expire(
     services: Services, connection: Connection, *, installation: Installation, now: datetime
 ) -> Sequence[NewEvent]:
     transition = lifecycle.expire(installation, failure_limit=services.failure_limit, now=now)
-    _, events = await save(connection, CLOCK, installation=installation, transition=transition, now=now)
+    if transition is None:
+        return ()
+    _, events = await save(connection, CLOCK, before=installation, transition=transition, now=now)
     return events

@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from gateway.domain.errors import ApplicationNotFound, BadUserInput, SlugTaken
+from gateway.domain.errors import AccountNotFound, ApplicationNotFound, BadUserInput, SlugTaken
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.policy import require_platform
 from gateway.domain.principals import Principal
 from gateway.domain.text import checked_slug, checked_text, checked_url
-from gateway.storage.accounts import upsert_account
-from gateway.storage.applications import insert_application, lock_application, update_application
-from gateway.storage.database import transaction
+from gateway.storage.accounts import select_accounts, upsert_account
+from gateway.storage.applications import insert_application, lock_application, select_applications, update_application
+from gateway.storage.database import Connection, transaction
 from gateway.usecases.services import Services
 
 LONGEST_NAME = 200
@@ -119,3 +119,17 @@ async def register_account(services: Services, principal: Principal, *, account_
     async with transaction(services.database) as connection:
         await upsert_account(connection, account)
     return account
+
+
+async def find_application(connection: Connection, *, application_id: UUID) -> Application:
+    """Read one application within the caller's transaction. Raises ApplicationNotFound."""
+    found = await select_applications(connection, ids=[application_id])
+    if application_id not in found:
+        raise ApplicationNotFound(application_id)
+    return found[application_id]
+
+
+async def require_account(connection: Connection, *, account_id: UUID) -> None:
+    """Raise AccountNotFound where there is no such account."""
+    if not await select_accounts(connection, ids=[account_id]):
+        raise AccountNotFound(account_id)

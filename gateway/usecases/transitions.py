@@ -1,28 +1,39 @@
-"""How an installation is changed: lock its row, check, let the domain advance it, save, append the event."""
+"""How an installation is changed: lock its row, check, compute the transition, store it, append its event."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
-from gateway.domain.errors import ApplicationNotFound, InstallationNotFound, Unavailable, VersionConflict
+from gateway.domain.errors import InstallationNotFound, Unavailable, VersionConflict
 from gateway.domain.events import Actor, NewEvent
-from gateway.domain.installations import Application, Installation
+from gateway.domain.installations import Installation
 from gateway.domain.lifecycle import Transition, is_allowed_from, is_noop
 from gateway.domain.policy import require_actor, require_allowed
 from gateway.domain.principals import Principal
-from gateway.storage.applications import select_applications
 from gateway.storage.database import Connection, transaction
 from gateway.storage.events import WriteConflict, append_event
-from gateway.storage.installations import delete_installation, lock_installation, update_installation
+from gateway.storage.installations import (
+    delete_installation,
+    insert_installation,
+    lock_installation,
+    update_installation,
+)
+from gateway.usecases.marketplace import find_application
 from gateway.usecases.services import Services
 
 _MOST_ATTEMPTS: Final = 50
 Result = TypeVar("Result")
 Written = tuple[Result, Sequence[NewEvent]]
-"""What an attempt answers, and the events of what it changed."""
+"""What an attempt returns: its result, and the events of what it changed."""
 Attempt = Callable[[Connection], Awaitable[Written[Result]]]
+
+
+class Advance(Protocol):
+    """A function of the lifecycle, complete but for the installation and the time."""
+
+    def __call__(self, installation: Installation, /, *, now: datetime) -> Transition: ...
 
 
 async def change_installation(
@@ -32,12 +43,12 @@ async def change_installation(
     action: InstallationAction,
     installation_id: UUID,
     expected_version: int | None = None,
-    already: Callable[[Installation], bool] = lambda _: False,
-    advance: Callable[[Installation, datetime], Transition | None],
+    argument: object = None,
+    advance: Advance,
 ) -> Installation:
-    """Carry out one action; `already` tells what makes it needless where the status alone does not.
+    """Carry out one action, and return the installation as it is afterwards.
 
-    Returns the installation as it is afterwards; as it was, where it was deleted.
+    `argument` is what decides whether the action has nothing to do, see lifecycle.NOOP.
 
     Raises:
         Forbidden: This kind of caller may never do it.
@@ -48,15 +59,15 @@ async def change_installation(
     require_actor(principal, action=action)
 
     async def attempt(connection: Connection) -> Written[Installation]:
-        installation = await _locked(connection, principal, installation_id=installation_id)
-        if expected_version is not None and expected_version != installation.version:
-            raise VersionConflict(expected_version=expected_version, installation=installation)
-        if already(installation):
+        installation = await lock_visible(
+            connection, principal, installation_id=installation_id, expected_version=expected_version
+        )
+        if is_noop(action, installation, argument):
             return installation, ()
-        await _require_allowed(connection, principal, action=action, installation=installation)
+        await require_allowed_now(connection, principal, action=action, installation=installation)
         now = services.now()
-        transition = advance(installation, now)
-        return await save(connection, principal, installation=installation, transition=transition, now=now)
+        transition = advance(installation, now=now)
+        return await save(connection, principal, before=installation, transition=transition, now=now)
 
     return await write_with_events(services, attempt)
 
@@ -83,68 +94,58 @@ async def write_with_events(services: Services, attempt: Attempt[Result]) -> Res
     raise Unavailable("Too many change this installation at once. Try again later.")
 
 
-async def _locked(connection: Connection, principal: Principal, *, installation_id: UUID) -> Installation:
+async def lock_visible(
+    connection: Connection, principal: Principal, *, installation_id: UUID, expected_version: int | None
+) -> Installation:
+    """Lock an installation that the caller sees. Raises InstallationNotFound and VersionConflict."""
     installation = await lock_installation(connection, installation_id=installation_id)
     if installation is None or not principal.sees(
         application_id=installation.application_id, account_id=installation.account_id
     ):
         raise InstallationNotFound(installation_id)
+    if expected_version is not None and expected_version != installation.version:
+        raise VersionConflict(expected_version=expected_version, installation=installation)
     return installation
 
 
-async def _require_allowed(
+async def require_allowed_now(
     connection: Connection, principal: Principal, *, action: InstallationAction, installation: Installation
 ) -> None:
-    if is_allowed_from(action, status=installation.status) or is_noop(action, status=installation.status):
-        return
-    application = await find_application(connection, application_id=installation.application_id)
-    require_allowed(principal, action=action, installation=installation, application=application)
-
-
-async def find_application(connection: Connection, *, application_id: UUID) -> Application:
-    """Read one application.
-
-    Raises:
-        ApplicationNotFound: There is none of this id.
-    """
-    found = await select_applications(connection, ids=[application_id])
-    if application_id not in found:
-        raise ApplicationNotFound(application_id)
-    return found[application_id]
+    """Raise ActionNotAllowed where the status does not allow the action; only then is the application read."""
+    if not is_allowed_from(action, status=installation.status):
+        application = await find_application(connection, application_id=installation.application_id)
+        require_allowed(principal, action=action, installation=installation, application=application)
 
 
 async def save(
-    connection: Connection,
-    principal: Principal,
-    *,
-    installation: Installation,
-    transition: Transition | None,
-    now: datetime,
+    connection: Connection, principal: Principal, *, before: Installation | None, transition: Transition, now: datetime
 ) -> Written[Installation]:
-    """Store what a transition changes of a locked installation."""
-    if transition is None:
-        return installation, ()
-    if transition.installation is None:
+    """Store a transition of a locked installation; `before` is None where it creates one.
+
+    Returns the installation as it is then (as it was, where it is deleted), and the event, if there is one.
+
+    Raises:
+        WriteConflict: Another transaction has just created the installation.
+    """
+    after = transition.installation
+    installation = after or before
+    assert installation is not None  # noqa: S101 - what is deleted was there
+    if before is None:
+        if not await insert_installation(connection, installation):
+            raise WriteConflict
+    elif after is None:
         await delete_installation(connection, installation_id=installation.id)
     else:
-        await update_installation(connection, transition.installation)
-    saved = transition.installation or installation
-    return saved, events_of(transition, principal=principal, installation=installation, now=now)
-
-
-def events_of(
-    transition: Transition, *, principal: Principal, installation: Installation, now: datetime
-) -> tuple[NewEvent, ...]:
-    """Return the event of a transition; none where it only renews a lease."""
+        await update_installation(connection, installation)
     if transition.change is None:
-        return ()
+        return installation, ()
     event = NewEvent(
         occurred_at=now,
         actor=Actor(kind=principal.kind, id=principal.id, label=principal.label),
         installation_id=installation.id,
         application_id=installation.application_id,
         account_id=installation.account_id,
-        version=transition.installation.version if transition.installation else installation.version + 1,
+        version=installation.version if after else installation.version + 1,
         change=transition.change,
     )
-    return (event,)
+    return installation, (event,)

@@ -6,7 +6,7 @@ select
 from installations
 where id = any(:ids::uuid[]);
 
--- name: select_installations_by_tie
+-- name: select_installations_by_pair
 -- The living installations of these pairs of application and account.
 select
     id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
@@ -25,7 +25,7 @@ from installations
 where id = :id
 for update;
 
--- name: lock_installation_by_tie^
+-- name: lock_installation_by_pair^
 select
     id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
     sync_state, sync_started_at, sync_finished_at, sync_expires_at, sync_lease_seconds, sync_steps, sync_message,

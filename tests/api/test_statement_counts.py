@@ -116,7 +116,7 @@ async def test_a_page_costs_the_same_whatever_its_size(market: Marketplace, coun
             "select_applications_by_id",
             "select_event_page",
             "select_installation_page",
-            "select_installations_by_tie",
+            "select_installations_by_pair",
         ]
 
 
@@ -205,8 +205,8 @@ async def test_a_caller_costs_what_it_asks_for(market: Marketplace, counter: Cou
             "select_accounts_by_id",
             "select_applications_by_id",
             "select_applications_by_id",
-            "select_installations_by_tie",
-            "select_installations_by_tie",
+            "select_installations_by_pair",
+            "select_installations_by_pair",
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Each rule of the lifecycle by itself; which action leads where, the matrix shows."""
+"""Each rule of the lifecycle by itself; test_matrix.py tests which action leads to which status."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain import lifecycle
+from gateway.domain.actions import InstallationAction
 from gateway.domain.events import (
     AuthorizationRenewed,
     MetadataUpdated,
@@ -19,7 +20,7 @@ from gateway.domain.installations import (
     StatusReasonCode,
     SyncState,
 )
-from gateway.domain.lifecycle import Transition
+from gateway.domain.lifecycle import Transition, is_noop
 from tests.domain.examples import (
     ACCOUNT_ID,
     APPLICATION_ID,
@@ -40,19 +41,19 @@ LATER = NOW + timedelta(days=30)
 def authorized(
     installation: Installation | None, *, method: AuthorizationMethod = AuthorizationMethod.OAUTH, **fields: bool
 ) -> Installation | None:
-    step = lifecycle.authorize(
+    transition = lifecycle.authorize(
         installation, installation_id=OTHER_ID, application=an_application(method, **fields), account_id=ACCOUNT_ID,
         expires_at=LATER, now=NOW,
     )  # fmt: skip
-    return None if step is None else step.installation
+    return transition.installation
 
 
 def created(installation: Installation | None, *, metadata: str | None) -> Installation | None:
-    step = lifecycle.create(
+    transition = lifecycle.create(
         installation, installation_id=OTHER_ID, application=an_application(AuthorizationMethod.API_KEY),
         account_id=ACCOUNT_ID, metadata=metadata, now=NOW,
     )  # fmt: skip
-    return step.installation
+    return transition.installation
 
 
 def expired(installation: Installation) -> Transition | None:
@@ -111,21 +112,20 @@ def test_coming_back_as_authorized_keeps_the_time_of_the_last_activation() -> No
 def test_authorizing_again_renews_the_expiry_and_nothing_else(status: InstallationStatus) -> None:
     before = an_installation(status)
     after = replace(before, authorization_expires_at=LATER, version=8, updated_at=NOW)
-    step = lifecycle.authorize(
+    transition = lifecycle.authorize(
         before, installation_id=OTHER_ID, application=an_application(), account_id=ACCOUNT_ID, expires_at=LATER,
         now=NOW,
     )  # fmt: skip
-    assert step == Transition(installation=after, change=AuthorizationRenewed(expires_at=LATER))
-    assert authorized(after) is None
+    assert transition == Transition(installation=after, change=AuthorizationRenewed(expires_at=LATER))
+    assert is_noop(InstallationAction.AUTHORIZE, after, LATER)
 
 
 def test_a_renewal_may_take_the_expiry_away() -> None:
-    step = lifecycle.authorize(
+    transition = lifecycle.authorize(
         an_installation(authorization_expires_at=LATER), installation_id=OTHER_ID, application=an_application(),
         account_id=ACCOUNT_ID, expires_at=None, now=NOW,
     )  # fmt: skip
-    assert step is not None
-    assert step.change == AuthorizationRenewed(expires_at=None)
+    assert transition.change == AuthorizationRenewed(expires_at=None)
 
 
 def test_creating_completes_an_authorized_installation_and_keeps_its_expiry() -> None:
@@ -159,17 +159,16 @@ def test_metadata_left_out_at_creation_stays_as_it_is(
 
 
 def test_activating_notes_the_time() -> None:
-    step = lifecycle.activate(an_installation(AUTHORIZED), now=NOW)
-    assert step is not None
-    assert step.installation is not None
-    assert step.installation.activated_at == NOW
+    transition = lifecycle.activate(an_installation(AUTHORIZED), now=NOW)
+    assert transition.installation is not None
+    assert transition.installation.activated_at == NOW
 
 
 @pytest.mark.parametrize("code", [StatusReasonCode.NOT_ENTITLED, StatusReasonCode.DEACTIVATED])
 def test_deactivating_ends_a_running_sync_as_failed_and_leaves_the_count(code: StatusReasonCode) -> None:
     before = an_installation(PENDING)
-    step = lifecycle.deactivate(before, code=code, message="bye", now=NOW)
-    assert step == Transition(
+    transition = lifecycle.deactivate(before, code=code, message="bye", now=NOW)
+    assert transition == Transition(
         installation=replace(
             before,
             status=INACTIVE,
@@ -184,31 +183,48 @@ def test_deactivating_ends_a_running_sync_as_failed_and_leaves_the_count(code: S
 
 def test_deactivating_leaves_a_finished_sync_alone() -> None:
     sync = a_sync(SyncState.SUCCEEDED)
-    step = lifecycle.deactivate(an_installation(sync=sync), code=StatusReasonCode.DEACTIVATED, message=None, now=NOW)
-    assert step is not None
-    assert step.installation is not None
-    assert step.installation.sync == sync
+    transition = lifecycle.deactivate(
+        an_installation(sync=sync), code=StatusReasonCode.DEACTIVATED, message=None, now=NOW
+    )
+    assert transition.installation is not None
+    assert transition.installation.sync == sync
 
 
-def test_metadata_without_a_changed_key_is_nothing_new() -> None:
-    assert lifecycle.update_metadata(an_installation(), metadata="{}", changed_keys=(), now=NOW) is None
+def test_metadata_without_a_changed_key_is_a_noop() -> None:
+    assert is_noop(InstallationAction.UPDATE_METADATA, an_installation(), ())
+
+
+@pytest.mark.parametrize(
+    ("status", "metadata", "noop"),
+    [
+        (ACTIVATED, None, True),
+        (PENDING, '{"plan": "small"}', True),
+        (ACTIVATED, '{"plan":"large"}', False),
+        (AUTHORIZED, None, False),
+        (INACTIVE, None, False),
+    ],
+)
+def test_creating_again_with_the_same_metadata_or_none_is_a_noop(
+    status: InstallationStatus, metadata: str | None, *, noop: bool
+) -> None:
+    assert is_noop(InstallationAction.CREATE, an_installation(status), metadata) is noop
 
 
 def test_an_event_names_the_changed_keys() -> None:
     before = an_installation(INACTIVE)
-    step = lifecycle.update_metadata(before, metadata='{"a":1}', changed_keys=("a", "plan"), now=NOW)
+    transition = lifecycle.update_metadata(before, metadata='{"a":1}', changed_keys=("a", "plan"), now=NOW)
     after = replace(before, metadata='{"a":1}', version=8, updated_at=NOW)
-    assert step == Transition(installation=after, change=MetadataUpdated(changed_keys=("a", "plan")))
+    assert transition == Transition(installation=after, change=MetadataUpdated(changed_keys=("a", "plan")))
 
 
 @pytest.mark.parametrize("status", [AUTHORIZED, ACTIVATED, PENDING])
 def test_an_authorization_expires(status: InstallationStatus) -> None:
-    step = expired(an_installation(status, authorization_expires_at=NOW))
-    assert step is not None
-    assert step.installation is not None
+    transition = expired(an_installation(status, authorization_expires_at=NOW))
+    assert transition is not None
+    assert transition.installation is not None
     code = StatusReasonCode.AUTHORIZATION_EXPIRED
-    assert step.change == StatusChanged(before=status, after=INACTIVE, reason=code, message=None)
-    assert step.installation.status_reason == inactive_because(code)
+    assert transition.change == StatusChanged(before=status, after=INACTIVE, reason=code, message=None)
+    assert transition.installation.status_reason == inactive_because(code)
 
 
 @pytest.mark.parametrize(
@@ -253,15 +269,14 @@ def test_a_lease_that_runs_out_is_a_failed_sync(
 
 
 def test_where_both_ran_out_the_authorization_decides() -> None:
-    step = expired(an_installation(PENDING, authorization_expires_at=NOW, sync=a_sync(expires_at=BEFORE)))
-    assert step is not None
-    assert step.installation is not None
-    assert step.installation.status_reason == inactive_because(StatusReasonCode.AUTHORIZATION_EXPIRED)
-    assert expired(step.installation) is None
+    transition = expired(an_installation(PENDING, authorization_expires_at=NOW, sync=a_sync(expires_at=BEFORE)))
+    assert transition is not None
+    assert transition.installation is not None
+    assert transition.installation.status_reason == inactive_because(StatusReasonCode.AUTHORIZATION_EXPIRED)
+    assert expired(transition.installation) is None
 
 
 def test_a_clock_that_goes_back_makes_nothing_older() -> None:
-    step = lifecycle.activate(an_installation(AUTHORIZED, updated_at=LATER), now=NOW)
-    assert step is not None
-    assert step.installation is not None
-    assert (step.installation.updated_at, step.installation.version) == (LATER, 8)
+    transition = lifecycle.activate(an_installation(AUTHORIZED, updated_at=LATER), now=NOW)
+    assert transition.installation is not None
+    assert (transition.installation.updated_at, transition.installation.version) == (LATER, 8)

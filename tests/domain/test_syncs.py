@@ -1,4 +1,4 @@
-"""What synchronisations and reports of the connection change."""
+"""What synchronisations and connection reports change."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,11 +6,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain import lifecycle
-from gateway.domain.events import (
-    ConnectionReported,
-    StatusChanged,
-    SyncProgressed,
-)
+from gateway.domain.actions import InstallationAction
+from gateway.domain.events import ConnectionReported, StatusChanged, SyncProgressed
 from gateway.domain.installations import (
     Installation,
     InstallationStatus,
@@ -33,20 +30,19 @@ LIMIT = 5
 
 
 def finished(installation: Installation, outcome: SyncOutcome, *, limit: int = LIMIT) -> Transition:
-    step = lifecycle.finish_sync(installation, outcome=outcome, message="so it ended", failure_limit=limit, now=NOW)
-    assert step is not None
-    return step
+    return lifecycle.finish_sync(installation, outcome=outcome, message="so it ended", failure_limit=limit, now=NOW)
 
 
-def reported(installation: Installation, *, succeeded: bool) -> Transition | None:
+def reported(installation: Installation, *, succeeded: bool) -> Transition:
     return lifecycle.report_connection(installation, succeeded=succeeded, message="503", failure_limit=LIMIT, now=NOW)
 
 
 def test_a_sync_begins_with_a_lease() -> None:
-    step = lifecycle.start_sync(an_installation(sync=a_sync(SyncState.FAILED)), lease_seconds=60, steps=STEPS, now=NOW)
-    assert step is not None
-    assert step.installation is not None
-    assert step.installation.sync == a_sync(
+    transition = lifecycle.start_sync(
+        an_installation(sync=a_sync(SyncState.FAILED)), lease_seconds=60, steps=STEPS, now=NOW
+    )
+    assert transition.installation is not None
+    assert transition.installation.sync == a_sync(
         started_at=NOW, expires_at=NOW + timedelta(seconds=60), lease_seconds=60, steps=STEPS
     )
 
@@ -54,28 +50,28 @@ def test_a_sync_begins_with_a_lease() -> None:
 def test_progress_renews_the_lease_and_tells_the_steps() -> None:
     before = an_installation(PENDING, sync=a_sync(lease_seconds=60))
     renewed = a_sync(lease_seconds=60, expires_at=NOW + timedelta(seconds=60), steps=STEPS, message="halfway")
-    step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
     after = replace(before, sync=renewed, version=8, updated_at=NOW)
-    assert step == Transition(installation=after, change=SyncProgressed(steps=STEPS))
+    assert transition == Transition(installation=after, change=SyncProgressed(steps=STEPS))
 
 
 def test_progress_that_tells_nothing_new_renews_the_lease_without_an_event() -> None:
     before = an_installation(PENDING, sync=a_sync(steps=STEPS, message="halfway"))
     renewed = a_sync(steps=STEPS, message="halfway", expires_at=NOW + timedelta(seconds=300))
-    step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
-    assert step == Transition(installation=replace(before, sync=renewed), change=None)
+    transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    assert transition == Transition(installation=replace(before, sync=renewed), change=None)
 
 
 def test_a_new_message_is_progress() -> None:
     before = an_installation(PENDING, sync=a_sync(steps=STEPS))
-    step = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
-    assert step.change == SyncProgressed(steps=STEPS)
+    transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    assert transition.change == SyncProgressed(steps=STEPS)
 
 
 def test_a_sync_that_succeeds_shows_that_the_connection_works() -> None:
     before = an_installation(PENDING, connection_failures=4)
-    step = finished(before, SyncOutcome.SUCCEEDED)
-    assert step.installation == replace(
+    transition = finished(before, SyncOutcome.SUCCEEDED)
+    assert transition.installation == replace(
         before,
         status=ACTIVATED,
         status_reason=StatusReason(code=StatusReasonCode.SYNC_SUCCEEDED, message="so it ended", since=NOW),
@@ -94,8 +90,8 @@ def test_a_sync_that_fails_counts_as_a_failed_connection(
     failures: int, status: InstallationStatus, code: StatusReasonCode
 ) -> None:
     before = an_installation(PENDING, connection_failures=failures)
-    step = finished(before, SyncOutcome.FAILED)
-    assert step == Transition(
+    transition = finished(before, SyncOutcome.FAILED)
+    assert transition == Transition(
         installation=replace(
             before,
             status=status,
@@ -114,19 +110,11 @@ def test_a_sync_that_fails_counts_as_a_failed_connection(
 def test_a_sync_is_finished_again_only_as_it_was_finished(outcome: SyncOutcome, state: SyncState) -> None:
     status = PENDING if state is SyncState.RUNNING else ACTIVATED
     installation = an_installation(status, sync=a_sync(state))
-    assert lifecycle.sync_is_finished(installation, outcome=outcome) is (state.value == outcome.value)
-
-
-def test_finishing_a_finished_sync_again_changes_nothing() -> None:
-    installation = an_installation(sync=a_sync(SyncState.SUCCEEDED))
-    step = lifecycle.finish_sync(
-        installation, outcome=SyncOutcome.SUCCEEDED, message="again", failure_limit=LIMIT, now=NOW
-    )
-    assert step is None
+    assert lifecycle.is_noop(InstallationAction.FINISH_SYNC, installation, outcome) is (state.value == outcome.value)
 
 
 def test_what_never_synchronised_did_not_finish() -> None:
-    assert not lifecycle.sync_is_finished(an_installation(), outcome=SyncOutcome.FAILED)
+    assert not lifecycle.is_noop(InstallationAction.FINISH_SYNC, an_installation(), SyncOutcome.FAILED)
 
 
 @pytest.mark.parametrize("status", [ACTIVATED, PENDING])
@@ -164,4 +152,4 @@ def test_a_success_ends_the_row_of_failures() -> None:
 
 
 def test_a_success_after_a_success_is_nothing_new() -> None:
-    assert reported(an_installation(connection_failures=0), succeeded=True) is None
+    assert lifecycle.is_noop(InstallationAction.REPORT_CONNECTION_SUCCESS, an_installation(connection_failures=0))

@@ -24,15 +24,15 @@ from gateway.usecases.installations import (
     deactivate_installation,
     delete_installation,
     merge_into_metadata,
-)
-from gateway.usecases.integration import (
-    finish_installation_sync,
     report_installation_connection,
-    report_installation_sync_progress,
-    start_installation_sync,
 )
 from gateway.usecases.marketplace import register_account, register_application
 from gateway.usecases.services import Services
+from gateway.usecases.syncs import (
+    finish_installation_sync,
+    report_installation_sync_progress,
+    start_installation_sync,
+)
 from tests.generation.plans import BEGINNING, Act, Deed, Plan, identifier
 
 _HORIZON_SECONDS = 30

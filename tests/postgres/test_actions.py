@@ -19,7 +19,7 @@ from gateway.domain.installations import (
     SyncStep,
 )
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.usecases import installations, integration, marketplace
+from gateway.usecases import installations, marketplace, syncs
 from gateway.usecases.services import Services
 from tests.matrix import ACTORS, APPLICATIONS, CELLS, Cell
 from tests.postgres.worlds import BEGINNING, PLATFORM, World, itself, user_of
@@ -54,19 +54,19 @@ ACTS: dict[InstallationAction, Act] = {
     InstallationAction.CREATE: on_tie(installations.create_installation, metadata=None),
     InstallationAction.ACTIVATE: on_installation(installations.activate_installation, expected_version=None),
     InstallationAction.START_SYNC: on_installation(
-        integration.start_installation_sync, lease_seconds=300, steps=(), expected_version=None
+        syncs.start_installation_sync, lease_seconds=300, steps=(), expected_version=None
     ),
     InstallationAction.REPORT_SYNC_PROGRESS: on_installation(
-        integration.report_installation_sync_progress, steps=STEPS, message=None
+        syncs.report_installation_sync_progress, steps=STEPS, message=None
     ),
     InstallationAction.FINISH_SYNC: on_installation(
-        integration.finish_installation_sync, outcome=SyncOutcome.SUCCEEDED, message=None
+        syncs.finish_installation_sync, outcome=SyncOutcome.SUCCEEDED, message=None
     ),
     InstallationAction.REPORT_CONNECTION_FAILURE: on_installation(
-        integration.report_installation_connection, succeeded=False, message=None
+        installations.report_installation_connection, succeeded=False, message=None
     ),
     InstallationAction.REPORT_CONNECTION_SUCCESS: on_installation(
-        integration.report_installation_connection, succeeded=True, message=None
+        installations.report_installation_connection, succeeded=True, message=None
     ),
     InstallationAction.DEACTIVATE: on_installation(
         installations.deactivate_installation,
@@ -99,7 +99,7 @@ async def brought_to(
     if status is InstallationStatus.AUTHORIZED:
         return installation
     await world.activate(installation)
-    installation = await integration.report_installation_connection(
+    installation = await installations.report_installation_connection(
         world.services, PLATFORM, installation_id=installation.id, succeeded=False, message=None
     )
     if status is InstallationStatus.PENDING_INTEGRATION:

@@ -36,7 +36,7 @@ from gateway.domain.installations import (
 )
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.storage.database import connection
-from gateway.usecases import installations, integration
+from gateway.usecases import installations, syncs
 from tests.postgres.worlds import BEGINNING, PLATFORM, World, itself, user_of
 
 AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
@@ -63,13 +63,13 @@ async def test_a_whole_life_is_told_once_and_in_order(world: World) -> None:
     await installations.activate_installation(world.services, own, installation_id=identifier, expected_version=2)
     await world.merge(begun, plan="large")
     await world.start_sync(begun)
-    await integration.report_installation_sync_progress(
+    await syncs.report_installation_sync_progress(
         world.services, own, installation_id=identifier, steps=steps, message=None
     )
-    await integration.finish_installation_sync(
+    await syncs.finish_installation_sync(
         world.services, own, installation_id=identifier, outcome=SyncOutcome.SUCCEEDED, message="done"
     )
-    await integration.report_installation_connection(
+    await installations.report_installation_connection(
         world.services, own, installation_id=identifier, succeeded=False, message="503"
     )
     await world.deactivate(begun)
@@ -224,7 +224,7 @@ async def test_what_is_not_visible_does_not_exist(world: World) -> None:
     elsewhere = replace(itself(await world.application()), account_id=uuid4())
     for principal, identifier in ((stranger, installation.id), (elsewhere, installation.id), (PLATFORM, uuid4())):
         with pytest.raises(InstallationNotFound) as missing:
-            await integration.start_installation_sync(
+            await syncs.start_installation_sync(
                 world.services, principal, installation_id=identifier, lease_seconds=1, steps=(), expected_version=None
             )
         assert missing.value.installation_id == identifier
@@ -263,7 +263,7 @@ async def test_deactivating_keeps_the_reason_and_the_message(world: World, reaso
 async def test_failures_in_a_row_make_inactive_and_authorizing_forgets_them(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     for _ in range(world.services.failure_limit):
-        installation = await integration.report_installation_connection(
+        installation = await installations.report_installation_connection(
             world.services, PLATFORM, installation_id=installation.id, succeeded=False, message=None
         )
     assert (installation.status, installation.connection_failures) == (INACTIVE, 5)
@@ -277,17 +277,17 @@ async def test_failures_in_a_row_make_inactive_and_authorizing_forgets_them(worl
 
 async def test_a_sync_that_was_finished_is_finished_again_only_so(world: World) -> None:
     installation = await world.installation(PENDING)
-    finished = await integration.finish_installation_sync(
+    finished = await syncs.finish_installation_sync(
         world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="no"
     )
     assert finished.sync is not None
     assert (finished.status, finished.sync.state, finished.sync.message) == (ACTIVATED, SyncState.FAILED, "no")
-    again = await integration.finish_installation_sync(
+    again = await syncs.finish_installation_sync(
         world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="again"
     )
     assert again == finished
     with pytest.raises(ActionNotAllowed):
-        await integration.finish_installation_sync(
+        await syncs.finish_installation_sync(
             world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.SUCCEEDED, message=None
         )
 
@@ -295,7 +295,7 @@ async def test_a_sync_that_was_finished_is_finished_again_only_so(world: World) 
 async def test_progress_that_is_not_new_renews_the_lease_in_silence(world: World) -> None:
     installation = await world.installation(PENDING)
     world.clock.advance(seconds=200)
-    after = await integration.report_installation_sync_progress(
+    after = await syncs.report_installation_sync_progress(
         world.services, PLATFORM, installation_id=installation.id, steps=(), message=None
     )
     assert after.sync is not None
@@ -322,7 +322,7 @@ STEP = SyncStep(name="tags", done=0, total=None)
 async def test_syncs_out_of_bounds_are_refused(world: World, lease_seconds: int, steps: tuple[SyncStep, ...]) -> None:
     installation = await world.installation(ACTIVATED)
     with pytest.raises(BadUserInput):
-        await integration.start_installation_sync(
+        await syncs.start_installation_sync(
             world.services, PLATFORM, installation_id=installation.id, lease_seconds=lease_seconds, steps=steps,
             expected_version=None,
         )  # fmt: skip

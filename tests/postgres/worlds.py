@@ -19,7 +19,7 @@ from gateway.domain.pages import Window
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.storage.database import Database, connection
 from gateway.storage.installations import select_installations
-from gateway.usecases import installations, integration, marketplace
+from gateway.usecases import installations, marketplace, syncs
 from gateway.usecases.history import list_events
 from gateway.usecases.services import Services
 from tests.matrix import APPLICATIONS
@@ -97,7 +97,7 @@ class World:
         )  # fmt: skip
 
     async def start_sync(self, installation: Installation, *, lease_seconds: int = 300) -> Installation:
-        return await integration.start_installation_sync(
+        return await syncs.start_installation_sync(
             self.services, PLATFORM, installation_id=installation.id, lease_seconds=lease_seconds, steps=(),
             expected_version=None,
         )  # fmt: skip

@@ -1,5 +1,6 @@
-"""What an application reports while it works: synchronisations and its connection."""
+"""Synchronisations: the application starts one, reports its progress, and finishes it."""
 
+from functools import partial
 from uuid import UUID
 
 from gateway.domain import lifecycle
@@ -37,7 +38,7 @@ async def start_installation_sync(
     steps: tuple[SyncStep, ...],
     expected_version: int | None,
 ) -> Installation:
-    """Begin to synchronise, with a lease of so many seconds that each progress report renews.
+    """Start a synchronisation, with a lease of so many seconds that each progress report renews.
 
     Raises:
         BadUserInput: The lease or a step is out of bounds.
@@ -47,16 +48,13 @@ async def start_installation_sync(
         raise BadUserInput(
             f"leaseSeconds must be from 1 to {LONGEST_LEASE_SECONDS}, not {lease_seconds}.", argument="leaseSeconds"
         )
-    checked = _checked_steps(steps)
     return await change_installation(
         services,
         principal,
         action=InstallationAction.START_SYNC,
         installation_id=installation_id,
         expected_version=expected_version,
-        advance=lambda installation, now: lifecycle.start_sync(
-            installation, lease_seconds=lease_seconds, steps=checked, now=now
-        ),
+        advance=partial(lifecycle.start_sync, lease_seconds=lease_seconds, steps=_checked_steps(steps)),
     )
 
 
@@ -68,16 +66,13 @@ async def report_installation_sync_progress(
     steps: tuple[SyncStep, ...],
     message: str | None,
 ) -> Installation:
-    """Tell how far the synchronisation is, and renew its lease. Also raises BadUserInput; see change_installation."""
-    checked, text = _checked_steps(steps), checked_message(message)
+    """Store the progress, and renew the lease. Also raises BadUserInput; see change_installation."""
     return await change_installation(
         services,
         principal,
         action=InstallationAction.REPORT_SYNC_PROGRESS,
         installation_id=installation_id,
-        advance=lambda installation, now: lifecycle.report_sync_progress(
-            installation, steps=checked, message=text, now=now
-        ),
+        advance=partial(lifecycle.report_sync_progress, steps=_checked_steps(steps), message=checked_message(message)),
     )
 
 
@@ -85,31 +80,16 @@ async def finish_installation_sync(
     services: Services, principal: Principal, *, installation_id: UUID, outcome: SyncOutcome, message: str | None
 ) -> Installation:
     """End the synchronisation. See change_installation for what is raised."""
-    text = checked_message(message)
     return await change_installation(
         services,
         principal,
         action=InstallationAction.FINISH_SYNC,
         installation_id=installation_id,
-        already=lambda installation: lifecycle.sync_is_finished(installation, outcome=outcome),
-        advance=lambda installation, now: lifecycle.finish_sync(
-            installation, outcome=outcome, message=text, failure_limit=services.failure_limit, now=now
-        ),
-    )
-
-
-async def report_installation_connection(
-    services: Services, principal: Principal, *, installation_id: UUID, succeeded: bool, message: str | None
-) -> Installation:
-    """Tell whether the application reached its own system for this installation. See change_installation."""
-    text = checked_message(message)
-    action = InstallationAction.REPORT_CONNECTION_SUCCESS if succeeded else InstallationAction.REPORT_CONNECTION_FAILURE
-    return await change_installation(
-        services,
-        principal,
-        action=action,
-        installation_id=installation_id,
-        advance=lambda installation, now: lifecycle.report_connection(
-            installation, succeeded=succeeded, message=text, failure_limit=services.failure_limit, now=now
+        argument=outcome,
+        advance=partial(
+            lifecycle.finish_sync,
+            outcome=outcome,
+            message=checked_message(message),
+            failure_limit=services.failure_limit,
         ),
     )
