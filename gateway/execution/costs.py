@@ -1,10 +1,10 @@
-"""What an operation may cost: estimated from its text and its variables alone, before anything of it runs.
+"""The cost of an operation, estimated from its document and variables before it runs.
 
-An object costs 1, a scalar nothing, and some fields more, by their weights. What stands in a list counts as often as
-the list may be long: as long as `first`, `last` or the number of `ids` of the field that leads to it, or else a usual
-length. Fragments count wherever they are spread, each for what it is worth, and are looked at once.
+An object costs 1, a scalar nothing, and some fields cost more, by their weights. The cost of a list's items is
+multiplied by its largest size: `first`, `last` or the number of `ids` of the field that leads to it, or else a default
+size. A fragment counts at each place where it is spread, and is estimated once.
 
-An estimate is compiled once into a short list of sums, in which only the sizes that variables give are still open.
+The estimate of a document is compiled once into a list of sums, in which only sizes given by variables are open.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,27 +36,27 @@ from graphql import (
 from graphql.type import get_nullable_type
 
 from gateway.domain.pages import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
-from gateway.execution.fragments import fragments_of, in_order, spreads_in
+from gateway.execution.fragments import dependency_order, fragments_of, spreads_in
 
 _PAGE_ARGUMENTS = frozenset({"first", "last"})
-_MOST_DIGITS = len(str(LARGEST_PAGE_SIZE))
+_MAX_DIGITS = len(str(LARGEST_PAGE_SIZE))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostModel:
-    """What the schema's fields weigh."""
+    """The weights of the schema's fields."""
 
     weights: Mapping[str, int] = field(default_factory=dict)
-    """By `Type.field`, where it is not what its type says."""
+    """By `Type.field`, where the weight does not follow from the field's type."""
     mutation: int = 10
     subscription: int = 10
     introspection: int = 100
-    """Of `__schema` and `__type`, with all that stands below."""
+    """Of `__schema` and `__type`, with everything selected below."""
     default_list_size: int = 5
-    """Of lists whose size is not asked for."""
+    """Of lists without a size argument."""
 
     def weight(self, schema: GraphQLSchema, parent: GraphQLNamedType, name: str, *, composite: bool) -> int:
-        """Return what one value of this field costs, without what stands below it."""
+        """Return the cost of one value of this field, without its selection."""
         given = self.weights.get(f"{parent.name}.{name}")
         if given is not None:
             return given
@@ -69,7 +69,7 @@ class CostModel:
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """How long a list may be, as variables say: those named, or else what they default to."""
+    """The size of a list that variables give: the largest of those named, each with its default."""
 
     variables: tuple[tuple[str, int | None], ...]
     counts_items: bool
@@ -84,7 +84,7 @@ class _Size:
             return len(value)
         if value is None or self.counts_items:
             return None
-        # what is no integer is refused when variables are coerced, and what is too large by the list itself
+        # anything but an integer is refused when variables are coerced, and a size that is too large by the list itself
         return _bounded(value) if type(value) is int else LARGEST_PAGE_SIZE
 
 
@@ -92,12 +92,12 @@ class _Size:
 class _Sum:
     constant: int = 0
     terms: list[tuple[int | _Size, int]] = field(default_factory=list)
-    """Sizes, and which earlier sum each multiplies."""
+    """Pairs of a size and the index of the earlier sum that it multiplies."""
 
 
 @dataclass(slots=True)
 class _Selected:
-    """What a selection costs: once for the object itself, and for each item of the lists that it holds directly."""
+    """The cost of a selection: of the object itself, and of each item of the lists that it has directly."""
 
     once: _Sum = field(default_factory=_Sum)
     listed: _Sum = field(default_factory=_Sum)
@@ -126,11 +126,11 @@ def estimate(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, *, model: CostModel
 ) -> Cost:
     """Compile the estimate of an operation in a valid document."""
-    return _Estimate(schema, operation, model=model).compiled(document, operation)
+    return _Estimator(schema, operation, model=model).compiled(document, operation)
 
 
-class _Estimate:
-    """An estimate in the making. Recursion goes by fields alone, whose depth is limited before."""
+class _Estimator:
+    """Compiles one estimate. It recurses by fields only, whose depth the document's limits bound."""
 
     def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, *, model: CostModel) -> None:
         self._schema = schema
@@ -142,13 +142,13 @@ class _Estimate:
     def compiled(self, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:
         fragments = fragments_of(document)
         spreads = {name: tuple(spreads_in(node.selection_set)) for name, node in fragments.items()}
-        for name in in_order(spreads):
+        for name in dependency_order(spreads):
             node = fragments[name]
             selected = self._selected(node.selection_set, self._schema.type_map[node.type_condition.name.value])
-            self._fragments[name] = (self._kept(selected.once), self._kept(selected.listed))
+            self._fragments[name] = (self._append(selected.once), self._append(selected.listed))
         root = self._schema.get_root_type(operation.operation)
         assert root is not None  # noqa: S101 - the operation was validated
-        self._keep_product(self._selected(operation.selection_set, root), size=1)
+        self._append_product(self._selected(operation.selection_set, root), size=1)
         return Cost(self._sums)
 
     def _selected(self, selection_set: SelectionSetNode, parent: GraphQLNamedType) -> _Selected:
@@ -165,7 +165,7 @@ class _Estimate:
     def _direct(
         self, selection_set: SelectionSetNode, parent: GraphQLNamedType
     ) -> Iterator[tuple[FieldNode | FragmentSpreadNode, GraphQLNamedType]]:
-        """Yield what is selected of the object itself, with the type that it is selected of."""
+        """Yield the fields and spreads of a selection, inline fragments included, each with its parent type."""
         pending = [(selection_set, parent)]
         while pending:
             selected, type_ = pending.pop()
@@ -190,16 +190,16 @@ class _Estimate:
         weight = self._model.weight(self._schema, parent, name, composite=composite)
         below = self._selected(node.selection_set, type_) if node.selection_set else _Selected()
         below.once.constant += weight
-        asked = self._size_asked(node.arguments or (), definition)
+        requested = self._requested_size(node.arguments or (), definition)
         in_list = composite and is_list_type(get_nullable_type(definition.type))
-        usual = self._model.default_list_size
-        each = self._keep_product(below, size=usual if asked is None or in_list else asked)
-        if in_list and asked is None:  # as long as whatever holds it says
+        default = self._model.default_list_size
+        each = self._append_product(below, size=default if requested is None or in_list else requested)
+        if in_list and requested is None:  # its size is given by the field that has the list
             self._add(selected.listed, 1, each)
         else:
-            self._add(selected.once, asked if in_list and asked is not None else 1, each)
+            self._add(selected.once, requested if in_list and requested is not None else 1, each)
 
-    def _size_asked(self, arguments: Sequence[ArgumentNode], definition: GraphQLField) -> int | _Size | None:
+    def _requested_size(self, arguments: Sequence[ArgumentNode], definition: GraphQLField) -> int | _Size | None:
         given = {node.name.value: node.value for node in arguments}
         if _PAGE_ARGUMENTS & definition.args.keys():
             return self._size_of([given[name] for name in ("first", "last") if name in given], counts_items=False)
@@ -220,12 +220,12 @@ class _Estimate:
                     return _literal_size(value) or 0
         return _Size(tuple(variables), counts_items) if variables else DEFAULT_PAGE_SIZE
 
-    def _keep_product(self, selected: _Selected, *, size: int | _Size) -> int:
+    def _append_product(self, selected: _Selected, *, size: int | _Size) -> int:
         whole = selected.once
-        self._add(whole, size, self._kept(selected.listed))
-        return self._kept(whole)
+        self._add(whole, size, self._append(selected.listed))
+        return self._append(whole)
 
-    def _kept(self, kept: _Sum) -> int:
+    def _append(self, kept: _Sum) -> int:
         self._sums.append(kept)
         return len(self._sums) - 1
 
@@ -244,8 +244,8 @@ def _definition(parent: GraphQLNamedType, name: str) -> GraphQLField | None:
 def _literal_size(value: ValueNode | None) -> int | None:
     match value:
         case IntValueNode():
-            # what is longer is larger, and may have thousands of digits
-            return LARGEST_PAGE_SIZE if len(value.value) > _MOST_DIGITS else _bounded(int(value.value))
+            # a literal may have thousands of digits
+            return LARGEST_PAGE_SIZE if len(value.value) > _MAX_DIGITS else _bounded(int(value.value))
         case ListValueNode():
             return len(value.values)
         case _:

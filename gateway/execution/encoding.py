@@ -1,36 +1,89 @@
-"""Results as JSON text: quickly where all is well, and safely where it is not.
+"""Results as JSON: the response to an operation, encoded by orjson, or slowly where orjson refuses a value.
 
-orjson refuses what GraphQL may well answer: half of a surrogate pair in a string that echoes its caller, integers
-beyond 64 bits, more than 254 levels. Such an answer is rare, and takes a slower way instead of becoming an error.
+orjson refuses what GraphQL may return: half of a surrogate pair in a string that repeats its caller's, integers beyond
+64 bits, more than 254 levels. Such a result is rare, and takes a slower way instead of becoming an error.
 """
 
 import json
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from inspect import isawaitable
+from typing import Any, cast
 
 import orjson
+from graphql import ExecutionResult
+from graphql.execution import Executor
+
+from gateway.execution.errors import FormattedError, field_error, formatted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """The response to an operation that ran."""
+
+    body: bytes
+    """The whole response of the GraphQL specification, as JSON."""
+    errors: tuple[FormattedError, ...] = ()
+
+
+async def execute(executor: Executor[Any], *, extensions: dict[str, Any] | None = None) -> Response:
+    """Execute an operation by graphql-core. Never raises: errors are part of the response.
+
+    `extensions` are added to the response of an operation that ran to its end.
+    """
+    try:
+        result = executor.execute_operation()
+        if isawaitable(result):
+            result = await cast("Awaitable[ExecutionResult]", result)
+        result = cast("ExecutionResult", result)
+        errors = tuple(map(field_error, result.errors or ()))
+        return encode_response(result.data, errors=errors, extensions=extensions)
+    except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+        return error_response(error)
+
+
+def encode_response(
+    data: Any, *, errors: tuple[FormattedError, ...] = (), extensions: dict[str, Any] | None = None
+) -> Response:
+    """Encode the result of an operation. Never raises: a value that cannot be encoded becomes an error."""
+    members: dict[str, Any] = {"data": data}
+    if errors:
+        members["errors"] = errors
+    if extensions:
+        members["extensions"] = extensions
+    try:
+        return Response(body=encode(members), errors=errors)
+    except Exception as error:  # noqa: BLE001 - as above
+        return error_response(error)
+
+
+def error_response(error: Exception) -> Response:
+    """Return the response of an operation that has no data because of this error."""
+    errors = (formatted(error),)
+    return Response(body=encode({"data": None, "errors": errors}), errors=errors)
 
 
 def encode(value: Any) -> bytes:
     """Return `value` as JSON in UTF-8; `orjson.Fragment`s in it are embedded as they are.
 
-    Raises TypeError for what has no JSON at all, and RecursionError where it is nested beyond reason.
+    Raises TypeError for what has no JSON form, and RecursionError where it is nested too deeply.
     """
     try:
         return orjson.dumps(value)
     except TypeError:
-        return _encoded_slowly(value)
+        return _encode_slowly(value)
 
 
-def _encoded_slowly(value: Any) -> bytes:
+def _encode_slowly(value: Any) -> bytes:
     match value:
         case dict():
-            members = (_encoded_string(str(key)) + b":" + _encoded_slowly(member) for key, member in value.items())
+            members = (_encode_string(str(key)) + b":" + _encode_slowly(member) for key, member in value.items())
             return b"{" + b",".join(members) + b"}"
         case list() | tuple():
-            return b"[" + b",".join(map(_encoded_slowly, value)) + b"]"
+            return b"[" + b",".join(map(_encode_slowly, value)) + b"]"
         case str():
-            return _encoded_string(value)
+            return _encode_string(value)
         case int():
             return json.dumps(value).encode()
         case Decimal():
@@ -39,8 +92,8 @@ def _encoded_slowly(value: Any) -> bytes:
             return orjson.dumps(value)
 
 
-def _encoded_string(value: str) -> bytes:
+def _encode_string(value: str) -> bytes:
     try:
         return orjson.dumps(value)
-    except TypeError:  # a lone surrogate: JSON can spell it, in ASCII
+    except TypeError:  # a lone surrogate: JSON can write it, in ASCII
         return json.dumps(value).encode()

@@ -1,4 +1,4 @@
-"""The fragments of a document in an order in which each comes after those that it spreads."""
+"""The fragments of a document, in an order in which each comes after those that it spreads."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,10 +10,10 @@ def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
     return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
 
 
-def in_order(spreads: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    """Yield each fragment once, after those that it spreads; cycles end where they began.
+def dependency_order(spreads: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Yield each fragment once, after those that it spreads; a cycle is left where it closes.
 
-    Takes time and space by the number of spreads, and no recursion: a chain of fragments may be long.
+    Linear in the number of spreads, and not recursive, because a chain of fragments may be long.
     """
     begun: set[str] = set()
     for first in spreads:
@@ -33,7 +33,7 @@ def in_order(spreads: Mapping[str, Iterable[str]]) -> Iterator[str]:
 
 
 def spreads_in(selection_set: SelectionSetNode) -> Iterator[str]:
-    """Yield the names of the fragments that are spread anywhere inside."""
+    """Yield the names of the fragments that are spread at any depth."""
     pending = [selection_set]
     while pending:
         for selection in pending.pop().selections:

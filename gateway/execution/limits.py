@@ -1,7 +1,7 @@
-"""How big a document may be: counted before it is validated, in time that grows with its text alone.
+"""Limits on the size of documents and variables, checked before validation in time linear in the text.
 
-What a fragment holds counts at each place where it is spread, so that a small text cannot ask for much; each fragment
-is measured once. A cycle of fragments counts once around, and is then refused by the validation.
+The fields of a fragment count at each place where it is spread, so that a short document cannot select much; each
+fragment is measured once. A cycle of fragments counts once; the validation refuses it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,17 +12,17 @@ from graphql import DocumentNode, FieldNode, FragmentSpreadNode, InlineFragmentN
 from graphql.language import SelectionSetNode
 
 from gateway.execution.errors import OperationTooComplex
-from gateway.execution.fragments import fragments_of, in_order
+from gateway.execution.fragments import dependency_order, fragments_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentLimits:
-    """The most that a document may have."""
+    """The largest document."""
 
     characters: int = 200_000
     tokens: int = 4_000
     written_fields: int = 500
-    """As they stand in the text; this bounds what validation has to compare."""
+    """As they are written, fragments not expanded: it bounds the comparisons of the validation."""
     depth: int = 16
     aliases: int = 100
     root_fields: int = 30
@@ -31,15 +31,15 @@ class DocumentLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VariableLimits:
-    """The most that an operation's variables may have."""
+    """The largest variables of an operation."""
 
     values: int = 20_000
-    """All together, at any depth: more than the largest metadata has."""
+    """In total, at any depth: more than the largest metadata has."""
     string_characters: int = 100_000
 
 
 def check_variables(variables: Mapping[str, Any] | None, limits: VariableLimits) -> None:
-    """Raise OperationTooComplex where there are too many values, or too long ones."""
+    """Raise OperationTooComplex where there are too many values, or a string is too long."""
     pending: list[Any] = [variables] if variables else []
     count = 0
     while pending:
@@ -63,7 +63,7 @@ def check_variables(variables: Mapping[str, Any] | None, limits: VariableLimits)
 
 @dataclass(kw_only=True, slots=True)
 class _Measure:
-    """One definition's size: first of what it holds itself, then with all that it spreads."""
+    """The size of one definition: first without, then with the fragments that it spreads."""
 
     depth: int = 0
     aliases: int = 0
@@ -71,7 +71,7 @@ class _Measure:
     directives: int = 0
 
     def include(self, fragment: "_Measure", *, depth: int) -> None:
-        """Add what is spread below so many fields."""
+        """Add a fragment that is spread at this depth."""
         self.depth = max(self.depth, depth + fragment.depth)
         self.aliases += fragment.aliases
         self.directives += fragment.directives
@@ -83,26 +83,26 @@ class _Measure:
 class _Definition:
     measure: _Measure
     spreads: list[tuple[str, int]]
-    """Which fragments are spread, and below how many fields."""
+    """The fragments that are spread, and the depth of each spread."""
     fields: int = 0
 
 
 _NAMES = {
     "depth": "is {found} fields deep",
-    "aliases": "has {found} aliases, those in fragments counted wherever they are spread",
+    "aliases": "has {found} aliases, with fragments counted at each spread",
     "root_fields": "selects {found} fields at its root",
-    "directives": "has {found} directives, those in fragments counted wherever they are spread",
+    "directives": "has {found} directives, with fragments counted at each spread",
 }
 
 
 def check_size(document: DocumentNode, limits: DocumentLimits) -> None:
-    """Raise OperationTooComplex where the document is bigger than it may be."""
+    """Raise OperationTooComplex where the document exceeds a limit."""
     fragments = {name: _measured(node.selection_set) for name, node in fragments_of(document).items()}
     operations = [_operation(node) for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     written = sum(each.fields for each in (*operations, *fragments.values()))
     if written > limits.written_fields:
         _refuse("written_fields", "has {found} fields", found=written, most=limits.written_fields)
-    for name in in_order({name: [spread for spread, _ in each.spreads] for name, each in fragments.items()}):
+    for name in dependency_order({name: [spread for spread, _ in each.spreads] for name, each in fragments.items()}):
         _include_spreads(fragments[name], fragments)
     for operation in operations:
         _include_spreads(operation, fragments)
@@ -117,7 +117,7 @@ def _check_measure(measure: _Measure, limits: DocumentLimits) -> None:
 
 
 def _refuse(name: str, sentence: str, *, found: int, most: int) -> None:
-    told = str(found) if found <= 1_000_000 else "over a million"  # noqa: PLR2004 - a bomb's figures have hundreds of digits
+    told = str(found) if found <= 1_000_000 else "over a million"  # noqa: PLR2004 - nested fragments can stand for a number with hundreds of digits
     first, *rest = name.split("_")
     raise OperationTooComplex(
         f"The operation {sentence.format(found=told)}; at most {most} are allowed.",
@@ -150,7 +150,7 @@ def _measured(selection_set: SelectionSetNode) -> _Definition:
 def _selections(
     selection_set: SelectionSetNode,
 ) -> Iterator[tuple[FieldNode | InlineFragmentNode | FragmentSpreadNode, int]]:
-    """Yield all selections inside, and below how many fields each stands."""
+    """Yield the selections at all depths, each with its depth in fields."""
     pending = [(selection_set, 0)]
     while pending:
         selected, depth = pending.pop()

@@ -1,13 +1,13 @@
-"""One run of a compiled operation: root fields are asked, their values completed, and what comes later waited for.
+"""Runs a compiled operation: resolves the root fields, completes their values, and awaits the values that come later.
 
-A run knows no errors. Where anything is not as it should be, it ends with `Failed`, which has what became of the root
-fields: graphql-core then runs the operation on these, and its answer, with all errors and their places, is the answer.
-So nothing is asked of a root field twice, a mutation's least of all.
+A run handles no errors. When anything is not as the schema says, it raises `CompiledExecutionFailed` with the outcome
+of each root field. graphql-core then executes the operation on these outcomes, and its response, with every error and
+its path, is the answer. So no root field is resolved twice, which matters for mutations.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphql import GraphQLResolveInfo
@@ -17,173 +17,145 @@ from graphql.execution.values import VariableValues
 from gateway.usecases.mapped_future import MappedFuture
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a root field."""
+@dataclass(kw_only=True, slots=True)
+class ExecutionState:
+    """What the functions of a compiled operation share during one run."""
 
-    value: Any = None
-    error: Exception | None = None
-
-    def replayed(self) -> Any:
-        """Return or raise it once more."""
-        if self.error is not None:
-            raise self.error
-        return self.value
+    context: Any
+    variable_values: VariableValues
+    root_value: Any = None
+    arguments: dict[object, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
+    """The arguments of each resolver, made once for all objects of a list."""
+    pending: list["PendingValue"] = field(default_factory=list)
 
 
-class CompiledExecutionFailed(Exception):
-    """A run came to an end where graphql-core has to say what is wrong."""
-
-    def __init__(self, outcomes: dict[str, Outcome]) -> None:
-        super().__init__("not as it should be")
-        self.outcomes = outcomes
-
-    @property
-    def middleware(self) -> MiddlewareManager:
-        """Has an executor take the root fields that were asked already as they were answered."""
-        outcomes = self.outcomes
-
-        def replay(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-            outcome = outcomes.get(str(info.path.key)) if info.path.prev is None else None
-            return resolve(source, info, **arguments) if outcome is None else outcome.replayed()
-
-        return MiddlewareManager(replay)
+Completer = Callable[[Any, ExecutionState], Any]
+"""Turns a resolved value into what is encoded. Raises InvalidValue, and whatever the value's type raises."""
 
 
 class InvalidValue(Exception):
-    """A value is not what the schema says of it."""
+    """A resolved value does not fit its type in the schema."""
 
 
-class ExecutionState:
-    """What the parts of a compiled operation share while it runs once."""
-
-    __slots__ = ("context", "infos", "pending", "root_value", "variable_values")
-
-    def __init__(self, *, context: Any, variable_values: VariableValues, root_value: Any) -> None:
-        self.context = context
-        self.variable_values = variable_values
-        self.root_value = root_value
-        self.infos: dict[object, Any] = {}
-        """By field: what its resolver is told, made once."""
-        self.pending: list[Pending] = []
-
-
-Complete = Callable[[Any, ExecutionState], Any]
-"""Turns a resolver's value into what is encoded. Raises whatever is wrong with it."""
-
-
-class Pending(NamedTuple):
-    """A value that is on its way, and where it belongs."""
+class PendingValue(NamedTuple):
+    """A value that is awaited, and its place in the result."""
 
     value: Awaitable[Any]
-    complete: Complete
+    complete: Completer
     parent: dict[str, Any]
     key: str
 
 
 class RootField(NamedTuple):
-    """A field of the operation itself."""
+    """A field of the operation's root type."""
 
     key: str
     resolve: Callable[[Any, ExecutionState], Any]
-    complete: Complete
+    complete: Completer
 
 
-async def run_fields(run: ExecutionState, groups: Sequence[Sequence[RootField]]) -> dict[str, Any]:
-    """Run groups of root fields one after the other, those of a group together. Raises Failed."""
-    outcomes: dict[str, Outcome] = {}
+Groups = list[list[RootField]]
+"""The root fields: the groups run one after the other, the fields of a group together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """Stands for the value of a resolver that raised."""
+
+    error: Exception
+
+
+class CompiledExecutionFailed(Exception):
+    """A run stopped; graphql-core has to execute the operation, on the outcomes of the root fields."""
+
+    def __init__(self, outcomes: dict[str, Any]) -> None:
+        super().__init__("The result does not fit the schema.")
+        self._outcomes = outcomes
+
+    @property
+    def middleware(self) -> MiddlewareManager:
+        """Replays the root fields that were resolved, instead of resolving them again."""
+        outcomes = self._outcomes
+
+        def replay(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+            if info.path.prev is None and info.path.key in outcomes:
+                return _value(outcomes[str(info.path.key)])
+            return resolve(source, info, **arguments)
+
+        return MiddlewareManager(replay)
+
+
+async def run(groups: Groups, state: ExecutionState) -> dict[str, Any]:
+    """Run an operation and return its data. Raises CompiledExecutionFailed."""
+    outcomes: dict[str, Any] = {}
     data: dict[str, Any] = {}
     try:
         for group in groups:
-            await _ask(run, group, outcomes)
-            for field in group:
-                data[field.key] = field.complete(outcomes[field.key].replayed(), run)
-            await _complete_pending(run)
+            await _resolve(group, state, outcomes)
+            for root_field in group:
+                data[root_field.key] = root_field.complete(_value(outcomes[root_field.key]), state)
+            while state.pending:
+                batch, state.pending = state.pending, []
+                values = await _settled([pending.value for pending in batch])
+                for (_, complete, parent, key), value in zip(batch, values, strict=True):
+                    parent[key] = complete(_value(value), state)
     except Exception as error:
-        _close(run)
+        for pending in state.pending:
+            if isinstance(pending.value, Coroutine):
+                pending.value.close()
         raise CompiledExecutionFailed(outcomes) from error
     return data
 
 
-async def _ask(run: ExecutionState, fields: Sequence[RootField], outcomes: dict[str, Outcome]) -> None:
-    """Have each field's resolver answer, and note what became of it."""
-    asked: dict[str, Awaitable[Any]] = {}
-    for field in fields:
+async def _resolve(group: Sequence[RootField], state: ExecutionState, outcomes: dict[str, Any]) -> None:
+    """Resolve root fields together and add the outcome of each, also where one of them fails."""
+    pending: dict[str, Awaitable[Any]] = {}
+    for root_field in group:
         try:
-            value = field.resolve(run.root_value, run)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this field's outcome
-            outcomes[field.key] = Outcome(error=error)
+            value = root_field.resolve(state.root_value, state)
+        except Exception as error:  # noqa: BLE001 - any error is the outcome of this field
+            value = Raised(error)
+        if isinstance(value, Awaitable):
+            pending[root_field.key] = value
         else:
-            if isinstance(value, Awaitable):
-                asked[field.key] = value
-            else:
-                outcomes[field.key] = Outcome(value)
-    if len(asked) == 1:
-        [(key, awaited)] = asked.items()
+            outcomes[root_field.key] = value
+    if pending:
+        outcomes |= zip(pending, await _settled(list(pending.values())), strict=True)
+
+
+def _value(outcome: Any) -> Any:
+    if type(outcome) is Raised:
+        raise outcome.error
+    return outcome
+
+
+async def _settled(awaitables: list[Awaitable[Any]]) -> list[Any]:
+    """Await all, and return the value of each, or Raised.
+
+    Coroutines become tasks of this run, and are cancelled with it. A MappedFuture is shared with other requests: it is
+    waited for, and never cancelled.
+    """
+    if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):  # the common case needs no task
         try:
-            outcomes[key] = Outcome(await awaited)
-        except Exception as error:  # noqa: BLE001 - as above
-            outcomes[key] = Outcome(error=error)
-    elif asked:
-        outcomes |= dict(zip(asked, await _outcomes(list(asked.values())), strict=True))
-
-
-async def _complete_pending(run: ExecutionState) -> None:
-    """Wait for what comes later, all of it at a time, until nothing more does."""
-    while run.pending:
-        batch, run.pending = run.pending, []
-        if len(batch) == 1:
-            values = [await batch[0].value]
-        else:
-            awaitables = [each.value for each in batch]
-            values = [
-                _result(value, future) for value, future in zip(awaitables, await _settled(awaitables), strict=True)
-            ]
-        for (_, complete, parent, key), value in zip(batch, values, strict=True):
-            parent[key] = complete(value, run)
-
-
-async def _outcomes(awaitables: list[Awaitable[Any]]) -> list[Outcome]:
-    """Wait for all, and tell what became of each."""
-    return [_outcome(value, future) for value, future in zip(awaitables, await _settled(awaitables), strict=True)]
-
-
-def _outcome(value: Awaitable[Any], future: "asyncio.Future[Any]") -> Outcome:
-    try:
-        return Outcome(_result(value, future))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome
-        return Outcome(error=error)
-
-
-def _result(value: Awaitable[Any], future: "asyncio.Future[Any]") -> Any:
-    if future.cancelled():
-        raise InvalidValue("was cancelled")
-    result = future.result()
-    return value.then(result) if isinstance(value, MappedFuture) else result
-
-
-async def _settled(awaitables: list[Awaitable[Any]]) -> "list[asyncio.Future[Any]]":
-    """Wait until all are done, somehow. Whoever is cancelled meanwhile takes his own tasks along, no one's future."""
-    begun = {at: asyncio.ensure_future(value) for at, value in enumerate(awaitables) if isinstance(value, Coroutine)}
-    futures = [begun.get(at) or _future_of(value) for at, value in enumerate(awaitables)]
+            return [await awaitables[0]]
+        except Exception as error:  # noqa: BLE001 - any error is the outcome
+            return [Raised(error)]
+    tasks = [asyncio.ensure_future(value) for value in awaitables if not isinstance(value, MappedFuture)]
+    own = iter(tasks)
+    futures = [value.future if isinstance(value, MappedFuture) else next(own) for value in awaitables]
     try:
         if waited_for := {future for future in futures if not future.done()}:
             await asyncio.wait(waited_for)
     finally:
-        for task in begun.values():
+        for task in tasks:
             task.cancel()
-    for future in futures:
-        if not future.cancelled():
-            future.exception()  # looked at, whether or not it will be told: asyncio complains of those that are not
-    return futures
-
-
-def _future_of(value: Awaitable[Any]) -> "asyncio.Future[Any]":
-    return value.future if isinstance(value, MappedFuture) else asyncio.ensure_future(value)
-
-
-def _close(run: ExecutionState) -> None:
-    """Let nothing be left that was begun, and that nobody will wait for."""
-    for each in run.pending:
-        if isinstance(each.value, Coroutine):
-            each.value.close()
+    outcomes: list[Any] = []
+    for value, future in zip(awaitables, futures, strict=True):
+        try:
+            result = future.result()
+            outcomes.append(value.then(result) if isinstance(value, MappedFuture) else result)
+        except asyncio.CancelledError:
+            outcomes.append(Raised(InvalidValue("The value's task was cancelled.")))
+        except Exception as error:  # noqa: BLE001 - any error is the outcome
+            outcomes.append(Raised(error))
+    return outcomes

@@ -15,10 +15,9 @@ from graphql import ExecutionResult
 from graphql.execution import Executor, create_source_event_stream
 
 from gateway.domain.errors import TimedOut
-from gateway.execution.compiled_operation import Groups, run_compiled
+from gateway.execution.encoding import Response, encode_response, error_response, execute
 from gateway.execution.errors import Refusal, field_error, refuse
-from gateway.execution.responses import Response, completed, refusal_of, respond
-from gateway.execution.runner import CompiledExecutionFailed
+from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, Groups, run
 
 KEPT_RENDERINGS = 64
 """How many of a plan's latest events are kept rendered: followers of one plan are seldom further apart than a few."""
@@ -167,7 +166,7 @@ class SharedSubscription:
         except TimeoutError:
             context.abandon()
             late = TimedOut(f"Reading what belongs to this event took longer than {self._event_seconds:g} seconds.")
-            response = refusal_of(late)
+            response = error_response(late)
         return Payload(response.body, cursor=getattr(value, "cursor", None))
 
     async def _answered(self, value: Any, context: Any) -> Response:
@@ -175,15 +174,17 @@ class SharedSubscription:
         if self._groups is not None:
             values = self._executor.variable_values
             try:
-                data = await run_compiled(self._groups, context=context, variable_values=values, root_value=value)
+                data = await run(
+                    self._groups, ExecutionState(context=context, variable_values=values, root_value=value)
+                )
             except CompiledExecutionFailed as failure:
                 replay = failure.middleware
             else:
-                return completed(data)
+                return encode_response(data)
         executor = self._executor.build_per_event_executor(value)
         executor.context_value = context
         executor.middleware_manager = replay
         # The copy shares its memory of selected fields, which is by lists that each execution makes anew: it would grow
         # with each event for as long as somebody follows.
         executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way to a memory of the event's own
-        return await respond(executor)
+        return await execute(executor)

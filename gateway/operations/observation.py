@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.execution.documents import OperationType
+from gateway.execution.encoding import Response
 from gateway.execution.errors import Refusal
-from gateway.execution.responses import Response
 
 Result = TypeVar("Result")
 

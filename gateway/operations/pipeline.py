@@ -17,14 +17,13 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from gateway.domain.errors import BadUserInput, GatewayError, TimedOut
 from gateway.domain.principals import Principal
-from gateway.execution.compiled_operation import run_compiled
 from gateway.execution.context import ExecutionContext
 from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents, Operation, OperationType
+from gateway.execution.encoding import Response, encode_response, execute
 from gateway.execution.errors import Refusal, refuse, request_error
 from gateway.execution.limits import DocumentLimits, VariableLimits, check_variables
-from gateway.execution.responses import Response, completed, respond
-from gateway.execution.runner import CompiledExecutionFailed
+from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, run
 from gateway.execution.subscriptions import PayloadStream, SharedSubscriptions
 from gateway.operations.observation import Observe, observed
 from gateway.operations.quotas import ConcurrencyLimiter, Quotas, RateLimiter
@@ -82,11 +81,11 @@ class Engine:
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
         """Return the operation of this document, parsed and validated. Raises Refusal."""
-        return self._documents.operation(query, name=operation_name)
+        return self._documents.get(query, name=operation_name) or self._documents.prepare(query, name=operation_name)
 
     async def prepared(self, query: str, operation_name: str | None, *, caller: Principal | None) -> Operation:
         """Return the operation as `prepare` does; who brings a new document pays for the reading. Raises Refusal."""
-        if not self._documents.knows(query, name=operation_name):
+        if self._documents.get(query, name=operation_name) is None:
             try:
                 await self.charge(caller, cost=1 + len(query) // _CHARACTERS_PER_UNIT)
             except GatewayError as error:
@@ -152,17 +151,17 @@ class Engine:
     ) -> Response:
         """Run it compiled; where that cannot be, or fails, graphql-core runs it, on what the root fields answered."""
         replay = None
-        values = operation.compiled.variable_values(variables)
-        groups = None if values is None else operation.compiled.prepare(values)
+        values = operation.compiled.coerced(variables)
+        groups = None if values is None else operation.compiled.variant(values)
         if values is not None and groups is not None:
             try:
-                data = await run_compiled(groups, context=context, variable_values=values)
+                data = await run(groups, ExecutionState(context=context, variable_values=values))
             except CompiledExecutionFailed as failure:
                 replay = failure.middleware
             else:
-                return completed(data, extensions=extensions)
+                return encode_response(data, extensions=extensions)
         executor = self._executor(operation, variables, context, middleware=replay)
-        return await respond(executor, extensions=extensions)
+        return await execute(executor, extensions=extensions)
 
     async def _subscribed(self, operation: Operation, variables: Variables, context: ExecutionContext) -> PayloadStream:
         await self._pay(operation, variables, context)
@@ -197,11 +196,9 @@ class Engine:
     ) -> PayloadStream:
         await self._prepare_context(operation, context)
         executor = self._executor(operation, variables, context)
-        rendered_by = {
-            name: value for name, value in (variables or {}).items() if name in operation.rendering_variables
-        }
+        rendered_by = {name: value for name, value in (variables or {}).items() if name in operation.payload_variables}
         key = (operation.source, operation.name, repr(rendered_by), context.share_key)
-        plan = self._plans.plan(key, executor, groups=operation.compiled.prepare(executor.variable_values))
+        plan = self._plans.plan(key, executor, groups=operation.compiled.variant(executor.variable_values))
         try:
             return await plan.opened(executor, leave=leave)
         except BaseException:

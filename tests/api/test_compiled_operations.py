@@ -17,9 +17,9 @@ import pytest
 from graphql.execution import Executor
 
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.encoding import execute
 from gateway.execution.errors import Refusal
 from gateway.execution.limits import DocumentLimits
-from gateway.execution.responses import respond
 from gateway.feed import Feed
 from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
@@ -62,16 +62,16 @@ class Both:
             mine = (await self.engine.execute(operation, variables, self.context(principal))).body
         except Refusal:
             return None
-        values = operation.compiled.variable_values(variables)
+        values = operation.compiled.coerced(variables)
         assert values is not None
-        self.compiled += operation.compiled.prepare(values) is not None
+        self.compiled += operation.compiled.variant(values) is not None
         context = self.context(principal)
         await context.prepare(operation.root_fields)
         executor = Executor.build(
             SCHEMA._schema, operation.document, context_value=context, raw_variable_values=variables
         )
         assert isinstance(executor, Executor)
-        theirs = (await respond(executor)).body
+        theirs = (await execute(executor)).body
         if mine != theirs:
             assert comparable(mine) == comparable(theirs), query
         return json.loads(mine)
@@ -202,9 +202,9 @@ async def test_fragments_that_stand_for_more_than_is_compiled_are_run_all_the_sa
     query = f"query ($id: ID!) {{ account(id: $id) {{ ...F0 }} }} {doubling} fragment F8 on Account {{ name }}"
     engine = Engine(SCHEMA, limits=DocumentLimits(depth=100, aliases=10_000))
     operation = engine.prepare(query)
-    values = operation.compiled.variable_values({"id": str(both.world.acme.id)})
+    values = operation.compiled.coerced({"id": str(both.world.acme.id)})
     assert values is not None
-    assert operation.compiled.prepare(values) is None
+    assert operation.compiled.variant(values) is None
 
 
 def test_nothing_is_kept_of_what_a_caller_sent() -> None:
@@ -217,9 +217,9 @@ def test_nothing_is_kept_of_what_a_caller_sent() -> None:
       }
     }""")
     given = Metadata(secret="much")
-    values = operation.compiled.variable_values({"id": "x", "given": given, "told": True})
+    values = operation.compiled.coerced({"id": "x", "given": given, "told": True})
     assert values is not None
-    assert operation.compiled.prepare(values) is not None
+    assert operation.compiled.variant(values) is not None
     seen = weakref.ref(given)
     del given, values
     gc.collect()

@@ -16,7 +16,7 @@ import uvloop
 from graphql.execution import Executor
 from strawberry.execution import optimized_is_awaitable
 
-from gateway.execution.responses import Response, respond
+from gateway.execution.encoding import Response, execute
 from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
@@ -71,7 +71,7 @@ class Both:
             is_awaitable=cast("Any", optimized_is_awaitable),
         )
         assert isinstance(executor, Executor)
-        return await respond(executor)
+        return await execute(executor)
 
 
 async def microseconds(run: Run, query: str, ids: list[str]) -> float:

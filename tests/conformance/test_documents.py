@@ -31,7 +31,10 @@ def test_the_documents_kept_are_bounded_by_size() -> None:
     small = engine.prepare("{ hello }")
     assert engine.prepare("{ hello } #" + "x" * 80) is not None
     assert engine.prepare("{ hello }") is small
-    engine.prepare("{ hello } #" + "ä" * 80)
+    too_large = "{ hello } #" + "ä" * 80
+    assert engine.prepare(too_large) is not engine.prepare(too_large)
+    assert engine.prepare("{ hello }") is small
+    engine.prepare("{ hello } #" + "y" * 85)
     assert engine.prepare("{ hello }") is not small
 
 

@@ -16,8 +16,8 @@ from gateway.domain.errors import BadUserInput
 from gateway.domain.principals import Principal
 from gateway.execution.context import ExecutionContext
 from gateway.execution.documents import Operation, OperationType
+from gateway.execution.encoding import Response
 from gateway.execution.errors import Refusal
-from gateway.execution.responses import Response
 from gateway.execution.subscriptions import Payload
 from gateway.operations.persisted_operations import OperationResolver
 from gateway.operations.pipeline import Engine
