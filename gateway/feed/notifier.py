@@ -85,7 +85,7 @@ class Notifier:
         self._rung_at = None
         self._sent = (connection.get_server_pid(), rung_at)
         try:
-            await queries.notify_events(connection)
+            await queries.notify_events.execute(connection)
         except BaseException:
             self._rung_at = rung_at
             self._rung.set()

@@ -1,4 +1,4 @@
-"""Accounts: rows and objects."""
+"""Accounts: rows <-> domain objects."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,10 +9,10 @@ from gateway.storage.queries import queries
 
 
 async def upsert_account(connection: Connection, account: Account) -> None:
-    """Store an account, or rename the one with this id."""
-    await queries.upsert_account(connection, id=account.id, name=account.name)
+    """Insert an account, or rename the one with this id."""
+    await queries.upsert_account.execute(connection, id=account.id, name=account.name)
 
 
 async def select_accounts(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Account]:
-    rows = queries.select_accounts_by_id(connection, ids=list(ids))
-    return {row["id"]: Account(id=row["id"], name=row["name"]) async for row in rows}
+    rows = await queries.select_accounts_by_id.fetch(connection, ids=list(ids))
+    return {row["id"]: Account(id=row["id"], name=row["name"]) for row in rows}

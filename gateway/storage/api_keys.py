@@ -1,4 +1,4 @@
-"""API keys: rows and objects."""
+"""API keys: rows <-> domain objects."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from gateway.storage.database import Connection
 from gateway.storage.queries import queries
 
 KEYS_CHANNEL: Final = "api_keys"
-"""What a revocation notifies: whoever remembers keys forgets them."""
+"""The channel that a revocation notifies: gateways clear their caches of keys."""
 
 
 def _api_key(row: Record) -> ApiKey:
@@ -21,7 +21,7 @@ def _api_key(row: Record) -> ApiKey:
 
 
 async def insert_api_key(connection: Connection, api_key: ApiKey) -> None:
-    await queries.insert_api_key(
+    await queries.insert_api_key.execute(
         connection,
         id=api_key.id,
         prefix=api_key.prefix,
@@ -36,27 +36,27 @@ async def insert_api_key(connection: Connection, api_key: ApiKey) -> None:
 
 
 async def select_api_key(connection: Connection, *, prefix: str) -> ApiKey | None:
-    row = await queries.select_api_key_by_prefix(connection, prefix=prefix)
-    return row and _api_key(row)
+    row = await queries.select_api_key_by_prefix.fetch_row(connection, prefix=prefix)
+    return None if row is None else _api_key(row)
 
 
 async def select_api_keys(connection: Connection) -> list[ApiKey]:
-    return [_api_key(row) async for row in queries.select_api_keys(connection)]
+    return [_api_key(row) for row in await queries.select_api_keys.fetch(connection)]
 
 
 async def revoke_api_key(connection: Connection, *, api_key_id: UUID, now: datetime) -> ApiKey | None:
-    """Revoke a key, and have every gateway forget what it remembers of keys."""
-    row = await queries.revoke_api_key(connection, id=api_key_id, now=now)
-    await queries.announce_api_keys(connection)
-    return row and _api_key(row)
+    """Revoke a key, and notify every gateway; None where there is no such key."""
+    row = await queries.revoke_api_key.fetch_row(connection, id=api_key_id, now=now)
+    await queries.notify_api_keys.execute(connection)
+    return None if row is None else _api_key(row)
 
 
 async def select_ended_api_keys(connection: Connection, *, ids: Collection[UUID], now: datetime) -> set[UUID]:
-    """Tell which of these keys open nothing any more."""
-    rows = queries.select_ended_api_keys(connection, ids=list(ids), now=now)
-    return {row["id"] async for row in rows}
+    """Return which of these keys are revoked or expired."""
+    rows = await queries.select_ended_api_keys.fetch(connection, ids=list(ids), now=now)
+    return {row["id"] for row in rows}
 
 
 async def touch_api_keys(connection: Connection, *, used: Mapping[UUID, datetime]) -> None:
-    """Note when keys were last used; never to an earlier time."""
-    await queries.touch_api_keys(connection, ids=list(used), times=list(used.values()))
+    """Store when keys were last used; an earlier time than the stored one is ignored."""
+    await queries.touch_api_keys.execute(connection, ids=list(used), times=list(used.values()))

@@ -1,4 +1,4 @@
-"""Applications: rows and objects."""
+"""Applications: rows <-> domain objects."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,8 +31,8 @@ def _application(row: Record) -> Application:
 
 
 async def insert_application(connection: Connection, application: Application) -> bool:
-    """Store a new application; False where its slug is taken."""
-    inserted = await queries.insert_application(
+    """Insert an application; False where its slug, or its id, is taken."""
+    inserted = await queries.insert_application.fetch_value(
         connection,
         id=application.id,
         slug=application.slug,
@@ -49,12 +49,12 @@ async def insert_application(connection: Connection, application: Application) -
 
 
 async def lock_application(connection: Connection, *, application_id: UUID) -> Application | None:
-    row = await queries.lock_application(connection, id=application_id)
-    return row and _application(row)
+    row = await queries.lock_application.fetch_row(connection, id=application_id)
+    return None if row is None else _application(row)
 
 
 async def update_application(connection: Connection, application: Application) -> None:
-    await queries.update_application(
+    await queries.update_application.execute(
         connection,
         id=application.id,
         name=application.name,
@@ -68,13 +68,13 @@ async def update_application(connection: Connection, application: Application) -
 
 
 async def select_applications(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Application]:
-    rows = queries.select_applications_by_id(connection, ids=list(ids))
-    return {row["id"]: _application(row) async for row in rows}
+    rows = await queries.select_applications_by_id.fetch(connection, ids=list(ids))
+    return {row["id"]: _application(row) for row in rows}
 
 
 async def select_application_by_slug(connection: Connection, *, slug: str) -> Application | None:
-    row = await queries.select_application_by_slug(connection, slug=slug)
-    return row and _application(row)
+    row = await queries.select_application_by_slug.fetch_row(connection, slug=slug)
+    return None if row is None else _application(row)
 
 
 def _narrowing(principal: Principal, *, matching: ApplicationFilter) -> dict[str, dict[str, Any]]:
@@ -117,11 +117,11 @@ async def select_application_page(
     if window.before is not None:
         flags["below"] = {"below_name": window.before.value, "below_id": window.before.id}
     flags["descending" if window.backward else "ascending"] = {"limit": window.size + 1}
-    select = queries.variant("select_application_page", flags)
-    return [_application(row) async for row in select(connection, **_given(flags))]
+    query = queries.variant("select_application_page", flags)
+    return [_application(row) for row in await query.fetch(connection, **_given(flags))]
 
 
 async def count_applications(connection: Connection, principal: Principal, *, matching: ApplicationFilter) -> int:
     flags = _narrowing(principal, matching=matching)
-    count: int = await queries.variant("count_applications", flags)(connection, **_given(flags))
+    count: int = await queries.variant("count_applications", flags).fetch_value(connection, **_given(flags))
     return count

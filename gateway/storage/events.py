@@ -67,7 +67,7 @@ async def append_event(connection: Connection, occurrence: NewEvent) -> None:
         WriteConflict: A transaction with a greater id has written an event of this application and account. Written
             in this transaction, the new event would precede it in the log.
     """
-    written = await queries.insert_event(
+    written = await queries.insert_event.fetch_value(
         connection,
         occurred_at=occurrence.occurred_at,
         actor_kind=occurrence.actor.kind.value,
@@ -86,8 +86,8 @@ async def append_event(connection: Connection, occurrence: NewEvent) -> None:
 
 async def select_installations_in_log(connection: Connection, *, installation_ids: Sequence[UUID]) -> set[UUID]:
     """Tell which of these have events, those included that a running transaction keeps back from readers."""
-    rows = queries.select_installations_in_log(connection, ids=list(installation_ids))
-    return {row["id"] async for row in rows}
+    rows = await queries.select_installations_in_log.fetch(connection, ids=list(installation_ids))
+    return {row["id"] for row in rows}
 
 
 async def read_events(
@@ -137,7 +137,7 @@ async def select_histories(
 
 async def log_snapshot(connection: Connection) -> Snapshot:
     """Answer which transactions are done now, and where the log stands."""
-    row = await queries.select_event_log(connection)
+    [row] = await queries.select_event_log.fetch(connection)
     latest = Position(epoch=row["epoch"], xid=row["latest_xid"], id=row["latest_id"])
     return Snapshot.parse(row["snapshot"], xid_offset=row["xid_offset"], latest=latest)
 
@@ -150,7 +150,7 @@ async def log_position(connection: Connection) -> Position:
 
 async def ensure_epoch(connection: Connection) -> bool:
     """Begin a new epoch where the log was written in another cluster; tell whether it was so. For every start."""
-    command: str = await queries.update_event_log_epoch(connection, epoch=secrets.randbits(_EPOCH_BITS))
+    command: str = await queries.update_event_log_epoch.execute(connection, epoch=secrets.randbits(_EPOCH_BITS))
     return command == "UPDATE 1"
 
 
@@ -159,7 +159,7 @@ async def prune_events(connection: Connection, *, older_than: datetime, limit: i
 
     Less than the limit means that there is nothing more to remove, or that another gateway is at it.
     """
-    count: int = await queries.prune_events(connection, older_than=older_than, limit=limit)
+    count: int = await queries.prune_events.fetch_value(connection, older_than=older_than, limit=limit)
     return count
 
 
@@ -183,10 +183,10 @@ async def _select(
     flags["backward" if window.backward else "forward"] = {"limit": limit, "parents": list(parents)}
     if parents != [None]:
         flags["of_installation"] = {}
-    select = queries.variant("select_event_page", flags)
+    query = queries.variant("select_event_page", flags)
     parameters = {name: value for values in flags.values() for name, value in values.items()}
     pages: list[list[Record]] = [[] for _ in parents]
-    async for row in select(connection, **parameters):
+    for row in await query.fetch(connection, **parameters):
         pages[row["parent"] - 1].append(row)
     return [_page(rows, window=window, wanted=wanted) for rows in pages]
 

@@ -1,11 +1,11 @@
-"""Installations: rows and objects."""
+"""Installations: rows <-> domain objects."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from asyncpg import Record
 
 from gateway.domain.installations import (
@@ -21,22 +21,8 @@ from gateway.storage.database import Connection
 from gateway.storage.queries import queries
 
 
-def _sync(row: Record) -> Sync | None:
-    if row["sync_state"] is None:
-        return None
-    return Sync(
-        state=SyncState(row["sync_state"]),
-        started_at=row["sync_started_at"],
-        finished_at=row["sync_finished_at"],
-        expires_at=row["sync_expires_at"],
-        lease_seconds=row["sync_lease_seconds"],
-        steps=tuple(SyncStep(**step) for step in json.loads(row["sync_steps"])),
-        message=row["sync_message"],
-    )
-
-
 def installation_of(row: Record) -> Installation:
-    """Make an installation of its row."""
+    """Convert a row."""
     return Installation(
         id=row["id"],
         application_id=row["application_id"],
@@ -47,7 +33,7 @@ def installation_of(row: Record) -> Installation:
         ),
         metadata=row["metadata"],
         version=row["version"],
-        sync=_sync(row),
+        sync=None if row["sync_state"] is None else _sync(row),
         connection_failures=row["connection_failures"],
         authorization_expires_at=row["authorization_expires_at"],
         created_at=row["created_at"],
@@ -56,20 +42,21 @@ def installation_of(row: Record) -> Installation:
     )
 
 
-def _sync_columns(sync: Sync | None) -> dict[str, Any]:
-    steps = sync and json.dumps([{"name": step.name, "done": step.done, "total": step.total} for step in sync.steps])
-    return {
-        "sync_state": sync and sync.state.value,
-        "sync_started_at": sync and sync.started_at,
-        "sync_finished_at": sync and sync.finished_at,
-        "sync_expires_at": sync and sync.expires_at,
-        "sync_lease_seconds": sync and sync.lease_seconds,
-        "sync_steps": steps,
-        "sync_message": sync and sync.message,
-    }
+def _sync(row: Record) -> Sync:
+    return Sync(
+        state=SyncState(row["sync_state"]),
+        started_at=row["sync_started_at"],
+        finished_at=row["sync_finished_at"],
+        expires_at=row["sync_expires_at"],
+        lease_seconds=row["sync_lease_seconds"],
+        steps=tuple(SyncStep(**step) for step in orjson.loads(row["sync_steps"])),
+        message=row["sync_message"],
+    )
 
 
 def _mutable_columns(installation: Installation) -> dict[str, Any]:
+    """Return the id, and every column that an update sets."""
+    sync = installation.sync
     return {
         "id": installation.id,
         "status": installation.status.value,
@@ -78,52 +65,60 @@ def _mutable_columns(installation: Installation) -> dict[str, Any]:
         "reason_since": installation.status_reason.since,
         "metadata": installation.metadata,
         "version": installation.version,
+        "sync_state": sync and sync.state.value,
+        "sync_started_at": sync and sync.started_at,
+        "sync_finished_at": sync and sync.finished_at,
+        "sync_expires_at": sync and sync.expires_at,
+        "sync_lease_seconds": sync and sync.lease_seconds,
+        "sync_steps": sync and orjson.dumps(sync.steps).decode(),
+        "sync_message": sync and sync.message,
         "connection_failures": installation.connection_failures,
         "authorization_expires_at": installation.authorization_expires_at,
         "updated_at": installation.updated_at,
         "activated_at": installation.activated_at,
-        **_sync_columns(installation.sync),
     }
 
 
 async def select_installations(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Installation]:
-    rows = queries.select_installations_by_id(connection, ids=list(ids))
-    return {row["id"]: installation_of(row) async for row in rows}
+    rows = await queries.select_installations_by_id.fetch(connection, ids=list(ids))
+    return {row["id"]: installation_of(row) for row in rows}
 
 
 async def select_installations_by_pair(
-    connection: Connection, *, ties: Sequence[tuple[UUID, UUID]]
+    connection: Connection, *, pairs: Sequence[tuple[UUID, UUID]]
 ) -> dict[tuple[UUID, UUID], Installation]:
-    """Find the living installations of these pairs of application and account."""
-    rows = queries.select_installations_by_pair(
+    """Read the installations of these pairs (application, account)."""
+    rows = await queries.select_installations_by_pair.fetch(
         connection,
-        application_ids=[application_id for application_id, _ in ties],
-        account_ids=[account_id for _, account_id in ties],
+        application_ids=[application_id for application_id, _ in pairs],
+        account_ids=[account_id for _, account_id in pairs],
     )
-    return {(row["application_id"], row["account_id"]): installation_of(row) async for row in rows}
+    return {(row["application_id"], row["account_id"]): installation_of(row) for row in rows}
 
 
 async def lock_installation(connection: Connection, *, installation_id: UUID) -> Installation | None:
-    row = await queries.lock_installation(connection, id=installation_id)
-    return row and installation_of(row)
+    row = await queries.lock_installation.fetch_row(connection, id=installation_id)
+    return None if row is None else installation_of(row)
 
 
 async def lock_installation_by_pair(
     connection: Connection, *, application_id: UUID, account_id: UUID
 ) -> Installation | None:
-    row = await queries.lock_installation_by_pair(connection, application_id=application_id, account_id=account_id)
-    return row and installation_of(row)
+    row = await queries.lock_installation_by_pair.fetch_row(
+        connection, application_id=application_id, account_id=account_id
+    )
+    return None if row is None else installation_of(row)
 
 
 async def lock_due_installations(connection: Connection, *, now: datetime, limit: int) -> list[Installation]:
-    """Take some whose authorization or lease has run out, and that nobody else has in hand."""
-    rows = queries.lock_due_installations(connection, now=now, limit=limit)
-    return [installation_of(row) async for row in rows]
+    """Lock up to `limit` installations whose authorization or lease has expired, and that nobody else has locked."""
+    rows = await queries.lock_due_installations.fetch(connection, now=now, limit=limit)
+    return [installation_of(row) for row in rows]
 
 
 async def insert_installation(connection: Connection, installation: Installation) -> bool:
     """Store a new installation; False where the application is already installed for the account."""
-    inserted = await queries.insert_installation(
+    inserted = await queries.insert_installation.fetch_value(
         connection,
         application_id=installation.application_id,
         account_id=installation.account_id,
@@ -134,8 +129,8 @@ async def insert_installation(connection: Connection, installation: Installation
 
 
 async def update_installation(connection: Connection, installation: Installation) -> None:
-    await queries.update_installation(connection, **_mutable_columns(installation))
+    await queries.update_installation.execute(connection, **_mutable_columns(installation))
 
 
 async def delete_installation(connection: Connection, *, installation_id: UUID) -> None:
-    await queries.delete_installation(connection, id=installation_id)
+    await queries.delete_installation.execute(connection, id=installation_id)

@@ -1,20 +1,20 @@
-"""The named queries: `sql/queries/*.sql`, one file for each noun, as much code as any module is.
+"""The named queries of `sql/queries/*.sql`, one file for each noun.
 
-aiosql reads the files: `-- name: select_account^` opens a query, and its mark says what comes back (no mark: rows to
-iterate over, `^`: one row or None, `$`: one value, `!`: the command's tag). A line that ends in `--? after` stands only
-in those variants of its query that have the flag `after`.
+aiosql reads the files: `-- name: select_account` opens a query, `-- name: delete_account!` one that returns no rows,
+and `:name` is a parameter. A line that ends in `--? after` is only part of those variants of its query that are asked
+for with the flag `after`.
 """
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import aiosql
 import asyncpg
-from aiosql.types import QueryFn, SQLOperationType
+from aiosql.types import QueryFn
 
 from gateway.storage.database import Connection
 from gateway.storage.sql_files import sql_directory
@@ -25,7 +25,7 @@ _CONDITION = re.compile(r"\s*--\? (\w+)$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """A statement, compiled once. Called with a connection and its parameters by name, it runs.
+    """A statement, compiled once; each method runs it on a connection, with all its parameters by name.
 
     aiosql's own functions are not used for that: they list the connection's attributes at each call.
     """
@@ -33,71 +33,64 @@ class Query:
     name: str
     sql: str
     parameters: tuple[str, ...]
-    operation: SQLOperationType
 
-    def __call__(self, connection: Connection, **values: Any) -> Any:
-        """Answer an async iterator over the rows, or an awaitable, as the query's mark says."""
-        arguments = self._ordered(values)
-        match self.operation:
-            case SQLOperationType.SELECT:
-                return _rows(connection, self.sql, arguments=arguments)
-            case SQLOperationType.SELECT_ONE:
-                return connection.fetchrow(self.sql, *arguments)
-            case SQLOperationType.SELECT_VALUE:
-                return connection.fetchval(self.sql, *arguments)
-            case SQLOperationType.INSERT_UPDATE_DELETE:
-                return connection.execute(self.sql, *arguments)
-            case _:
-                raise TypeError(f"{self.name} has a mark that nobody has needed yet")
+    async def fetch(self, connection: Connection, **values: Any) -> list[asyncpg.Record]:
+        """Return all rows."""
+        return await connection.fetch(self.sql, *self._arguments(values))
 
-    async def planned_anew(self, connection: Connection, **values: Any) -> AsyncIterator[asyncpg.Record]:
-        """Iterate over the rows, by a plan made for these values alone.
+    async def fetch_with_custom_plan(self, connection: Connection, **values: Any) -> list[asyncpg.Record]:
+        """Return all rows, by a plan that Postgres makes for these values.
 
-        For what a plan for any values would be far from: Postgres settles on such a one after five runs.
+        For queries whose best plan depends on a value: after five runs Postgres may settle on a generic plan.
         """
         statement = await connection.prepare(self.sql)
-        for row in await statement.fetch(*self._ordered(values)):
-            yield row
+        return await statement.fetch(*self._arguments(values))
 
-    def _ordered(self, values: Mapping[str, Any]) -> Sequence[Any]:
+    async def fetch_row(self, connection: Connection, **values: Any) -> asyncpg.Record | None:
+        """Return the first row."""
+        return await connection.fetchrow(self.sql, *self._arguments(values))
+
+    async def fetch_value(self, connection: Connection, **values: Any) -> Any:
+        """Return the first column of the first row; None where there is no row."""
+        return await connection.fetchval(self.sql, *self._arguments(values))
+
+    async def execute(self, connection: Connection, **values: Any) -> str:
+        """Return the command's tag."""
+        return await connection.execute(self.sql, *self._arguments(values))
+
+    def _arguments(self, values: dict[str, Any]) -> list[Any]:
         if len(values) != len(self.parameters) or not all(name in values for name in self.parameters):
             raise TypeError(f"{self.name} takes {sorted(self.parameters)}, and was given {sorted(values)}")
         return [values[parameter] for parameter in self.parameters]
 
 
-async def _rows(connection: Connection, sql: str, *, arguments: Sequence[Any]) -> AsyncIterator[asyncpg.Record]:
-    for row in await connection.fetch(sql, *arguments):
-        yield row
-
-
 class Queries:
-    """All named queries, as attributes; those with conditional lines by `variant`."""
+    """All named queries: without flags as attributes, with flags by `variant`."""
 
     def __init__(self, directory: Path) -> None:
-        files = sorted(directory.glob("*.sql"))
-        self.sources: Final = dict(source for file in files for source in _split(file.read_text(encoding="utf-8")))
-        self._compiled: dict[tuple[str, frozenset[str]], Query] = {}
+        texts = (file.read_text(encoding="utf-8") for file in sorted(directory.glob("*.sql")))
+        self.sources: Final = dict(source for text in texts for source in _split(text))
+        self._variants: dict[tuple[str, frozenset[str]], Query] = {}
         for name in self.sources:
-            self.variant(name, ())
+            setattr(self, name, self.variant(name, ()))
 
     def __getattr__(self, name: str) -> Query:
-        if name.startswith("_") or name not in self.sources:
-            raise AttributeError(f"there is no query named {name!r}")
-        return self.variant(name, ())
+        raise AttributeError(f"there is no query named {name!r}")
 
     def variant(self, name: str, flags: Collection[str]) -> Query:
-        """Answer the query as it reads with these flags; a flag that it does not know is a ValueError."""
+        """Return the query as it reads with these flags. Raises ValueError for a flag that it does not have."""
         key = (name, frozenset(flags))
-        if key not in self._compiled:
-            self._compiled[key] = _compiled(name, source=self.sources[name], flags=key[1])
-        return self._compiled[key]
+        if key not in self._variants:
+            self._variants[key] = _compiled(name, source=self.sources[name], flags=key[1])
+        return self._variants[key]
 
     def flags(self, name: str) -> frozenset[str]:
-        """Answer the flags that a query's lines ask for."""
+        """Return the flags that a query has."""
         return frozenset(found[1] for line in self.sources[name].splitlines() if (found := _CONDITION.search(line)))
 
 
-def _split(text: str) -> Iterable[tuple[str, str]]:
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each query in a file."""
     for found, following in itertools.pairwise([*_NAME.finditer(text), None]):
         if found is not None:
             yield found[1], text[found.start() : following.start() if following is not None else len(text)]
@@ -116,7 +109,7 @@ def _compiled(name: str, *, source: str, flags: frozenset[str]) -> Query:
     loaded: QueryFn = getattr(aiosql.from_str("\n".join(lines), "asyncpg", mandatory_parameters=False), name)
     signature = loaded.__signature__
     parameters = tuple(signature.parameters)[1:] if signature is not None else ()
-    return Query(name=name, sql=loaded.sql, parameters=parameters, operation=loaded.operation)
+    return Query(name=name, sql=loaded.sql, parameters=parameters)
 
 
 queries: Final = Queries(sql_directory() / "queries")

@@ -29,7 +29,7 @@ Tie = tuple[UUID, UUID]
 async def find_installations_by_tie(
     services: Services, principal: Principal, *, ties: Sequence[Tie]
 ) -> list[Installation | None]:
-    found = await read(services.database, select_installations_by_pair, ties=ties)
+    found = await read(services.database, select_installations_by_pair, pairs=ties)
     return [_visible(principal, installation=found.get(tie)) for tie in ties]
 
 
@@ -73,7 +73,7 @@ async def _seen(
     unlisted = [application.id for application in applications if not application.listed]
     if principal.account_id is not None and unlisted:
         ties = [(application_id, principal.account_id) for application_id in unlisted]
-        found = await select_installations_by_pair(connection, ties=ties)
+        found = await select_installations_by_pair(connection, pairs=ties)
         installed = {application_id for application_id, _ in found}
     return {
         application.id: application
@@ -89,7 +89,7 @@ async def find_accounts(services: Services, principal: Principal, *, ids: Sequen
         wanted = [account_id for account_id in ids if principal.account_id in {None, account_id}]
         if principal.kind is PrincipalKind.APPLICATION and principal.application_id is not None:
             ties = [(principal.application_id, account_id) for account_id in wanted]
-            installed = await select_installations_by_pair(connection, ties=ties)
+            installed = await select_installations_by_pair(connection, pairs=ties)
             wanted = [account_id for _, account_id in installed]
         return await select_accounts(connection, ids=wanted)
 

@@ -1,9 +1,7 @@
--- name: upsert_account^
--- The same id again renames.
+-- name: upsert_account!
 insert into accounts (id, name)
 values (:id, :name)
-on conflict (id) do update set name = excluded.name
-returning id, name;
+on conflict (id) do update set name = excluded.name;
 
 -- name: select_accounts_by_id
 select id, name

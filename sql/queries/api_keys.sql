@@ -2,7 +2,7 @@
 insert into api_keys (id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at)
 values (:id, :prefix, :digest, :kind, :application_id, :account_id, :label, :created_at, :expires_at);
 
--- name: select_api_key_by_prefix^
+-- name: select_api_key_by_prefix
 select id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at
 from api_keys
 where prefix = :prefix;
@@ -12,19 +12,20 @@ select id, prefix, digest, kind, application_id, account_id, label, created_at, 
 from api_keys
 order by created_at, id;
 
--- name: revoke_api_key^
--- The first revocation counts; a second one answers its time.
+-- name: revoke_api_key
+-- A second revocation keeps the time of the first.
 update api_keys
 set revoked_at = coalesce(revoked_at, :now)
 where id = :id
 returning id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at;
 
--- name: announce_api_keys!
--- Every gateway forgets what it remembers of keys. Rare enough for a notification inside the write.
+-- name: notify_api_keys!
+-- Every gateway clears its cache of keys. Revocations are rare, so this may be part of the write: a notification takes
+-- a lock on the whole database until its transaction is done.
 notify api_keys;
 
 -- name: touch_api_keys!
--- Locked in one order: two gateways that note the same keys at once would wait for each other.
+-- Rows are locked in the order of their ids, so that two gateways that store the same keys do not deadlock.
 with locked as (
     select id
     from api_keys
@@ -39,7 +40,7 @@ join locked on locked.id = used.id
 where api_keys.id = used.id and (api_keys.last_used_at is null or api_keys.last_used_at < used.at);
 
 -- name: select_ended_api_keys
--- Which of these keys open nothing any more.
+-- Which of these keys are revoked or expired.
 select id
 from api_keys
 where id = any(:ids::uuid[]) and (revoked_at is not null or expires_at <= :now);

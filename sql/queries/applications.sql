@@ -1,6 +1,6 @@
--- name: insert_application^
--- Answers nothing where the slug is taken, or the id: an example's is the same in every database, and two who load the
--- examples at once may meet at either.
+-- name: insert_application
+-- Returns no row where the slug or the id is taken. Example data has the same ids in every database, so two processes
+-- that load it at the same time can conflict in either.
 insert into applications (
     id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
@@ -10,10 +10,9 @@ values (
     :now, :now
 )
 on conflict do nothing
-returning id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
-    created_at, updated_at;
+returning true;
 
--- name: lock_application^
+-- name: lock_application
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
 from applications
@@ -32,14 +31,14 @@ select id, slug, name, description, categories, logo_url, authorization_method, 
 from applications
 where id = any(:ids::uuid[]);
 
--- name: select_application_by_slug^
+-- name: select_application_by_slug
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
 from applications
 where slug = :slug;
 
 -- name: select_application_page
--- The marketplace by name, one page in one direction. An unlisted application is there for itself, and for an
+-- One page of the marketplace by name, in one direction. An unlisted application is visible to itself, and to an
 -- account that has it installed.
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
@@ -59,7 +58,7 @@ order by a.name, a.id --? ascending
 order by a.name desc, a.id desc --? descending
 limit :limit;
 
--- name: count_applications$
+-- name: count_applications
 select count(*)
 from applications a
 where true

@@ -1,5 +1,5 @@
--- name: insert_documents$
--- What is there already stays as it was; answers how many were new.
+-- name: insert_documents
+-- Texts that are stored already stay as they are. Returns how many were new.
 with inserted as (
     insert into documents (digest, text, registered_at)
     select sha256(convert_to(given.text, 'UTF8')), given.text, :now
@@ -9,7 +9,7 @@ with inserted as (
 )
 select count(*) from inserted;
 
--- name: select_document$
+-- name: select_document
 select text
 from documents
 where digest = :digest;

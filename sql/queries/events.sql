@@ -1,4 +1,4 @@
--- name: insert_event$
+-- name: insert_event
 -- Answers nothing, and writes nothing, where the log has an event of this application and account by a greater
 -- transaction id: whoever waits for a lock behind several others may take its id before the last wait is over.
 -- The offset keeps the order over a restored dump; see event_log.
@@ -77,7 +77,7 @@ order by parent.number
     , event.xid desc, event.id desc --? backward
 ;
 
--- name: select_event_log^
+-- name: select_event_log
 -- Where the log stands, and in which snapshot.
 select
     log.epoch, log.xid_offset, log.snapshot,
@@ -108,7 +108,7 @@ where event_log.system_identifier <> control.system_identifier
     or greatest(pruned_xid, (select max(xid) from installation_events))
         >= xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 
--- name: prune_events$
+-- name: prune_events
 -- Removes the first events of the log as long as each is older than asked, and remembers how far; answers how many.
 -- Where another gateway is pruning already, none.
 with log as materialized (

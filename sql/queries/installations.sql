@@ -7,7 +7,7 @@ from installations
 where id = any(:ids::uuid[]);
 
 -- name: select_installations_by_pair
--- The living installations of these pairs of application and account.
+-- The installations of these pairs (application, account).
 select
     id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
     sync_state, sync_started_at, sync_finished_at, sync_expires_at, sync_lease_seconds, sync_steps, sync_message,
@@ -15,8 +15,9 @@ select
 from installations
 where (application_id, account_id) in (select * from unnest(:application_ids::uuid[], :account_ids::uuid[]));
 
--- name: lock_installation^
--- Locking first matters: the transaction id is taken after the wait, so the log's order of one installation holds.
+-- name: lock_installation
+-- The lock comes first in its transaction: the transaction id is assigned after the wait for it, so that the events of
+-- one installation stand in the log in the order of their versions.
 select
     id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
     sync_state, sync_started_at, sync_finished_at, sync_expires_at, sync_lease_seconds, sync_steps, sync_message,
@@ -25,7 +26,7 @@ from installations
 where id = :id
 for update;
 
--- name: lock_installation_by_pair^
+-- name: lock_installation_by_pair
 select
     id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
     sync_state, sync_started_at, sync_finished_at, sync_expires_at, sync_lease_seconds, sync_steps, sync_message,
@@ -35,11 +36,11 @@ where application_id = :application_id and account_id = :account_id
 for update;
 
 -- name: lock_due_installations
--- Whose authorization or lease ran out; what another gateway has in hand is left to it.
--- Each kind is looked for by its own index: of both at once, a plan for any time reads the whole table.
--- Only as many as one batch are locked; more are looked at, so that several gateways find work.
--- The version is compared because the first lock takes this transaction's id: what somebody changed since the
--- statement began may have a greater one, and an event written now would stand before theirs in the log.
+-- Installations whose authorization or lease has expired; rows that another gateway has locked are skipped.
+-- Two selects, so that each uses its own index: with one condition for both, a generic plan reads the whole table.
+-- More candidates are selected than one batch locks, so that several gateways find work at the same time.
+-- The version is compared because the first lock assigns this transaction's id: a row that was changed since the
+-- statement began may have an event with a greater id, and an event written now would precede it in the log.
 with due as materialized (
     (
         select id, version
@@ -67,8 +68,8 @@ join installations i on i.id = due.id and i.version = due.version
 limit :limit
 for update of i skip locked;
 
--- name: insert_installation$
--- Answers nothing where the application is already installed for the account.
+-- name: insert_installation
+-- Returns no row where the application is already installed for the account.
 insert into installations (
     id, application_id, account_id, status, reason_code, reason_message, reason_since, metadata, version,
     sync_state, sync_started_at, sync_finished_at, sync_expires_at, sync_lease_seconds, sync_steps, sync_message,
@@ -95,7 +96,7 @@ where id = :id;
 delete from installations where id = :id;
 
 -- name: select_installation_page
--- For each parent the first rows of one page in one direction; the root list has one parent, null.
+-- For each parent the first rows of one page in one direction; the list of all installations has one parent, null.
 select
     parent.number as parent,
     page.id, page.application_id, page.account_id, page.status, page.reason_code, page.reason_message, page.reason_since,

@@ -35,7 +35,7 @@ class Counter:
     statements: list[str] = field(default_factory=list)
 
     def note(self, logged: LoggedQuery) -> None:
-        names = {query.sql: query.name for query in queries._compiled.values()}
+        names = {query.sql: query.name for query in queries._variants.values()}
         self.statements.append(names.get(logged.query, logged.query))
 
     async def run(self, query: str, *, caller: Principal = PLATFORM, **variables: Any) -> tuple[Any, list[str]]:

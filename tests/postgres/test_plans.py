@@ -128,7 +128,7 @@ async def test_metadata_that_few_have_is_found_by_its_index_however_often(
     query = queries.variant("select_installation_page", {"metadata", "created_descending"})
     values = {"parents": [None], "limit": ROWS, "metadata": '{"tenant": 7}'}
     for _ in range(10):
-        rows = [row async for row in query.planned_anew(connection, **values)]
+        rows = await query.fetch_with_custom_plan(connection, **values)
         assert len(rows) == APPLICATIONS * ACCOUNTS // 1000
     settled = "select count(*) from pg_prepared_statements where statement = $1 and generic_plans > 0"
     assert await connection.fetchval(settled, query.sql) == 0
