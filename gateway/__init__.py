@@ -1,3 +1,3 @@
-"""A GraphQL API over installations: the ties between third-party applications and company accounts."""
+"""A GraphQL API over installations: the connections of third-party applications to company accounts."""
 
 __version__ = "0.1.0"

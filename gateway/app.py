@@ -23,7 +23,7 @@ from gateway.storage.database import Database
 from gateway.storage.migrations import MigrationError, check_migrations
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.graphiql.bundles import load_bundle
-from gateway.transport.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
+from gateway.transport.graphiql.page import GraphiQL, Prefilled
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, gauges, metrics_routes
 from gateway.transport.http.security_headers import browser_rules, unforeseen
@@ -38,14 +38,6 @@ from gateway.wiring import access_tokens, build_database, build_engine, document
 CLOCK_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Welcome:
-    """What GraphiQL offers to whoever tries the embedded default: keys ready to use, and tabs that run as they are."""
-
-    keys: Sequence[PrefilledKey]
-    tabs: Sequence[ExampleTab]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,22 +80,22 @@ def create_app(
     *,
     database_url: str,
     registry: ConnectionRegistry | None = None,
-    welcome: Welcome | None = None,
+    prefilled: Prefilled | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> Starlette:
     """Make the application. Its lifespan refuses a database whose migrations are behind or ahead: MigrationError.
 
-    `lifetime` is the caller's way to drain it. `welcome` is for the embedded default alone, which also answers
-    introspection without a key, and shows GraphiQL, unless the settings say otherwise.
+    `registry` is the caller's way to drain it. `prefilled` is given for the embedded database alone; then
+    GraphiQL and metrics are served, and introspection needs no key, unless the settings say otherwise.
     """
     house = build_components(
         settings,
         database_url=database_url,
         registry=registry or ConnectionRegistry(),
-        embedded=welcome is not None,
+        embedded=prefilled is not None,
         now=now,
     )
-    graphiql = _graphiql(welcome) if house.unless_set(settings.graphiql) else None
+    graphiql = _graphiql(prefilled) if house.unless_set(settings.graphiql) else None
     meter = OperationMetrics() if house.unless_set(settings.metrics) else None
     return Starlette(
         routes=[
@@ -197,8 +189,8 @@ def _metrics(house: Components, *, meter: OperationMetrics) -> Sequence[BaseRout
     )
 
 
-def _graphiql(welcome: Welcome | None) -> GraphiQL:
-    return GraphiQL(bundle=load_bundle(), keys=welcome.keys if welcome else (), tabs=welcome.tabs if welcome else ())
+def _graphiql(prefilled: Prefilled | None) -> GraphiQL:
+    return GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled())
 
 
 async def _unreadiness(database: Database) -> str | None:

@@ -15,8 +15,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import Components, build_components, create_app
+from gateway.cli.help_text import settings_page
 from gateway.cli.serve import server_configuration
-from gateway.cli.settings_text import settings_page
 from gateway.demo.loading import load_example_data
 from gateway.domain.principals import PrincipalKind
 from gateway.operations.persisted_operations import DocumentPolicy
@@ -163,7 +163,7 @@ def test_defaults_are_described_as_they_would_be_set(read: Read) -> None:
 
 
 def test_page_of_the_settings_is_what_the_code_says() -> None:
-    """Write it anew with `python -m gateway.cli.settings_text > gateway/cli/SETTINGS.md`."""
+    """Write it anew with `python -m gateway.cli.help_text > gateway/cli/SETTINGS.md`."""
     assert PAGE.read_text(encoding="utf-8") == settings_page()
 
 

@@ -28,9 +28,9 @@ from websockets import Subprotocol
 from websockets.sync.client import connect
 
 from gateway.app import create_app
-from gateway.cli.default_keys import ACCOUNT, APPLICATION
 from gateway.cli.serve import server_configuration
-from gateway.demo.loading import first_installation_id, load_example_data
+from gateway.demo.loading import load_example_data
+from gateway.demo.scenarios import UNFINISHED_EXAMPLE
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import Settings
 from gateway.storage.database import open_database
@@ -168,7 +168,7 @@ def shortest(
 def walk_query(database_url: str, secret: str) -> list[str]:
     gateway = GatewayThread(database_url)
     with gateway.running():
-        caller, installation = Caller(gateway, secret), str(first_installation_id(APPLICATION, ACCOUNT))
+        caller, installation = Caller(gateway, secret), str(UNFINISHED_EXAMPLE.installation_id)
         return shortest(gateway.record, lambda: caller.call(QUERY, id=installation))
 
 
@@ -183,8 +183,11 @@ class Change:
     """Brings the example's first installation back to AUTHORIZED, so that it can be activated again."""
 
     def __init__(self, secret: str, gateway: GatewayThread) -> None:
-        self.target = {"id": str(first_installation_id(APPLICATION, ACCOUNT))}
-        self._pair = {"applicationId": str(APPLICATION.id), "accountId": str(ACCOUNT.id)}
+        self.target = {"id": str(UNFINISHED_EXAMPLE.installation_id)}
+        self._pair = {
+            "applicationId": str(UNFINISHED_EXAMPLE.application.id),
+            "accountId": str(UNFINISHED_EXAMPLE.account.id),
+        }
         self._caller = Caller(gateway, secret)
 
     def undo(self) -> None:

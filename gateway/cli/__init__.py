@@ -1,4 +1,4 @@
-"""The commands: `gateway serve`, `migrate`, `schema`, `key`, `demo`."""
+"""The `gateway` command: one module for each of its commands, or for a few small ones."""
 
 from gateway.cli.commands import main
 

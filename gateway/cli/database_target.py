@@ -1,4 +1,4 @@
-"""Where a command finds its database: DATABASE_URL, or the embedded Postgres in a data directory."""
+"""Where a command finds its database: at DATABASE_URL, or in the embedded Postgres of a data directory."""
 
 import os
 from collections.abc import AsyncIterator
@@ -18,48 +18,38 @@ from gateway.usecases.services import Services
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseTarget:
-    """A database that a command works on; `directory` is set for the embedded one."""
+    """The database of a command; `directory` is the embedded Postgres' data directory, and None without one."""
 
     url: str
     directory: Path | None
 
 
-def data_directory(data: Path | None) -> Path | None:
-    """Decide where the embedded database lies; None where there is another one. --data outweighs DATABASE_URL."""
-    if data is not None:
-        return data.expanduser()
-    if os.environ.get("DATABASE_URL"):
-        return None
-    return platformdirs.user_data_path("installations-gateway")
-
-
 @asynccontextmanager
-async def place(data: Path | None, *, exclusive: bool = False) -> AsyncIterator[DatabaseTarget]:
-    """Find the database, and start the embedded one if it does not run yet."""
-    directory = data_directory(data)
-    if directory is None:
-        yield DatabaseTarget(url=await _given_url(), directory=None)
+async def database_target(data: Path | None, *, exclusive: bool = False) -> AsyncIterator[DatabaseTarget]:
+    """Return the database to work on; start the embedded Postgres unless it runs. --data outweighs DATABASE_URL."""
+    url = os.environ.get("DATABASE_URL", "")
+    if url and data is None:
+        try:
+            await require_reachable(url.strip())
+        except DatabaseNotUsable as error:
+            raise DatabaseNotUsable(f"the database of DATABASE_URL cannot be used: {error}") from error
+        yield DatabaseTarget(url=url.strip(), directory=None)
         return
-    async with embedded_postgres(directory, exclusive=exclusive) as url:
-        yield DatabaseTarget(url=url, directory=directory)
+    directory = _data_directory(data)
+    async with embedded_postgres(directory, exclusive=exclusive) as embedded_url:
+        yield DatabaseTarget(url=embedded_url, directory=directory)
 
 
-async def _given_url() -> str:
-    url = os.environ["DATABASE_URL"].strip()
-    try:
-        await require_reachable(url)
-    except DatabaseNotUsable as error:
-        raise DatabaseNotUsable(f"the database of DATABASE_URL cannot be used: {error}") from error
-    return url
+def _data_directory(data: Path | None) -> Path:
+    return platformdirs.user_data_path("installations-gateway") if data is None else data.expanduser()
 
 
 @asynccontextmanager
-async def opened_gateway(found: DatabaseTarget, settings: Settings) -> AsyncIterator[Services]:
-    """Open the use cases on a database whose migrations are well; the embedded one is migrated first."""
-    if found.directory is not None:
-        await migrate(found.url)
-    database = open_database(found.url, pool_size=2, application_name="gateway command")
-    async with database:
+async def open_services(target: DatabaseTarget, settings: Settings) -> AsyncIterator[Services]:
+    """Open the use cases on a database that is fully migrated; the embedded one is migrated first."""
+    if target.directory is not None:
+        await migrate(target.url)
+    async with open_database(target.url, pool_size=2, application_name="gateway command") as database:
         await check_migrations(database)
-        # Running gateways hear of the change by their own poll.
+        # No notification is sent: running gateways find new events by polling.
         yield Services(database=database, notify=lambda: None, failure_limit=settings.failure_limit)

@@ -1,39 +1,30 @@
-"""The embedded default's own keys: one for the platform, an application and an account, the same at every start."""
+"""The keys of the embedded database: for the platform, an application and an account, the same at every start."""
 
 import json
 import logging
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
-from gateway.demo.stories import PLATFORM, WAITING_TIE
+from gateway.demo.scenarios import PLATFORM, UNFINISHED_EXAMPLE
 from gateway.domain.errors import AccountNotFound, ApplicationNotFound, Unauthenticated
 from gateway.domain.principals import PrincipalKind
+from gateway.transport.graphiql.page import PrefilledKey
 from gateway.usecases.api_keys import ApiKeyCache, issue_key
 from gateway.usecases.services import Services
 
 LOG = logging.getLogger("gateway")
-APPLICATION = next(one for one in APPLICATIONS if one.slug == WAITING_TIE[0])
-ACCOUNT = next(one for one in ACCOUNTS if one.name == WAITING_TIE[1])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DefaultKey:
-    kind: PrincipalKind
-    label: str
-    secret: str = field(repr=False)
+_APPLICATION, _ACCOUNT = UNFINISHED_EXAMPLE.application, UNFINISHED_EXAMPLE.account
 
 
 _WANTED = (
     (PrincipalKind.PLATFORM, "The platform", None, None),
-    (PrincipalKind.APPLICATION, APPLICATION.name, APPLICATION.id, None),
-    (PrincipalKind.ACCOUNT, ACCOUNT.name, None, ACCOUNT.id),
+    (PrincipalKind.APPLICATION, _APPLICATION.name, _APPLICATION.id, None),
+    (PrincipalKind.ACCOUNT, _ACCOUNT.name, None, _ACCOUNT.id),
 )
 
 
-async def default_keys(services: Services, directory: Path) -> tuple[DefaultKey, ...]:
-    """Read the keys kept in the data directory, and make those that are missing or no longer in force.
+async def default_keys(services: Services, directory: Path) -> tuple[PrefilledKey, ...]:
+    """Read the keys kept in the data directory; issue those that are missing or no longer valid.
 
     Without the example data there is a key for the platform alone.
     """
@@ -42,7 +33,7 @@ async def default_keys(services: Services, directory: Path) -> tuple[DefaultKey,
     keys = []
     for kind, label, application_id, account_id in _WANTED:
         secret = kept.get(kind.value)
-        if secret is None or not await _in_force(services, secret):
+        if secret is None or not await _is_valid(services, secret):
             try:
                 issued = await issue_key(
                     services,
@@ -56,7 +47,7 @@ async def default_keys(services: Services, directory: Path) -> tuple[DefaultKey,
             except (ApplicationNotFound, AccountNotFound):
                 continue
             secret = issued.secret
-        keys.append(DefaultKey(kind=kind, label=label, secret=secret))
+        keys.append(PrefilledKey(kind=kind, label=label, secret=secret))
     secrets = {key.kind.value: key.secret for key in keys}
     if secrets != kept:
         _write(path, secrets)
@@ -64,7 +55,7 @@ async def default_keys(services: Services, directory: Path) -> tuple[DefaultKey,
     return tuple(keys)
 
 
-async def _in_force(services: Services, secret: str) -> bool:
+async def _is_valid(services: Services, secret: str) -> bool:
     try:
         await ApiKeyCache(services).authenticate(secret)
     except Unauthenticated:
@@ -86,10 +77,10 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, secrets: dict[str, str]) -> None:
-    """Write whole or not at all, readable by the owner alone from the first byte."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600), "w", encoding="utf-8") as file:
+    """Replace the file in one step; nobody but its owner can ever read it."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600), "w", encoding="utf-8") as file:
         json.dump(secrets, file, indent=2)
         file.write("\n")
-    fresh.replace(path)
+    new.replace(path)

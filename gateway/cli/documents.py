@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.cli.database_target import opened_gateway, place
+from gateway.cli.database_target import database_target, open_services
 from gateway.domain.errors import BadUserInput
 from gateway.execution.errors import Refusal
 from gateway.settings import read_settings
@@ -15,11 +15,11 @@ from gateway.wiring import build_engine
 SUFFIXES = frozenset({".graphql", ".gql"})
 
 
-async def register(data: Path | None, *, source: Path) -> int:
+async def register(*, data: Path | None, source: Path) -> int:
     """Check documents against the schema and register all of them, or none; print their digests and names."""
     settings = read_settings()
     engine = build_engine(settings, introspection="anyone")
-    documents = dict(_documents(source))
+    documents = dict(_load(source))
     if not documents:
         raise BadUserInput(
             f"{source} has no documents: give a directory of .graphql files, one of them, or a manifest."
@@ -29,7 +29,7 @@ async def register(data: Path | None, *, source: Path) -> int:
             engine.check(text)
         except Refusal as refusal:
             raise BadUserInput(f"{name} cannot be registered: {refusal}") from None
-    async with place(data) as found, opened_gateway(found, settings) as services:
+    async with database_target(data) as target, open_services(target, settings) as services:
         new = await register_documents(services, texts=list(documents.values()))
     for name, text in documents.items():
         print(f"{_digest(text)}  {name}")
@@ -37,8 +37,8 @@ async def register(data: Path | None, *, source: Path) -> int:
     return 0
 
 
-def _documents(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield names and texts."""
+def _load(source: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each document."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.suffix in SUFFIXES:
@@ -46,11 +46,11 @@ def _documents(source: Path) -> Iterator[tuple[str, str]]:
     elif source.suffix in SUFFIXES:
         yield source.name, _read(source)
     else:
-        yield from _manifest(source)
+        yield from _load_manifest(source)
 
 
-def _manifest(source: Path) -> Iterator[tuple[str, str]]:
-    """Read a JSON object of texts by their SHA-256, which has to be right."""
+def _load_manifest(source: Path) -> Iterator[tuple[str, str]]:
+    """Read a JSON object of texts by their SHA-256, and check the SHA-256."""
     try:
         manifest = json.loads(_read(source))
     except json.JSONDecodeError as error:

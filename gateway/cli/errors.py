@@ -1,4 +1,4 @@
-"""How a command's failure is said: one line where the reader can do something about it, a traceback where we erred."""
+"""The exit of a command that failed: one line for an error that the operator can act on, a traceback for a bug."""
 
 import sys
 from typing import NoReturn
@@ -23,22 +23,22 @@ _EXPECTED = (
     SettingRefused,
     SettingUnknown,
 )
-_OF_THE_DATABASE = (
+_SAID_BY_POSTGRES = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-"""What Postgres itself says best: rights, disk, memory, a server that goes."""
+"""Their messages are shown as they are: missing rights, no disk or memory left, a server that stops."""
 
 
 def exit_for(error: Exception) -> NoReturn:
-    """Exit with the error's message; raise an error that says nothing to those who run the gateway."""
+    """Print the error's message and exit; raise an unexpected error again."""
     match error:
         case BadUserInput():
             status, message = _CALLED_WRONGLY, str(error)
-        case _ if isinstance(error, _OF_THE_DATABASE):
+        case _ if isinstance(error, _SAID_BY_POSTGRES):
             status, message = _FAILED, f"the database says: {error}"
         case _ if isinstance(error, _EXPECTED):
             status, message = _FAILED, str(error)

@@ -1,7 +1,12 @@
-"""What `--help` says beyond a line."""
+"""The longer texts of `--help`, and the page of the settings.
+
+`python -m gateway.cli.help_text > gateway/cli/SETTINGS.md` writes that page anew.
+"""
+
+import textwrap
 
 DESCRIPTION = (
-    "A GraphQL API over installations: the ties between third-party applications and company accounts."
+    "A GraphQL API over installations: the connections of third-party applications to company accounts."
     " `gateway serve` starts it; without DATABASE_URL it brings its own Postgres and example data."
 )
 
@@ -19,19 +24,55 @@ applies what is missing.
 """
 
 PRUNE_TEXT = """\
-Remove the first events of the log, as long as they are older than asked.
+Remove events from the start of the log, as far as they are older than this.
 
-Installations stay as they are; what is gone is their history. A client that
-comes with a cursor from before what is kept is told CURSOR_EXPIRED, and begins
-anew. It may run while gateways do. GATEWAY_RETENTION_DAYS has them do the same
-by themselves.
+Installations stay as they are; what is removed is their history. A client with
+a cursor from before the first event that is left gets CURSOR_EXPIRED, and
+starts again without one. Gateways may run meanwhile; with
+GATEWAY_RETENTION_DAYS they prune by themselves.
 """
 
 KEY_TEXT = """\
 Issue, list and revoke API keys.
 
-A key is shown as `Authorization: Bearer <key>`, or as the user name of Basic
+A key is sent as `Authorization: Bearer <key>`, or as the user name of Basic
 with an empty password. A platform's key may do everything; an application's
 key acts for that application (with --account, for one account of it alone); an
 account's key is for the users of one account.
 """
+
+_PAGE_START = """\
+# Settings
+
+Environment variables, as `gateway serve --help` lists them. Wrong values and unknown names are refused at the start.
+
+| variable | default | allowed | |
+|---|---|---|---|
+| `DATABASE_URL` | the embedded Postgres | `postgresql://…` | The database to serve. |"""
+
+
+def settings_text() -> str:
+    """List the settings, one paragraph each."""
+    from gateway.settings import describe_settings
+
+    lines = ["settings (environment variables):", "  DATABASE_URL", "      The database to serve; see above."]
+    for setting in describe_settings():
+        text = f"{setting.description} {setting.allowed[0].upper()}{setting.allowed[1:]}; default: {setting.default}."
+        lines.append(f"  {setting.name}")
+        lines += textwrap.wrap(text, width=78, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """Return the page of the settings in Markdown."""
+    from gateway.settings import describe_settings
+
+    rows = [
+        f"| `{setting.name}` | {setting.default} | {setting.allowed} | {setting.description} |"
+        for setting in describe_settings()
+    ]
+    return "\n".join([_PAGE_START, *rows, ""])
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")

@@ -5,21 +5,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from gateway.cli.database_target import opened_gateway, place
+from gateway.cli.database_target import database_target, open_services
 from gateway.domain.api_keys import ApiKey
 from gateway.domain.errors import BadUserInput
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import read_settings
 from gateway.usecases import reading
 from gateway.usecases.api_keys import issue_key, list_keys, revoke_key
-from gateway.usecases.services import Services, utc_now
+from gateway.usecases.services import Services
 
 OPERATOR = Principal(kind=PrincipalKind.PLATFORM, label="command line")
 
 
 async def issue(
-    data: Path | None,
     *,
+    data: Path | None,
     kind: str,
     application: str | None,
     account: str | None,
@@ -28,10 +28,10 @@ async def issue(
     as_json: bool,
 ) -> int:
     """Make a key; print its secret, or one JSON object."""
-    _require_fitting(kind, application=application, account=account)
-    if expires_at is not None and expires_at <= utc_now():
+    _require_matching_options(kind, application=application, account=account)
+    if expires_at is not None and expires_at <= datetime.now(UTC):
         raise BadUserInput(f"--expires has to be in the future; {expires_at.isoformat()} is past.")
-    async with place(data) as found, opened_gateway(found, read_settings()) as services:
+    async with database_target(data) as target, open_services(target, read_settings()) as services:
         issued = await issue_key(
             services,
             OPERATOR,
@@ -42,24 +42,24 @@ async def issue(
             expires_at=expires_at,
         )
     if as_json:
-        shown = {
+        printed = {
             "id": str(issued.api_key.id),
             "secret": issued.secret,
             "kind": issued.api_key.kind.value,
             "label": issued.api_key.label,
-            "expiresAt": _shown(issued.api_key.expires_at),
+            "expiresAt": _iso(issued.api_key.expires_at),
         }
-        print(json.dumps(shown))
+        print(json.dumps(printed))
     else:
         print(issued.secret)
     return 0
 
 
-def _require_fitting(kind: str, *, application: str | None, account: str | None) -> None:
-    """Say in the command's own words what the use case would refuse."""
+def _require_matching_options(kind: str, *, application: str | None, account: str | None) -> None:
+    """Refuse, in terms of the options, what the use case would refuse."""
     match kind:
         case "platform" if application is not None or account is not None:
-            raise BadUserInput("a key of --kind platform is for everything: leave --application and --account out.")
+            raise BadUserInput("a key of --kind platform has no bounds: leave --application and --account out.")
         case "application" if application is None:
             raise BadUserInput("a key of --kind application needs --application SLUG|ID.")
         case "account" if account is None:
@@ -68,13 +68,13 @@ def _require_fitting(kind: str, *, application: str | None, account: str | None)
             raise BadUserInput("a key of --kind account is for one account alone: leave --application out.")
 
 
-async def _application_id(services: Services, named: str) -> UUID:
+async def _application_id(services: Services, slug_or_id: str) -> UUID:
     try:
-        return UUID(named)
+        return UUID(slug_or_id)
     except ValueError:
-        application = await reading.find_application_by_slug(services, OPERATOR, slug=named)
+        application = await reading.find_application_by_slug(services, OPERATOR, slug=slug_or_id)
     if application is None:
-        raise BadUserInput(f"there is no application {named!r}; --application takes a slug, or an id.")
+        raise BadUserInput(f"there is no application {slug_or_id!r}; --application takes a slug, or an id.")
     return application.id
 
 
@@ -87,16 +87,16 @@ def _uuid(text: str, *, option: str) -> UUID:
         ) from None
 
 
-async def show(data: Path | None, *, as_json: bool) -> int:
+async def show(*, data: Path | None, as_json: bool) -> int:
     """List all keys, as lines or as one JSON array."""
-    async with place(data) as found, opened_gateway(found, read_settings()) as services:
+    async with database_target(data) as target, open_services(target, read_settings()) as services:
         keys = await list_keys(services, OPERATOR)
     if as_json:
-        print(json.dumps([_described(key) for key in keys]))
+        print(json.dumps([_as_json(key) for key in keys]))
         return 0
     print(f"{'ID':36}  {'KIND':11}  {'STATE':9}  {'LAST USED':20}  PREFIX            LABEL")
     for key in keys:
-        used = _shown(key.last_used_at) or "never"
+        used = _iso(key.last_used_at) or "never"
         print(f"{key.id}  {key.kind.value:11}  {_state(key):9}  {used[:19]:20}  igw_{key.prefix}  {key.label}")
     return 0
 
@@ -107,7 +107,7 @@ def _state(key: ApiKey) -> str:
     return "expired" if key.expires_at is not None and key.expires_at <= datetime.now(UTC) else "in force"
 
 
-def _described(key: ApiKey) -> dict[str, str | None]:
+def _as_json(key: ApiKey) -> dict[str, str | None]:
     return {
         "id": str(key.id),
         "prefix": f"igw_{key.prefix}",
@@ -115,21 +115,20 @@ def _described(key: ApiKey) -> dict[str, str | None]:
         "applicationId": None if key.application_id is None else str(key.application_id),
         "accountId": None if key.account_id is None else str(key.account_id),
         "label": key.label,
-        "createdAt": _shown(key.created_at),
-        "expiresAt": _shown(key.expires_at),
-        "revokedAt": _shown(key.revoked_at),
-        "lastUsedAt": _shown(key.last_used_at),
+        "createdAt": _iso(key.created_at),
+        "expiresAt": _iso(key.expires_at),
+        "revokedAt": _iso(key.revoked_at),
+        "lastUsedAt": _iso(key.last_used_at),
     }
 
 
-def _shown(time: datetime | None) -> str | None:
+def _iso(time: datetime | None) -> str | None:
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-async def revoke(data: Path | None, *, api_key_id: str) -> int:
-    """End a key, and say so."""
-    wanted = _uuid(api_key_id, option="ID")
-    async with place(data) as found, opened_gateway(found, read_settings()) as services:
-        key, revoked_at = await revoke_key(services, OPERATOR, api_key_id=wanted)
-    print(f"revoked {key.id} ({key.label}) at {_shown(revoked_at)}")
+async def revoke(*, data: Path | None, api_key_id: str) -> int:
+    """End a key; print when it ended."""
+    async with database_target(data) as target, open_services(target, read_settings()) as services:
+        key, revoked_at = await revoke_key(services, OPERATOR, api_key_id=_uuid(api_key_id, option="ID"))
+    print(f"revoked {key.id} ({key.label}) at {_iso(revoked_at)}")
     return 0

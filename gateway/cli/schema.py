@@ -7,25 +7,27 @@ from pathlib import Path
 from gateway.schema.schema import print_sdl
 
 
-def show_sdl() -> int:
-    sys.stdout.write(print_sdl())
+async def print_or_check_schema(*, check: Path | None) -> int:
+    """Print the SDL; with a file to check, print how it differs from the SDL instead."""
+    sdl = print_sdl()
+    if check is not None:
+        return _check(check, sdl=sdl)
+    sys.stdout.write(sdl)
     return 0
 
 
-def check_sdl(path: Path) -> int:
-    """Compare the code's SDL with a file; say what differs."""
+def _check(check: Path, *, sdl: str) -> int:
     try:
-        kept = path.read_text(encoding="utf-8")
+        kept = check.read_text(encoding="utf-8")
     except FileNotFoundError:
-        sys.stderr.write(f"gateway: there is no {path}. Make it: gateway schema > {path}\n")
+        sys.stderr.write(f"gateway: there is no {check}. Make it: gateway schema > {check}\n")
         return 1
-    made = print_sdl()
-    if kept == made:
-        print(f"{path} is what the code prints")
+    if kept == sdl:
+        print(f"{check} is what the code prints")
         return 0
     difference = difflib.unified_diff(
-        kept.splitlines(keepends=True), made.splitlines(keepends=True), fromfile=str(path), tofile="the code"
+        kept.splitlines(keepends=True), sdl.splitlines(keepends=True), fromfile=str(check), tofile="the code"
     )
     sys.stdout.writelines(difference)
-    sys.stderr.write(f"gateway: {path} is not what the code prints. Where the code is right: gateway schema > {path}\n")
+    sys.stderr.write(f"gateway: {check} is not what the code prints. If the code is right: gateway schema > {check}\n")
     return 1

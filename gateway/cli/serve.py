@@ -1,8 +1,9 @@
-"""`gateway serve`: the database, the address, the application on it, and leaving well."""
+"""`gateway serve`: prepares the database, listens, and serves the application until a signal stops it."""
 
 import gc
 import logging
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,109 +11,86 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway import __version__
-from gateway.app import Welcome, create_app
-from gateway.cli.database_target import DatabaseTarget, opened_gateway, place
-from gateway.cli.default_keys import ACCOUNT, APPLICATION, DefaultKey, default_keys
+from gateway.app import create_app
+from gateway.cli.database_target import DatabaseTarget, database_target, open_services
+from gateway.cli.default_keys import default_keys
 from gateway.cli.graceful_shutdown import Server, cut_quietly, handle_signals
-from gateway.cli.sockets import listening
+from gateway.cli.sockets import listen
 from gateway.demo.catalogue import APPLICATIONS
-from gateway.demo.loading import first_installation_id, load_example_data
+from gateway.demo.loading import load_example_data
+from gateway.demo.scenarios import UNFINISHED_EXAMPLE
 from gateway.domain.installations import AuthorizationMethod
 from gateway.settings import Settings, read_settings
 from gateway.storage.database import open_database
 from gateway.storage.migrations import check_migrations, migrate
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
-from gateway.transport.graphiql.page import PrefilledKey
+from gateway.transport.graphiql.page import Prefilled, PrefilledKey
 from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
 
 
 async def serve(
     *, data: Path | None, host: str, port: int, demo: bool, migrate_first: bool, drain_seconds: float | None
 ) -> int:
-    """Serve until a signal to stop; answer the status to exit with."""
+    """Serve until a signal; return the exit status."""
     settings = read_settings()
     if drain_seconds is not None:
         settings = settings.model_copy(update={"drain_seconds": drain_seconds})
-    show_log(settings.log_level)
-    with listening(host, port) as listener, handle_signals() as stop:
-        async with place(data, exclusive=True) as found:
-            welcome = await _prepared(found, settings, demo=demo, migrate_first=migrate_first)
+    configure_logging(settings.log_level)
+    with listen(host, port) as listener, handle_signals() as handler:
+        async with database_target(data, exclusive=True) as target:
+            keys = await _prepare_database(target, settings, demo=demo, migrate_first=migrate_first)
             app = create_app(
-                settings, database_url=found.url, registry=stop.registry, welcome=welcome[1] if welcome else None
+                settings,
+                database_url=target.url,
+                registry=handler.registry,
+                prefilled=None if target.directory is None else _prefilled(keys),
             )
-            # Entered here and not by uvicorn: what fails in it is said by the command, and its end is never left out.
+            # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
+            # of the lifespan out when it is told to exit at once.
             async with app.router.lifespan_context(app):
-                server = Server(server_configuration(cut_quietly(app, stop.registry), settings))
-                _settle_memory()
-                stop.serve_with(server)
-                _announce(listener, found, keys=welcome[0] if welcome else (), settings=settings)
+                server = Server(server_configuration(cut_quietly(app, handler.registry), settings))
+                _collect_garbage_rarely()
+                handler.server = server
+                _print_address(listener, target, keys=keys, settings=settings)
                 await server.serve(sockets=[listener])
-                await stop.abandon()
-    return stop.status
+                await handler.cancel_remaining()
+    return handler.status
 
 
-def _settle_memory() -> None:
-    """Leave what is there for good out of every collection of cyclic garbage, and collect less often.
-
-    A request makes some thousand objects, hardly any of them in cycles. By Python's own measure their collection took a
-    third of the time of a request; collected fifty times more rarely, garbage takes some megabytes more.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-def show_log(level: str) -> None:
-    """Write the log to the standard error. What libraries tell of their work as usual is not for operators."""
+def configure_logging(level: str) -> None:
+    """Write the log to the standard error. What libraries log about their usual work is not for operators."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger().setLevel(level.upper())
     for name in ("asyncio", "databases", "httpx", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-async def _prepared(
-    found: DatabaseTarget, settings: Settings, *, demo: bool, migrate_first: bool
-) -> tuple[tuple[DefaultKey, ...], Welcome] | None:
-    """See to it that the database can be served; the embedded one gets example data and keys as well."""
-    if found.directory is None:
-        if migrate_first:
-            await migrate(found.url)
-        async with open_database(found.url, pool_size=1) as database:
-            await check_migrations(database)
-        return None
-    async with opened_gateway(found, settings) as services:
-        if demo:
-            await load_example_data(services)
-        keys = await default_keys(services, found.directory)
-    return keys, _welcome(keys)
+async def _prepare_database(
+    target: DatabaseTarget, settings: Settings, *, demo: bool, migrate_first: bool
+) -> tuple[PrefilledKey, ...]:
+    """Check the migrations; fill the embedded database with example data and keys. Return these keys."""
+    if target.directory is not None:
+        async with open_services(target, settings) as services:
+            if demo:
+                await load_example_data(services)
+            return await default_keys(services, target.directory)
+    if migrate_first:
+        await migrate(target.url)
+    async with open_database(target.url, pool_size=1) as database:
+        await check_migrations(database)
+    return ()
 
 
-def _welcome(keys: tuple[DefaultKey, ...]) -> Welcome:
-    unconnected = next(one for one in APPLICATIONS if one.method is AuthorizationMethod.API_KEY)
+def _prefilled(keys: Sequence[PrefilledKey]) -> Prefilled:
+    """Return what GraphiQL starts with: the default keys, and tabs about the example that is not activated yet."""
     subjects = ExampleSubjects(
-        application_id=APPLICATION.id,
-        application_slug=APPLICATION.slug,
-        account_id=ACCOUNT.id,
-        installation_id=first_installation_id(APPLICATION, ACCOUNT),
-        api_key_application_id=unconnected.id,
+        application_id=UNFINISHED_EXAMPLE.application.id,
+        application_slug=UNFINISHED_EXAMPLE.application.slug,
+        account_id=UNFINISHED_EXAMPLE.account.id,
+        installation_id=UNFINISHED_EXAMPLE.installation_id,
+        api_key_application_id=next(one.id for one in APPLICATIONS if one.method is AuthorizationMethod.API_KEY),
     )
-    prefilled = [PrefilledKey(label=key.label, secret=key.secret, kind=key.kind) for key in keys]
-    return Welcome(keys=prefilled, tabs=workflow_tabs(subjects))
-
-
-def _announce(
-    listener: socket.socket, found: DatabaseTarget, *, keys: tuple[DefaultKey, ...], settings: Settings
-) -> None:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    lines = [f"Installations gateway {__version__}", f"  http://{shown}:{port}/graphql"]
-    if found.directory is not None:
-        if settings.graphiql is not False:
-            lines[-1] += "   (open it in a browser for GraphiQL)"
-        lines += [f"  data in {found.directory}", "  keys, the same at every start:"]
-        lines += [f"    {key.kind.value.lower():12} {key.secret}   {key.label}" for key in keys]
-    lines.append("Ctrl-C stops it.")
-    print("\n".join(lines), flush=True)
+    return Prefilled(keys=keys, tabs=workflow_tabs(subjects))
 
 
 def server_configuration(app: ASGIApp, settings: Settings, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Config:
@@ -130,3 +108,28 @@ def server_configuration(app: ASGIApp, settings: Settings, *, lifespan: Literal[
         access_log=False,
         server_header=False,
     )
+
+
+def _collect_garbage_rarely() -> None:
+    """Exempt the objects of the start from the collection of cyclic garbage, and collect less often.
+
+    A request makes some thousand objects, hardly any of them in cycles. With Python's default thresholds the collection
+    took a third of the time of a request; at fifty times the threshold, garbage takes some megabytes more.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _print_address(
+    listener: socket.socket, target: DatabaseTarget, *, keys: Sequence[PrefilledKey], settings: Settings
+) -> None:
+    host, port = listener.getsockname()[:2]
+    lines = [f"Installations gateway {__version__}", f"  http://{f'[{host}]' if ':' in host else host}:{port}/graphql"]
+    if target.directory is not None:
+        if settings.graphiql is not False:
+            lines[-1] += "   (open it in a browser for GraphiQL)"
+        lines += [f"  data in {target.directory}", "  keys, the same at every start:"]
+        lines += [f"    {key.kind.value.lower():12} {key.secret}   {key.label}" for key in keys]
+    lines.append("Ctrl-C stops it.")
+    print("\n".join(lines), flush=True)

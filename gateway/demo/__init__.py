@@ -1,1 +1,1 @@
-"""Example data: a marketplace, four accounts, and installations with a past, all made by the use cases themselves."""
+"""Example data: a marketplace, four accounts, and installations with a history, all written by the use cases."""

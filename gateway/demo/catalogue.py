@@ -44,7 +44,7 @@ APPLICATIONS = (
     ExampleApplication("peoplehub", "PeopleHub", "Employees, departments and absences.", ("hr",), _OAUTH),
     ExampleApplication("taxwise", "Taxwise", "VAT returns and tax codes for eleven countries.", ("tax",), _API_KEY),
     ExampleApplication("payrun", "Payrun", "Payroll with reimbursements.", ("hr", "payroll"), _API_KEY),
-    ExampleApplication("costcentral", "CostCentral", "RateLimiter and cost centres.", ("reporting",), _API_KEY, True),
+    ExampleApplication("costcentral", "CostCentral", "Budgets and cost centres.", ("reporting",), _API_KEY, True),
     ExampleApplication("travelmate", "Travelmate", "Trips, per diems and mileage.", ("travel",), _OAUTH),
     ExampleApplication(
         "invoicely", "Invoicely", "Supplier invoices, matched to purchase orders.", ("accounting",), _OAUTH, True

@@ -1,12 +1,11 @@
-"""Loading the example data, into any database and as often as wished: what is there already is left alone."""
+"""Loads the example data into any database, any number of times: what exists stays as it is."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
-from uuid import UUID
 
-from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, ExampleApplication, example_id
-from gateway.demo.stories import PLATFORM, Part, Telling, cast
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleApplication
+from gateway.demo.scenarios import EXAMPLES, PLATFORM, Example, History
 from gateway.domain.errors import SlugTaken
 from gateway.storage.applications import lock_application
 from gateway.storage.database import read, transaction
@@ -14,86 +13,83 @@ from gateway.storage.events import select_installations_in_log
 from gateway.usecases import marketplace, reading
 from gateway.usecases.services import DEFAULT_FAILURE_LIMIT, Services
 
-_FIRST_STORY_DAYS_AGO = 60.0
-_DAYS_BETWEEN_STORIES = 0.5
+_FIRST_DAYS_AGO = 60.0
+_DAYS_BETWEEN = 0.5
 
 
 async def load_example_data(services: Services) -> int:
-    """Load what is missing of the example data; answer how many installations' stories were told."""
+    """Load what is missing of the example data; return how many installations that were."""
     now = services.now()
-    await _register_everybody(replace(services, now=lambda: now - timedelta(days=_FIRST_STORY_DAYS_AGO + 1)))
-    missing = await _untold(services, everybody=cast())
-    # The stories count failures as the default has it, whatever this gateway is set to.
-    usual = replace(services, failure_limit=DEFAULT_FAILURE_LIMIT)
-    return sum([await _tell(usual, part, time=_beginning(now, number=number)) for number, part in enumerate(missing)])
+    await _register_marketplace(replace(services, now=lambda: now - timedelta(days=_FIRST_DAYS_AGO + 1)))
+    # The scenarios count failures up to the default limit, whatever limit this gateway has.
+    services = replace(services, failure_limit=DEFAULT_FAILURE_LIMIT)
+    loaded = 0
+    for number, example in enumerate(await _missing(services, EXAMPLES)):
+        time = now - timedelta(days=_FIRST_DAYS_AGO - number * _DAYS_BETWEEN)
+        loaded += await _load(services, example, time=time)
+    return loaded
 
 
-async def _tell(services: Services, part: Part, *, time: datetime) -> bool:
-    """Tell one story, unless somebody else has told it meanwhile; tell whether it was told.
+async def _load(services: Services, example: Example, *, time: datetime) -> bool:
+    """Write the history of one example, unless another process has meanwhile; return whether it was written.
 
-    One transaction for a whole story: nobody, and no clock, sees it half told.
+    It is one transaction: no caller, and no expiry, sees a part of it.
     """
-    application, account, story = part
-    telling = Telling(
+    history = History(
         services=services,
-        application=application,
-        account=account,
+        application=example.application,
+        account=example.account,
         time=time,
-        installation_id=first_installation_id(application, account),
+        installation_id=example.installation_id,
     )
     async with transaction(services.database) as connection:
-        # Whoever loads or installs at the same time waits here until this story is told.
-        await lock_application(connection, application_id=application.id)
-        untold = bool(await _untold(services, everybody=[part]))
-        if untold:
-            await story(telling)
-    return untold
+        # Others that load or install the same application wait here until this history is committed.
+        await lock_application(connection, application_id=example.application.id)
+        missing = bool(await _missing(services, [example]))
+        if missing:
+            await example.scenario(history)
+    return missing
 
 
-def _same(value: UUID) -> UUID:
-    return value
+async def _missing(services: Services, examples: Sequence[Example]) -> list[Example]:
+    """Return the examples without any event or installation, of those whose application is registered as ours."""
+    logged = await read(
+        services.database,
+        select_installations_in_log,
+        installation_ids=[example.installation_id for example in examples],
+    )
+    installed = await reading.find_installations_by_tie(
+        services, PLATFORM, ties=[(example.application.id, example.account.id) for example in examples]
+    )
+    registered = await reading.find_applications(services, PLATFORM, ids=[one.id for one in APPLICATIONS])
+    ours = {application.id for application in registered if application}
+    return [
+        example
+        for example, installation in zip(examples, installed, strict=True)
+        if example.application.id in ours and example.installation_id not in logged and installation is None
+    ]
 
 
-def _beginning(now: datetime, *, number: int) -> datetime:
-    return now - timedelta(days=_FIRST_STORY_DAYS_AGO - number * _DAYS_BETWEEN_STORIES)
-
-
-def first_installation_id(application: ExampleApplication, account: ExampleAccount) -> UUID:
-    """Tell the id of the first installation of an example tie."""
-    return example_id(f"{application.slug} in {account.name}")
-
-
-async def _register_everybody(services: Services) -> None:
+async def _register_marketplace(services: Services) -> None:
     for account in ACCOUNTS:
         await marketplace.register_account(services, PLATFORM, account_id=account.id, name=account.name)
     for application in APPLICATIONS:
-        try:
-            await marketplace.register_application(
-                replace(services, new_id=partial(_same, application.id)),
-                PLATFORM,
-                slug=application.slug,
-                name=application.name,
-                description=application.description,
-                categories=application.categories,
-                logo_url=None,
-                authorization_method=application.method,
-                requires_configuration=application.requires_configuration,
-                listed=application.listed,
-            )
-        except SlugTaken:
-            continue
+        await _register(services, application)
 
 
-async def _untold(services: Services, *, everybody: list[Part]) -> list[Part]:
-    """Find the ties whose story is not told: no event, no installation, and an application that is ours."""
-    firsts = [first_installation_id(application, account) for application, account, _ in everybody]
-    ties = [(application.id, account.id) for application, account, _ in everybody]
-    told = await read(services.database, select_installations_in_log, installation_ids=firsts)
-    living = await reading.find_installations_by_tie(services, PLATFORM, ties=ties)
-    known = await reading.find_applications(services, PLATFORM, ids=[application.id for application in APPLICATIONS])
-    ours = {application.id for application in known if application}
-    return [
-        one
-        for one, first, installation in zip(everybody, firsts, living, strict=True)
-        if first not in told and installation is None and one[0].id in ours
-    ]
+async def _register(services: Services, application: ExampleApplication) -> None:
+    try:
+        await marketplace.register_application(
+            replace(services, new_id=lambda: application.id),
+            PLATFORM,
+            slug=application.slug,
+            name=application.name,
+            description=application.description,
+            categories=application.categories,
+            logo_url=None,
+            authorization_method=application.method,
+            requires_configuration=application.requires_configuration,
+            listed=application.listed,
+        )
+    except SlugTaken:
+        return  # another application has it, or this one is registered already

@@ -18,7 +18,7 @@ from strawberry.asgi import GraphQL
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from gateway.domain.principals import PrincipalKind
-from gateway.transport.graphiql import ExampleTab, GraphiQL, PrefilledKey
+from gateway.transport.graphiql.page import ExampleTab, GraphiQL, PrefilledKey
 
 PLATFORM_KEY = PrefilledKey(label="the platform", secret="igw_platform", kind=PrincipalKind.PLATFORM)
 ACCOUNT_KEY = PrefilledKey(label="an account", secret="igw_account", kind=PrincipalKind.ACCOUNT)

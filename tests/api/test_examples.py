@@ -21,7 +21,7 @@ SUBJECTS = ExampleSubjects(
     api_key_application_id=uuid4(),
 )
 SCHEMA = build_schema(print_sdl())
-LIVE = Path(__file__).parents[2] / "gateway" / "web" / "graphiql" / "source" / "live.jsx"
+LIVE = Path(__file__).parents[2] / "gateway" / "transport" / "graphiql" / "source" / "live.jsx"
 
 
 @pytest.mark.parametrize("tab", workflow_tabs(SUBJECTS), ids=lambda tab: tab.title)

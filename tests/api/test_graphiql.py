@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gateway.transport.graphiql import GraphiQL, load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT
+from gateway.transport.graphiql.bundles import load_bundle
+from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
 from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
@@ -19,7 +19,7 @@ def graphiql() -> GraphiQL:
     bundle = load_bundle()
     if bundle is None:
         pytest.skip(NOT_BUILT)
-    return GraphiQL(bundle=bundle, keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS)
+    return GraphiQL(bundle=bundle, prefilled=Prefilled(keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_keys_are_given_to_nobody_else(client: httpx.Client, headers: dict[str, 
 
 
 def test_keys_do_not_stand_in_a_representation() -> None:
-    assert "igw_platform" not in repr(GraphiQL(bundle=None, keys=(PLATFORM_KEY,)))
+    assert "igw_platform" not in repr(GraphiQL(bundle=None, prefilled=Prefilled(keys=(PLATFORM_KEY,))))
 
 
 def test_page_that_was_not_built_says_how_to_build_it() -> None:

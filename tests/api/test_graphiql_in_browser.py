@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from gateway.transport.graphiql import GraphiQL, load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT
+from gateway.transport.graphiql.bundles import load_bundle
+from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
 from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, served, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -42,7 +42,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    graphiql = GraphiQL(bundle=load_bundle(), keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS)
+    graphiql = GraphiQL(bundle=load_bundle(), prefilled=Prefilled(keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS))
     if graphiql.bundle is None:
         pytest.skip(NOT_BUILT)
     with served(site(graphiql)) as address:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright, expect
 
-from gateway.transport.graphiql import load_bundle
+from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import NOT_BUILT
 from tests.api.test_graphiql_in_browser import ANSWER_MILLISECONDS, CHROMIUM, SWITCHES, Visit
 from tests.cli.processes import Serving, serving

@@ -142,9 +142,9 @@ async def test_the_command_registers_files_and_manifests_that_fit_the_schema(
     (tmp_path / "below" / "viewer.graphql").write_text(VIEWER)
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({f"sha256:{digest(OTHER)}": OTHER}))
-    assert await register(None, source=tmp_path) == 0
+    assert await register(data=None, source=tmp_path) == 0
     assert capsys.readouterr().out == f"{digest(VIEWER)}  below/viewer.graphql\n1 documents, 1 of them new\n"
-    assert await register(None, source=manifest) == 0
+    assert await register(data=None, source=manifest) == 0
     account = await served.of_account(await served.account())
     assert await post(account, documentId=digest(VIEWER)) == ANSWER
     assert "errors" not in await post(account, documentId=digest(OTHER))
@@ -153,4 +153,4 @@ async def test_the_command_registers_files_and_manifests_that_fit_the_schema(
     manifest.write_text(json.dumps({digest(VIEWER): OTHER}))
     for source, reason in ((tmp_path, "broken.graphql cannot be registered"), (manifest, "is not the SHA-256")):
         with pytest.raises(BadUserInput, match=reason):
-            await register(None, source=source)
+            await register(data=None, source=source)

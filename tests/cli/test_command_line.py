@@ -75,7 +75,7 @@ def test_port_that_is_taken_is_said(directory: Path, here: Here) -> None:
         refused = here("serve", "--data", directory, "--port", str(port))
     assert (refused.status, refused.output) == (1, "")
     assert refused.errors == (
-        f"gateway: cannot listen on 127.0.0.1 port {port}: somebody else does."
+        f"gateway: cannot listen on 127.0.0.1 port {port}: another program listens there."
         " Choose another --port, or stop that program.\n"
     )
     assert not directory.exists()

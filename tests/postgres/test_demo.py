@@ -1,4 +1,4 @@
-"""The example data, on an empty database and beside other people's."""
+"""The example data, on an empty database and beside other data."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 
 from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
 from gateway.demo.loading import load_example_data
-from gateway.demo.stories import FREE_TIES
+from gateway.demo.scenarios import EXAMPLES
 from gateway.domain.cursors import Keyset
 from gateway.domain.events import StatusChanged
 from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncState
@@ -22,8 +22,6 @@ from gateway.usecases.reading import list_applications, list_installations
 from tests.matrix import APPLICATIONS as KINDS
 from tests.postgres.worlds import PLATFORM, World
 
-STORIES = len(APPLICATIONS) * len(ACCOUNTS) - len(FREE_TIES)
-
 
 async def everything(world: World) -> tuple[object, ...]:
     window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
@@ -34,7 +32,7 @@ async def everything(world: World) -> tuple[object, ...]:
 
 
 async def test_the_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
-    assert await load_example_data(world.services) == STORIES
+    assert await load_example_data(world.services) == len(EXAMPLES)
     window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
     listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
     (page,) = await list_installations(world.services, PLATFORM, parents=[None], listed=listed, window=window)
@@ -44,7 +42,7 @@ async def test_the_example_data_has_every_status_reason_and_sync_state(world: Wo
     kinds = {(one.authorization_method, one.requires_configuration) for one in applications.items}
     assert (kinds, len(applications.items) >= 10) == (set(KINDS.values()), True)
     assert {one.account_id for one in page.items} == {account.id for account in ACCOUNTS}
-    assert 45 <= len(page.items) <= STORIES
+    assert 45 <= len(page.items) <= len(EXAMPLES)
     assert {one.status for one in page.items} == set(InstallationStatus)
     assert {one.sync.state for one in page.items if one.sync} == set(SyncState)
     reasons = {event.change.reason for event in events if isinstance(event.change, StatusChanged)}
@@ -72,7 +70,7 @@ async def test_loading_again_changes_nothing(world: World) -> None:
     assert await everything(world) == before
 
 
-async def test_what_became_of_the_examples_is_left_alone(world: World) -> None:
+async def test_loading_again_leaves_changed_examples_alone(world: World) -> None:
     await load_example_data(world.services)
     world.clock.advance(days=400)
     while await expire_due_installations(world.services):
@@ -82,44 +80,44 @@ async def test_what_became_of_the_examples_is_left_alone(world: World) -> None:
     assert await everything(world) == before
 
 
-async def test_loading_twice_at_once_tells_each_story_once(world: World) -> None:
-    told = await asyncio.gather(*(load_example_data(world.services) for _ in range(3)))
-    assert sum(told) == STORIES
+async def test_loading_concurrently_loads_each_example_once(world: World) -> None:
+    loaded = await asyncio.gather(*(load_example_data(world.services) for _ in range(3)))
+    assert sum(loaded) == len(EXAMPLES)
     versions = Counter((event.installation_id, event.version) for event in await world.events())
     assert set(versions.values()) == {1}
 
 
-async def test_a_story_is_not_told_again_because_the_log_is_held_back(world: World) -> None:
+async def test_example_is_not_loaded_again_while_the_log_is_held_back(world: World) -> None:
     async with transaction(world.services.database) as running:
         await running.fetchval("select pg_current_xact_id()")
-        assert await asyncio.create_task(load_example_data(world.services)) == STORIES
+        assert await asyncio.create_task(load_example_data(world.services)) == len(EXAMPLES)
         assert await asyncio.create_task(load_example_data(world.services)) == 0
 
 
 @pytest.mark.parametrize("failure_limit", [1, 1000])
-async def test_the_stories_are_the_same_for_every_failure_limit(world: World, failure_limit: int) -> None:
+async def test_example_data_is_the_same_for_every_failure_limit(world: World, failure_limit: int) -> None:
     services = replace(world.services, failure_limit=failure_limit)
-    assert await load_example_data(services) == STORIES
+    assert await load_example_data(services) == len(EXAMPLES)
     assert max(event.occurred_at for event in await world.events()) <= world.clock()
 
 
-async def test_other_peoples_installations_are_left_alone(world: World) -> None:
+async def test_other_installations_are_left_alone(world: World) -> None:
     begun = world.clock()
     world.clock.time = begun - timedelta(days=50)
     overdue = await world.authorize(
         await world.application(), await world.account(), expires_at=begun - timedelta(days=49)
     )
     world.clock.time = begun
-    assert await load_example_data(world.services) == STORIES
+    assert await load_example_data(world.services) == len(EXAMPLES)
     assert await world.now(overdue) == overdue
     assert [event.version for event in await world.events(overdue)] == [1]
 
 
-async def test_where_a_slug_is_taken_the_stories_of_that_application_are_left_out(world: World) -> None:
+async def test_examples_of_an_application_whose_slug_is_taken_are_left_out(world: World) -> None:
     example = APPLICATIONS[0]
     other = await register_application(
-        world.services, PLATFORM, slug=example.slug, name="Somebody else's", description="", categories=(),
+        world.services, PLATFORM, slug=example.slug, name="Another application", description="", categories=(),
         logo_url=None, authorization_method=example.method, requires_configuration=False, listed=True,
     )  # fmt: skip
-    assert await load_example_data(world.services) == STORIES - len(ACCOUNTS)
+    assert await load_example_data(world.services) == len(EXAMPLES) - len(ACCOUNTS)
     assert [event for event in await world.events() if event.application_id in {other.id, example.id}] == []

@@ -53,13 +53,20 @@ class ExampleTab:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Prefilled:
+    """What the page starts with: keys that are ready to use, and tabs that run as they are."""
+
+    keys: Sequence[PrefilledKey] = ()
+    tabs: Sequence[ExampleTab] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GraphiQL:
     """The page for one endpoint. Without a bundle it says how to get one."""
 
     bundle: Bundle | None
     endpoint: str = "/graphql"
-    keys: Sequence[PrefilledKey] = ()
-    tabs: Sequence[ExampleTab] = ()
+    prefilled: Prefilled = Prefilled()
 
     async def page(self, request: Request) -> Response:
         """Answer a browser that opens the endpoint."""
@@ -83,11 +90,11 @@ class GraphiQL:
         return [Route("/graphiql/config.json", self._config), Route("/graphiql/{name}", self._file)]
 
     async def _config(self, request: Request) -> Response:
-        keys = self.keys if may_be_given_keys(request) else ()
+        keys = self.prefilled.keys if may_be_given_keys(request) else ()
         content = {
             "endpoint": self.endpoint,
             "keys": [{"label": key.label, "secret": key.secret, "kind": key.kind.value} for key in keys],
-            "tabs": [_described(tab) for tab in self.tabs],
+            "tabs": [_described(tab) for tab in self.prefilled.tabs],
         }
         return JSONResponse(content, headers={**_SECURITY_HEADERS, "Cache-Control": "no-store"})
 
