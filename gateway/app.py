@@ -126,7 +126,7 @@ def build_components(
     credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
     def hear_of_keys() -> None:
-        api_key_cache.forget()
+        api_key_cache.clear()
         credential_monitor.call()
 
     feed = Feed(database, url=database_url, heard={KEYS_CHANNEL: hear_of_keys})
@@ -156,8 +156,8 @@ async def _life(house: Components) -> AsyncIterator[None]:
         if settings.retention_days:
             pruning = partial(prune, services, days=settings.retention_days)
             await stack.enter_async_context(repeated(RETENTION_SECONDS, pruning))
-        stack.push_async_callback(attempt, house.api_key_cache.note_use)
-        await stack.enter_async_context(repeated(KEY_USE_SECONDS, house.api_key_cache.note_use))
+        stack.push_async_callback(attempt, house.api_key_cache.store_last_used)
+        await stack.enter_async_context(repeated(KEY_USE_SECONDS, house.api_key_cache.store_last_used))
         if house.tokens is not None:
             await stack.enter_async_context(house.tokens)
         await stack.enter_async_context(house.registry.watching())

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from gateway.domain.errors import GatewayError
 from gateway.usecases.expiry import BATCH_SIZE, expire_due_installations
-from gateway.usecases.retention import PRUNED_AT_ONCE, prune_old_events
+from gateway.usecases.retention import PRUNE_BATCH_SIZE, prune_old_events
 from gateway.usecases.services import Services
 
 LOG = logging.getLogger("gateway")
@@ -24,7 +24,7 @@ async def act_on_time(services: Services) -> None:
 async def prune(services: Services, *, days: int) -> None:
     """Remove the events that are older than what is kept."""
     older_than = services.now() - timedelta(days=days)
-    while await prune_old_events(services, older_than=older_than) == PRUNED_AT_ONCE:
+    while await prune_old_events(services, older_than=older_than) == PRUNE_BATCH_SIZE:
         pass
 
 

@@ -1,4 +1,4 @@
-"""API keys: random 256 bits behind a readable prefix; only a digest is ever stored."""
+"""API keys: 256 random bits after a readable prefix; only a digest is stored."""
 
 import base64
 import hashlib
@@ -41,8 +41,8 @@ class ApiKey:
             expires_at=self.expires_at,
         )
 
-    def opens(self, secret: str, *, now: datetime) -> bool:
-        """Tell whether this is the key's secret, and the key is in force. Takes the same time for every secret."""
+    def is_valid(self, secret: str, *, now: datetime) -> bool:
+        """Compare the secret, in constant time, and tell whether the key is neither revoked nor expired."""
         matches = hmac.compare_digest(self.digest, digest_of(secret))
         return matches and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
@@ -52,14 +52,14 @@ def _random_text(size: int) -> str:
 
 
 def new_secret() -> str:
-    """Make the text of a new key: `igw_<prefix>_<secret>`."""
-    # The parts are told apart by "_", so the prefix has none, and no "-" that would end a word.
+    """Return the text of a new key: `igw_<prefix>_<secret>`."""
+    # "_" separates the parts, so the prefix must not have one; nor a "-", at which a double-click would end.
     prefix = _random_text(_PREFIX_BYTES).replace("_", "x").replace("-", "y")
     return f"{_MARK}_{prefix}_{_random_text(_SECRET_BYTES)}"
 
 
 def prefix_of(secret: str) -> str | None:
-    """Find the part that the key is found by; None where the text is not of a key's form."""
+    """Return the part that a key is stored under; None where the text does not have a key's form."""
     mark, _, rest = secret.partition("_")
     prefix, _, hidden = rest.partition("_")
     return prefix if (mark, len(prefix), len(hidden)) == (_MARK, 12, 43) and secret.isascii() else None

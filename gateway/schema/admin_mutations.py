@@ -106,5 +106,5 @@ class AdminMutations:
         row, revoked_at = await api_keys.revoke_key(
             info.context.services, info.context.principal, api_key_id=uuid_of(input.id, argument="id")
         )
-        info.context.api_key_cache.forget()
+        info.context.api_key_cache.clear()
         return RevokedApiKey(id=strawberry.ID(str(row.id)), label=row.label, revoked_at=revoked_at)

@@ -1,11 +1,12 @@
-"""API keys: issued and revoked by the platform, and turned into principals at the door."""
+"""API keys: the platform issues and revokes them, and callers authenticate by them."""
 
-import hmac
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
+
+from cachetools import TTLCache
 
 from gateway.domain.api_keys import ApiKey, digest_of, new_secret, prefix_of
 from gateway.domain.errors import ApiKeyNotFound, BadUserInput, Unauthenticated
@@ -20,17 +21,18 @@ from gateway.storage.api_keys import (
     select_ended_api_keys,
     touch_api_keys,
 )
-from gateway.storage.database import Connection, read, transaction
+from gateway.storage.database import read, transaction
 from gateway.usecases.marketplace import find_application, require_account
 from gateway.usecases.services import Services
 
 LONGEST_LABEL = 200
-REMEMBERED_KEYS = 10_000
+MOST_CACHED_KEYS = 10_000
+_INVALID = "The API key is not known, has expired, or was revoked."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssuedApiKey:
-    """A new key, with the secret that is never seen again."""
+    """A new key, with its secret, which is not stored."""
 
     api_key: ApiKey
     secret: str
@@ -46,7 +48,7 @@ async def issue_key(
     label: str,
     expires_at: datetime | None,
 ) -> IssuedApiKey:
-    """Make a key for the platform, for an application (and optionally one account), or for an account.
+    """Issue a key for the platform, for an application (and optionally one account), or for an account.
 
     Raises:
         Forbidden: The caller is not the platform.
@@ -55,7 +57,12 @@ async def issue_key(
         AccountNotFound: There is no such account.
     """
     require_platform(principal, intention="issue API keys")
-    _require_fitting(kind, application_id=application_id, account_id=account_id)
+    if not kind.fits(application_id=application_id, account_id=account_id):
+        raise BadUserInput(
+            "A key is for PLATFORM (without ids), for APPLICATION (with its applicationId, and an accountId to bind it"
+            f" to one account), or for ACCOUNT (with its accountId alone); these ids do not fit {kind.value}.",
+            argument="kind",
+        )
     now, secret = services.now(), new_secret()
     if expires_at is not None and expires_at <= now:
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
@@ -73,29 +80,16 @@ async def issue_key(
         last_used_at=None,
     )
     async with transaction(services.database) as connection:
-        await _require_known(connection, api_key=api_key)
+        if application_id is not None:
+            await find_application(connection, application_id=application_id)
+        if account_id is not None:
+            await require_account(connection, account_id=account_id)
         await insert_api_key(connection, api_key)
     return IssuedApiKey(api_key=api_key, secret=secret)
 
 
-def _require_fitting(kind: PrincipalKind, *, application_id: UUID | None, account_id: UUID | None) -> None:
-    if not kind.fits(application_id=application_id, account_id=account_id):
-        raise BadUserInput(
-            "A key is for PLATFORM (without ids), for APPLICATION (with its applicationId, and an accountId to bind it"
-            f" to one account), or for ACCOUNT (with its accountId alone); these ids do not fit {kind.value}.",
-            argument="kind",
-        )
-
-
-async def _require_known(connection: Connection, *, api_key: ApiKey) -> None:
-    if api_key.application_id is not None:
-        await find_application(connection, application_id=api_key.application_id)
-    if api_key.account_id is not None:
-        await require_account(connection, account_id=api_key.account_id)
-
-
 async def revoke_key(services: Services, principal: Principal, *, api_key_id: UUID) -> tuple[ApiKey, datetime]:
-    """End a key, and tell since when every gateway refuses it. Revoking again answers the first time.
+    """Revoke a key, and return it with the time of its first revocation.
 
     Raises:
         Forbidden: The caller is not the platform.
@@ -120,8 +114,8 @@ async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
 
 
 async def find_ended_keys(services: Services, principal_ids: Collection[str]) -> set[str]:
-    """Tell which of these principals came by a key that was revoked, or has expired, since."""
-    ids = [key_id for one in principal_ids if (key_id := _key_id(one)) is not None]
+    """Return which of these principals authenticated by a key that is revoked or expired now."""
+    ids = [key_id for principal_id in principal_ids if (key_id := _key_id(principal_id)) is not None]
     if not ids:
         return set()
     ended = await read(services.database, select_ended_api_keys, ids=ids, now=services.now())
@@ -136,53 +130,49 @@ def _key_id(principal_id: str) -> UUID | None:
 
 
 class ApiKeyCache:
-    """The keys that callers have shown lately, so that not every request asks the database.
+    """Authenticates by API keys, and caches the valid ones so that not every request reads the database.
 
-    A revocation empties every ring by notification; should that be lost, a key is looked up anew after
-    `remember_seconds` at the latest.
+    A revocation notifies every gateway, which clears its cache. Should the notification be lost, the entry expires
+    after `ttl_seconds`.
     """
 
-    def __init__(self, services: Services, *, remember_seconds: float = 2.0) -> None:
-        self._gateway = services
-        self._remember_seconds = remember_seconds
-        self._known: dict[bytes, tuple[ApiKey, float]] = {}
-        self._used: dict[UUID, datetime] = {}
+    def __init__(self, services: Services, *, ttl_seconds: float = 2.0) -> None:
+        self._services = services
+        self._cache: TTLCache[bytes, tuple[UUID, Principal]] = TTLCache(MOST_CACHED_KEYS, ttl_seconds)
+        self._last_used: dict[UUID, datetime] = {}
 
     async def authenticate(self, secret: str) -> Principal:
-        """Tell who shows this key.
+        """Return the principal of a key.
 
         Raises:
-            Unauthenticated: No key in force has this secret.
+            Unauthenticated: No valid key has this secret.
         """
-        api_key = await self._find(secret)
-        now = self._gateway.now()
-        if api_key is None or not api_key.opens(secret, now=now):
-            raise Unauthenticated("The API key is not known, has expired, or was revoked.")
-        self._used[api_key.id] = now
-        return api_key.principal
+        # By the digest, so that no secret stays in memory. A client may send anything, lone surrogates included.
+        digest = sha256(secret.encode(errors="surrogatepass")).digest()
+        now = self._services.now()
+        cached = self._cache.get(digest)
+        if cached is None:
+            cached = self._cache[digest] = await self._find(secret, now=now)
+        key_id, principal = cached
+        if principal.expires_at is not None and principal.expires_at <= now:
+            raise Unauthenticated(_INVALID)
+        self._last_used[key_id] = now
+        return principal
 
-    async def _find(self, secret: str) -> ApiKey | None:
+    async def _find(self, secret: str, *, now: datetime) -> tuple[UUID, Principal]:
         prefix = prefix_of(secret)
-        if prefix is None:
-            return None
-        digest = digest_of(secret)
-        api_key, loaded_at = self._known.get(digest, (None, 0.0))
-        if api_key is not None and time.monotonic() - loaded_at < self._remember_seconds:
-            return api_key
-        api_key = await read(self._gateway.database, select_api_key, prefix=prefix)
-        if len(self._known) >= REMEMBERED_KEYS:
-            self._known.clear()
-        if api_key is not None and hmac.compare_digest(api_key.digest, digest):
-            self._known[digest] = (api_key, time.monotonic())
-        return api_key
+        api_key = None if prefix is None else await read(self._services.database, select_api_key, prefix=prefix)
+        if api_key is None or not api_key.is_valid(secret, now=now):
+            raise Unauthenticated(_INVALID)
+        return api_key.id, api_key.principal
 
-    def forget(self) -> None:
-        """Look every key up anew: some were revoked."""
-        self._known.clear()
+    def clear(self) -> None:
+        """Read every key anew: some were revoked."""
+        self._cache.clear()
 
-    async def note_use(self) -> None:
-        """Store when the keys shown since the last time were last used."""
-        used, self._used = self._used, {}
+    async def store_last_used(self) -> None:
+        """Store when keys were last used, of those used since the last call."""
+        used, self._last_used = self._last_used, {}
         if used:
-            async with transaction(self._gateway.database) as connection:
+            async with transaction(self._services.database) as connection:
                 await touch_api_keys(connection, used=used)

@@ -1,4 +1,4 @@
-"""Applications in the marketplace, and the accounts that may install them: the platform's own registers."""
+"""The applications of the marketplace, and the accounts that may install them; the platform maintains both."""
 
 from dataclasses import replace
 from typing import Any
@@ -87,7 +87,7 @@ async def register_application(
 async def update_application_details(
     services: Services, principal: Principal, *, application_id: UUID, changes: dict[str, Any]
 ) -> Application:
-    """Change what is told of an application; `changes` names fields of Application, and only those given change.
+    """Change an application; `changes` names fields of Application, the others stay.
 
     Raises:
         Forbidden: The caller is not the platform.
@@ -108,7 +108,7 @@ async def update_application_details(
 
 
 async def register_account(services: Services, principal: Principal, *, account_id: UUID | None, name: str) -> Account:
-    """Make an account known; the same id again renames it.
+    """Register an account; the same id again renames it.
 
     Raises:
         Forbidden: The caller is not the platform.

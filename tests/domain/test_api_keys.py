@@ -77,8 +77,8 @@ def test_a_key_opens_until_it_expires_or_is_revoked(
     expires_at: datetime | None, revoked_at: datetime | None, *, opens: bool
 ) -> None:
     key = replace(KEY, expires_at=expires_at, revoked_at=revoked_at)
-    assert key.opens(SECRET, now=NOW) is opens
+    assert key.is_valid(SECRET, now=NOW) is opens
 
 
 def test_another_secret_of_the_same_prefix_opens_nothing() -> None:
-    assert not KEY.opens(SECRET[:-1] + "t", now=NOW)
+    assert not KEY.is_valid(SECRET[:-1] + "t", now=NOW)

@@ -124,44 +124,44 @@ async def test_an_unlisted_application_is_seen_where_it_is_installed(world: Worl
     assert await reading.find_applications(world.services, user_of(account.id), ids=ids) == [application]
 
 
-async def test_a_key_opens_until_it_expires_and_is_never_listed_with_its_secret(world: World) -> None:
+async def test_a_key_is_valid_until_it_expires_and_is_never_listed_with_its_secret(world: World) -> None:
     issued = await issue(world, PrincipalKind.PLATFORM)
-    ring = ApiKeyCache(world.services)
-    principal = await ring.authenticate(issued.secret)
+    cache = ApiKeyCache(world.services)
+    principal = await cache.authenticate(issued.secret)
     assert (principal.kind, principal.id, principal.label) == (
         PrincipalKind.PLATFORM, str(issued.api_key.id), "nightly",
     )  # fmt: skip
-    await ring.note_use()
+    await cache.store_last_used()
     (listed,) = await api_keys.list_keys(world.services, PLATFORM)
     assert listed == replace(issued.api_key, last_used_at=BEGINNING)
     assert issued.secret not in repr(listed)
     world.clock.time = LATER
     with pytest.raises(Unauthenticated):
-        await ring.authenticate(issued.secret)
+        await cache.authenticate(issued.secret)
 
 
-async def test_a_revoked_key_opens_nothing_and_keeps_its_first_time(world: World) -> None:
+async def test_a_revoked_key_is_invalid_and_keeps_the_time_of_its_first_revocation(world: World) -> None:
     issued = await issue(world, PrincipalKind.PLATFORM)
-    ring = ApiKeyCache(world.services)
-    await ring.authenticate(issued.secret)
+    cache = ApiKeyCache(world.services)
+    await cache.authenticate(issued.secret)
     _, revoked_at = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
     world.clock.advance(hours=1)
     _, again = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
     assert (revoked_at, again) == (BEGINNING, BEGINNING)
-    ring.forget()
+    cache.clear()
     with pytest.raises(Unauthenticated):
-        await ring.authenticate(issued.secret)
+        await cache.authenticate(issued.secret)
     with pytest.raises(ApiKeyNotFound):
         await api_keys.revoke_key(world.services, PLATFORM, api_key_id=uuid4())
 
 
-async def test_many_gateways_note_the_use_of_the_same_keys_at_once(world: World) -> None:
+async def test_many_gateways_store_the_last_use_of_the_same_keys_at_once(world: World) -> None:
     secrets = [(await issue(world, PrincipalKind.PLATFORM)).secret for _ in range(20)]
-    rings = [ApiKeyCache(world.services) for _ in range(4)]
-    for number, ring in enumerate(rings):
+    caches = [ApiKeyCache(world.services) for _ in range(4)]
+    for number, cache in enumerate(caches):
         for secret in secrets if number % 2 else reversed(secrets):
-            await ring.authenticate(secret)
-    await asyncio.gather(*(ring.note_use() for ring in rings))
+            await cache.authenticate(secret)
+    await asyncio.gather(*(cache.store_last_used() for cache in caches))
     used = {api_key.last_used_at for api_key in await api_keys.list_keys(world.services, PLATFORM)}
     assert used == {BEGINNING}
 
