@@ -9,7 +9,7 @@ from gateway.demo.loading import load_example_data
 from gateway.domain.errors import BadUserInput
 from gateway.settings import read_settings
 from gateway.storage import migrations
-from gateway.usecases.retention import PRUNED_AT_ONCE, prune_old_events
+from gateway.usecases.retention import PRUNE_BATCH_SIZE, prune_old_events
 
 _BATCHES_BETWEEN_REPORTS = 10
 
@@ -43,7 +43,7 @@ async def prune_events(*, data: Path | None, older_than: timedelta) -> int:
         raise BadUserInput("--older-than reaches back to before the year 1.") from None
     removed, batches = 0, 0
     async with database_target(data) as target, open_services(target, settings) as services:
-        while (count := await prune_old_events(services, older_than=before)) == PRUNED_AT_ONCE:
+        while (count := await prune_old_events(services, older_than=before)) == PRUNE_BATCH_SIZE:
             removed, batches = removed + count, batches + 1
             if batches % _BATCHES_BETWEEN_REPORTS == 0:
                 sys.stderr.write(f"removed {removed} events so far\n")
