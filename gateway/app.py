@@ -30,7 +30,7 @@ from gateway.transport.http.security_headers import browser_rules, unforeseen
 from gateway.transport.revocation import CredentialMonitor
 from gateway.transport.routes import graphql_routes
 from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
-from gateway.usecases.batch_loaders import BatchLoaders
+from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.services import Services, utc_now
 from gateway.wiring import access_tokens, build_database, build_engine, document_policy, web_limits
@@ -138,7 +138,7 @@ def build_components(
         services=services,
         feed=feed,
         api_key_cache=api_key_cache,
-        batch_loaders=BatchLoaders(services),
+        batch_loaders=BatchLoaders(database),
         tokens=access_tokens(settings, now=now),
         credential_monitor=credential_monitor,
     )

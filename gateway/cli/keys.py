@@ -10,8 +10,9 @@ from gateway.domain.api_keys import ApiKey
 from gateway.domain.errors import BadUserInput
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import read_settings
-from gateway.usecases import reading
+from gateway.storage.database import read
 from gateway.usecases.api_keys import issue_key, list_keys, revoke_key
+from gateway.usecases.reads import find_applications_by_slug
 from gateway.usecases.services import Services
 
 OPERATOR = Principal(kind=PrincipalKind.PLATFORM, label="command line")
@@ -72,10 +73,10 @@ async def _application_id(services: Services, slug_or_id: str) -> UUID:
     try:
         return UUID(slug_or_id)
     except ValueError:
-        application = await reading.find_application_by_slug(services, OPERATOR, slug=slug_or_id)
-    if application is None:
+        found = await read(services.database, find_applications_by_slug, OPERATOR, ids=[slug_or_id])
+    if slug_or_id not in found:
         raise BadUserInput(f"there is no application {slug_or_id!r}; --application takes a slug, or an id.")
-    return application.id
+    return found[slug_or_id].id
 
 
 def _uuid(text: str, *, option: str) -> UUID:

@@ -10,7 +10,8 @@ from gateway.domain.errors import SlugTaken
 from gateway.storage.applications import lock_application
 from gateway.storage.database import read, transaction
 from gateway.storage.events import select_installations_in_log
-from gateway.usecases import marketplace, reading
+from gateway.usecases import marketplace
+from gateway.usecases.reads import find_applications, find_installations_by_pair
 from gateway.usecases.services import DEFAULT_FAILURE_LIMIT, Services
 
 _FIRST_DAYS_AGO = 60.0
@@ -58,15 +59,13 @@ async def _missing(services: Services, examples: Sequence[Example]) -> list[Exam
         select_installations_in_log,
         installation_ids=[example.installation_id for example in examples],
     )
-    installed = await reading.find_installations_by_tie(
-        services, PLATFORM, ties=[(example.application.id, example.account.id) for example in examples]
-    )
-    registered = await reading.find_applications(services, PLATFORM, ids=[one.id for one in APPLICATIONS])
-    ours = {application.id for application in registered if application}
+    pairs = [(example.application.id, example.account.id) for example in examples]
+    installed = await read(services.database, find_installations_by_pair, PLATFORM, ids=pairs)
+    ours = await read(services.database, find_applications, PLATFORM, ids=[one.id for one in APPLICATIONS])
     return [
         example
-        for example, installation in zip(examples, installed, strict=True)
-        if example.application.id in ours and example.installation_id not in logged and installation is None
+        for example, pair in zip(examples, pairs, strict=True)
+        if example.application.id in ours and example.installation_id not in logged and pair not in installed
     ]
 
 

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 from uuid import UUID
 
 from gateway.domain.errors import BadUserInput
@@ -49,9 +49,23 @@ class InstallationFilter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InstallationList:
+    """A list of installations: of all of them, or of one parent's."""
+
+    of: Literal["application", "account"] | None
+    """What the list's parent is; None: it has no parent."""
+    matching: InstallationFilter
+    order: InstallationOrder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationFilter:
     """Each part that is set narrows the list; `search` looks in name, slug and description."""
 
+    listed_or_id: UUID | None = None
+    """Of the unlisted applications, only the one with this id."""
+    listed_or_installed_for: UUID | None = None
+    """Of the unlisted applications, only those that this account has installed."""
     search: str | None = None
     category: str | None = None
     authorization_method: AuthorizationMethod | None = None
@@ -88,9 +102,9 @@ def window(
     after: str | None,
     last: int | None,
     before: str | None,
-    place: Callable[[str, str], Place],
+    place: Callable[..., Place],
 ) -> Window[Place]:
-    """Read the arguments of a Relay connection; `place` reads a cursor, given the argument's name.
+    """Read the arguments of a Relay connection; `place` decodes a cursor, given the name of its `argument`.
 
     Where no size is given, `before` alone asks for what is just before it, anything else for what comes first.
 
@@ -106,6 +120,6 @@ def window(
     return Window(
         size=DEFAULT_PAGE_SIZE if size is None else size,
         backward=last is not None or (first is None and after is None and before is not None),
-        after=None if after is None else place(after, "after"),
-        before=None if before is None else place(before, "before"),
+        after=None if after is None else place(after, argument="after"),
+        before=None if before is None else place(before, argument="before"),
     )

@@ -1,7 +1,6 @@
-"""Who may see and do what: the decisions that depend on the caller."""
+"""Who may do what: the decisions that depend on the caller's kind."""
 
 from collections.abc import Iterable
-from typing import assert_never
 
 from gateway.domain.actions import ACTORS, InstallationAction
 from gateway.domain.errors import ActionNotAllowed, Forbidden
@@ -61,27 +60,6 @@ def require_allowed(
         status=status,
         allowed_actions=allowed_actions(principal, installation=installation, application=application),
     )
-
-
-def reads_metadata(principal: Principal) -> bool:
-    """Metadata belongs to the application: an account's users neither read it nor hear of its changes."""
-    return principal.kind is not PrincipalKind.ACCOUNT
-
-
-def sees_application(principal: Principal, *, application: Application, installed: bool) -> bool:
-    """Tell whether this caller may see the application.
-
-    `installed` says whether the caller's own account has it installed.
-    """
-    match principal.kind:
-        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
-            return True
-        case PrincipalKind.APPLICATION:
-            return application.listed or application.id == principal.application_id
-        case PrincipalKind.ACCOUNT:
-            return application.listed or installed
-        case _:
-            assert_never(principal.kind)
 
 
 _A = {

@@ -56,9 +56,5 @@ class Principal:
         """Tell whether the credential has ended by now."""
         return self.expires_at is not None and self.expires_at <= now
 
-    def sees(self, *, application_id: UUID, account_id: UUID) -> bool:
-        """Tell whether a row of this application and account is visible."""
-        return self.application_id in {None, application_id} and self.account_id in {None, account_id}
-
 
 CLOCK = Principal(kind=PrincipalKind.SYSTEM, label="clock")

@@ -58,7 +58,7 @@ from strawberry.types.info import Info
 from gateway.execution.completers import abstract_completer, leaf_completer, list_completer, null
 from gateway.execution.fragments import fragments_of
 from gateway.execution.runner import Completer, ExecutionState, Groups, PendingValue, RootField
-from gateway.usecases.mapped_future import MappedFuture
+from gateway.usecases.batch_loader import MappedFuture
 
 _MAX_VARIANTS: Final = 8
 _MIN_COMPILED_FIELDS: Final = 60
@@ -278,7 +278,7 @@ class _Compiler:
             case abstract_type if is_abstract_type(abstract_type):
                 return abstract_completer(
                     {
-                        _definition(possible).origin: self._object_completer(possible, details, nullable=False)
+                        _source_type(possible): self._object_completer(possible, details, nullable=False)
                         for possible in self._schema.get_possible_types(abstract_type)
                     },
                     nullable=nullable,
@@ -315,6 +315,12 @@ def _definition(element: GraphQLField | GraphQLObjectType) -> Any:
     return element.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
 
 
+def _source_type(object_type: GraphQLObjectType) -> type:
+    """Return the class of the objects that a type describes: its own class, unless it names another one."""
+    origin = _definition(object_type).origin
+    return cast("type", getattr(origin, "source_type", origin))
+
+
 def _is_called_directly(field: GraphQLField) -> bool:
     """Return whether Strawberry would only call the resolver. It handles exceptions where the type is a union."""
     definition = _definition(field)
@@ -345,7 +351,7 @@ def _resolver_writer(key: str, resolve: Resolver, complete: Completer) -> FieldW
     def write_resolved(source: Any, state: ExecutionState, result: dict[str, Any]) -> None:
         value = resolve(source, state)
         if isinstance(value, MappedFuture) and value.future.done():
-            value = value.then(value.future.result())
+            value = value.transform(value.future.result())
         if isinstance(value, Awaitable):
             result[key] = None  # keeps the field's place among the others
             state.pending.append(PendingValue(value, complete, result, key))

@@ -14,7 +14,7 @@ from graphql import GraphQLResolveInfo
 from graphql.execution import MiddlewareManager
 from graphql.execution.values import VariableValues
 
-from gateway.usecases.mapped_future import MappedFuture
+from gateway.usecases.batch_loader import MappedFuture
 
 
 @dataclass(kw_only=True, slots=True)
@@ -153,7 +153,7 @@ async def _settled(awaitables: list[Awaitable[Any]]) -> list[Any]:
     for value, future in zip(awaitables, futures, strict=True):
         try:
             result = future.result()
-            outcomes.append(value.then(result) if isinstance(value, MappedFuture) else result)
+            outcomes.append(value.transform(result) if isinstance(value, MappedFuture) else result)
         except asyncio.CancelledError:
             outcomes.append(Raised(InvalidValue("The value's task was cancelled.")))
         except Exception as error:  # noqa: BLE001 - any error is the outcome

@@ -1,11 +1,11 @@
-"""What the platform keeps in the gateway: applications, accounts, and API keys."""
+"""The mutations of applications, accounts and API keys, which are for the platform alone."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from gateway.domain.errors import BadUserInput
-from gateway.schema.arguments import InputArg
+from gateway.domain.installations import Account, Application
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
     IssueApiKeyInput,
@@ -13,11 +13,7 @@ from gateway.schema.inputs import (
     RegisterApplicationInput,
     RevokeApiKeyInput,
     UpdateApplicationInput,
-    account_id_of,
-    optional_uuid_of,
-    uuid_of,
 )
-from gateway.schema.nodes import Account, Application
 from gateway.schema.results import (
     IssueApiKeyResult,
     IssuedApiKey,
@@ -27,6 +23,7 @@ from gateway.schema.results import (
     RevokedApiKey,
     UpdateApplicationResult,
 )
+from gateway.schema.scalars import parse_optional_uuid, parse_uuid
 from gateway.usecases import api_keys, marketplace
 
 _CHANGEABLE = ("name", "description", "categories", "logo_url", "requires_configuration", "listed")
@@ -44,11 +41,16 @@ def _changes(given: UpdateApplicationInput) -> dict[str, Any]:
 
 @strawberry.type
 class AdminMutations:
-    @strawberry.mutation(description="The platform: add an application to the marketplace.")
+    @strawberry.mutation(
+        description="Registers an application in the marketplace. Only for the platform.",
+        graphql_type=RegisterApplicationResult,
+    )
     async def register_application(
-        self, info: Info, input: InputArg[RegisterApplicationInput]
-    ) -> RegisterApplicationResult:
-        row = await marketplace.register_application(
+        self,
+        info: Info,
+        input: Annotated[RegisterApplicationInput, strawberry.argument(description="The application to register.")],
+    ) -> Application:
+        return await marketplace.register_application(
             info.context.services,
             info.context.principal,
             slug=input.slug,
@@ -60,36 +62,58 @@ class AdminMutations:
             requires_configuration=input.requires_configuration,
             listed=input.listed,
         )
-        return Application.of(row)
 
-    @strawberry.mutation(description="The platform: change what is told of an application.")
-    async def update_application(self, info: Info, input: InputArg[UpdateApplicationInput]) -> UpdateApplicationResult:
-        row = await marketplace.update_application_details(
+    @strawberry.mutation(
+        description="Changes the details of an application. Only for the platform.",
+        graphql_type=UpdateApplicationResult,
+    )
+    async def update_application(
+        self,
+        info: Info,
+        input: Annotated[
+            UpdateApplicationInput, strawberry.argument(description="The application, and the fields to change.")
+        ],
+    ) -> Application:
+        return await marketplace.update_application_details(
             info.context.services,
             info.context.principal,
-            application_id=uuid_of(input.id, argument="id"),
+            application_id=parse_uuid(input.id, argument="id"),
             changes=_changes(input),
         )
-        return Application.of(row)
 
-    @strawberry.mutation(description="The platform: make an account known, or rename it.")
-    async def register_account(self, info: Info, input: InputArg[RegisterAccountInput]) -> RegisterAccountResult:
-        row = await marketplace.register_account(
+    @strawberry.mutation(
+        description="Registers an account, or renames the one with this id. Only for the platform.",
+        graphql_type=RegisterAccountResult,
+    )
+    async def register_account(
+        self,
+        info: Info,
+        input: Annotated[
+            RegisterAccountInput, strawberry.argument(description="The account to register or to rename.")
+        ],
+    ) -> Account:
+        return await marketplace.register_account(
             info.context.services,
             info.context.principal,
-            account_id=optional_uuid_of(input.id, argument="id"),
+            account_id=parse_optional_uuid(input.id, argument="id"),
             name=input.name,
         )
-        return Account.of(row)
 
-    @strawberry.mutation(description="The platform: make an API key. Its secret is shown once.")
-    async def issue_api_key(self, info: Info, input: InputArg[IssueApiKeyInput]) -> IssueApiKeyResult:
+    @strawberry.mutation(
+        description="Issues an API key. Its secret is returned once, and cannot be read again. Only for the platform.",
+        graphql_type=IssueApiKeyResult,
+    )
+    async def issue_api_key(
+        self,
+        info: Info,
+        input: Annotated[IssueApiKeyInput, strawberry.argument(description="The caller that the API key is for.")],
+    ) -> IssuedApiKey:
         issued = await api_keys.issue_key(
             info.context.services,
             info.context.principal,
             kind=input.kind,
-            application_id=optional_uuid_of(input.application_id, argument="applicationId"),
-            account_id=account_id_of(input.account_id),
+            application_id=parse_optional_uuid(input.application_id, argument="applicationId"),
+            account_id=parse_optional_uuid(input.account_id, argument="accountId"),
             label=input.label,
             expires_at=input.expires_at,
         )
@@ -101,10 +125,17 @@ class AdminMutations:
             expires_at=issued.api_key.expires_at,
         )
 
-    @strawberry.mutation(description="The platform: end an API key.")
-    async def revoke_api_key(self, info: Info, input: InputArg[RevokeApiKeyInput]) -> RevokeApiKeyResult:
+    @strawberry.mutation(
+        description="Revokes an API key. Only for the platform.",
+        graphql_type=RevokeApiKeyResult,
+    )
+    async def revoke_api_key(
+        self,
+        info: Info,
+        input: Annotated[RevokeApiKeyInput, strawberry.argument(description="The API key to revoke.")],
+    ) -> RevokedApiKey:
         row, revoked_at = await api_keys.revoke_key(
-            info.context.services, info.context.principal, api_key_id=uuid_of(input.id, argument="id")
+            info.context.services, info.context.principal, api_key_id=parse_uuid(input.id, argument="id")
         )
         info.context.api_key_cache.clear()
         return RevokedApiKey(id=strawberry.ID(str(row.id)), label=row.label, revoked_at=revoked_at)

@@ -1,80 +1,97 @@
-"""Relay connections: pages by keyset, in both directions; what is not selected is not counted."""
+"""Relay connections of installations and applications: keyset pages in both directions; a total is counted if selected.
+
+The nodes are the domain's objects: their types are named here, and stand in `nodes`, which imports this module.
+"""
 
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 import strawberry
+from strawberry.types.base import StrawberryList
+from strawberry.types.lazy_type import LazyType
 
+from gateway.domain import installations as domain
 from gateway.domain.cursors import Keyset, decode_keyset, encode_keyset
 from gateway.domain.installations import InstallationStatus
 from gateway.domain.pages import ApplicationFilter as ApplicationsMatching
 from gateway.domain.pages import InstallationFilter as InstallationsMatching
+from gateway.domain.pages import InstallationList, InstallationOrderField, Page, window
 from gateway.domain.pages import InstallationOrder as Order
-from gateway.domain.pages import InstallationOrderField, Page, window
-from gateway.schema.context import Info, InstallationsAsked, Request
+from gateway.schema.context import Info
 from gateway.schema.inputs import ApplicationFilter, InstallationFilter, InstallationOrder
-from gateway.schema.nodes import Application, Installation
-from gateway.storage.installation_pages import InstallationList
-from gateway.usecases import reading
+from gateway.usecases import reads
+from gateway.usecases.batch_loader import MappedFuture
 
 _APPLICATIONS, _INSTALLATIONS = "applications", "installations"
 _BY_NAME = "NAME ASC"
+_ApplicationType: Any = LazyType("Application", "gateway.schema.nodes")
+_InstallationType: Any = LazyType("Installation", "gateway.schema.nodes")
 
 
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(description="The position of a page in its list.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follows this page.")
-    has_previous_page: bool = strawberry.field(description="Whether something comes before this page.")
+    has_next_page: bool = strawberry.field(description="Whether more objects follow this page.")
+    has_previous_page: bool = strawberry.field(description="Whether there are objects before this page.")
     start_cursor: str | None = strawberry.field(
-        description="The cursor of the page's first row: give it back as `before`. Null on an empty page."
+        description="The cursor of the first object of the page, to pass as `before`. Null on an empty page."
     )
     end_cursor: str | None = strawberry.field(
-        description="The cursor of the page's last row: give it back as `after`. Null on an empty page."
+        description="The cursor of the last object of the page, to pass as `after`. Null on an empty page."
     )
 
-    @staticmethod
-    def of(page: Page[Any], *, cursors: list[str]) -> "PageInfo":
-        return PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
-        )
+
+def page_info(page: Page[Any], *, cursors: list[str]) -> PageInfo:
+    """Describe the position of a page whose items have these cursors."""
+    start, end = (cursors[0], cursors[-1]) if cursors else (None, None)
+    return PageInfo(
+        has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end
+    )
 
 
-@strawberry.type(description="How many installations have a status.")
+@strawberry.type(description="The number of installations in one status.")
 class StatusCount:
-    status: InstallationStatus = strawberry.field(description="The status that was counted.")
-    count: int = strawberry.field(description="How many installations have it.")
+    status: InstallationStatus = strawberry.field(description="The status.")
+    count: int = strawberry.field(description="How many installations have this status.")
 
 
-@strawberry.type(description="A row of a list of installations.")
+@strawberry.type(description="An installation in a list, with its cursor.")
 class InstallationEdge:
-    node: Installation = strawberry.field(description="The installation.")
+    node: domain.Installation = strawberry.field(description="The installation.", graphql_type=_InstallationType)
     cursor: str = strawberry.field(
-        description="Its place in the list, in this order: give it back as `after` or `before`."
+        description="The position in the list in this order, to pass as `after` or `before`."
     )
 
 
 @strawberry.type(description="A page of installations.")
 class InstallationConnection:
-    edges: list[InstallationEdge] = strawberry.field(description="The rows, each with its cursor.")
-    nodes: list[Installation] = strawberry.field(description="The rows alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page lies, and where to go on.")
-    counted: strawberry.Private[Request[UUID | None, InstallationList]]
+    edges: list[InstallationEdge] = strawberry.field(description="The installations of the page with their cursors.")
+    nodes: list[domain.Installation] = strawberry.field(
+        description="The installations of the page.", graphql_type=StrawberryList(_InstallationType)
+    )
+    page_info: PageInfo = strawberry.field(description="The position of the page in the list.")
+    listed: strawberry.Private[InstallationList]
+    parent: strawberry.Private[UUID | None]
 
-    @strawberry.field(description="How many there are on all pages.")
-    async def total_count(self, info: Info) -> int:
-        return sum((await info.context.loaders.installation_counts.load(self.counted)).values())
+    @strawberry.field(description="The number of installations on all pages.", graphql_type=int)
+    def total_count(self, info: Info) -> MappedFuture[Any, int | None]:
+        counts = info.context.loaders.batched(reads.count_installations_by_status, listed=self.listed)
+        return counts.load(self.parent, lambda by_status: sum(by_status.values()))
 
-    @strawberry.field(description="How many there are on all pages in each status, those with none included.")
-    async def status_counts(self, info: Info) -> list[StatusCount]:
-        counts = await info.context.loaders.installation_counts.load(self.counted)
-        return [StatusCount(status=status, count=counts.get(status, 0)) for status in InstallationStatus]
+    @strawberry.field(
+        description="The number of installations on all pages by status; a status without any has the count 0.",
+        graphql_type=list[StatusCount],
+    )
+    def status_counts(self, info: Info) -> MappedFuture[Any, list[StatusCount] | None]:
+        counts = info.context.loaders.batched(reads.count_installations_by_status, listed=self.listed)
+        return counts.load(
+            self.parent,
+            lambda by_status: [StatusCount(status=each, count=by_status.get(each, 0)) for each in InstallationStatus],
+        )
 
 
-async def installation_connection(
+def installation_page(
     info: Info,
     *,
     of: Literal["application", "account"] | None,
@@ -85,56 +102,60 @@ async def installation_connection(
     after: str | None,
     last: int | None,
     before: str | None,
-) -> InstallationConnection:
-    """Load one page of one list, together with the same page of its siblings."""
+) -> MappedFuture[Any, InstallationConnection | None]:
+    """Load one page of one list; the same page of other parents' lists is read by the same statement."""
     order = order_by.value() if order_by else Order()
     ordered = f"{order.field.value} {order.direction.value}"
     listed = InstallationList(of=of, matching=filter.value() if filter else InstallationsMatching(), order=order)
     asked = window(
         first=first, after=after, last=last, before=before,
-        place=lambda cursor, argument: decode_keyset(
-            cursor, connection=_INSTALLATIONS, order=ordered, value_type=datetime, argument=argument
-        ),
+        place=partial(decode_keyset, connection=_INSTALLATIONS, order=ordered, value_type=datetime),
     )  # fmt: skip
-    page = await info.context.loaders.installation_pages.load(Request(parent, InstallationsAsked(listed, asked)))
     by_creation = order.field is InstallationOrderField.CREATED_AT
-    nodes = [Installation.of(row) for row in page.items]
-    cursors = [
-        encode_keyset(
-            Keyset(value=row.created_at if by_creation else row.updated_at, id=row.id),
-            connection=_INSTALLATIONS,
-            order=ordered,
+
+    def connection(page: Page[domain.Installation]) -> InstallationConnection:
+        cursors = [
+            encode_keyset(
+                Keyset(value=row.created_at if by_creation else row.updated_at, id=row.id),
+                connection=_INSTALLATIONS,
+                order=ordered,
+            )
+            for row in page.items
+        ]
+        return InstallationConnection(
+            edges=[InstallationEdge(node=row, cursor=cursor) for row, cursor in zip(page.items, cursors, strict=True)],
+            nodes=page.items,
+            page_info=page_info(page, cursors=cursors),
+            listed=listed,
+            parent=parent,
         )
-        for row in page.items
-    ]
-    return InstallationConnection(
-        edges=[InstallationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)],
-        nodes=nodes,
-        page_info=PageInfo.of(page, cursors=cursors),
-        counted=Request(parent, listed),
-    )
+
+    pages = info.context.loaders.batched(reads.list_installations, listed=listed, window=asked)
+    return pages.load(parent, connection)
 
 
-@strawberry.type(description="A row of a list of applications.")
+@strawberry.type(description="An application in a list, with its cursor.")
 class ApplicationEdge:
-    node: Application = strawberry.field(description="The application.")
-    cursor: str = strawberry.field(description="Its place in the list: give it back as `after` or `before`.")
+    node: domain.Application = strawberry.field(description="The application.", graphql_type=_ApplicationType)
+    cursor: str = strawberry.field(description="The position in the list, to pass as `after` or `before`.")
 
 
-@strawberry.type(description="A page of applications, by name.")
+@strawberry.type(description="A page of applications, ordered by name.")
 class ApplicationConnection:
-    edges: list[ApplicationEdge] = strawberry.field(description="The rows, each with its cursor.")
-    nodes: list[Application] = strawberry.field(description="The rows alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page lies, and where to go on.")
+    edges: list[ApplicationEdge] = strawberry.field(description="The applications of the page with their cursors.")
+    nodes: list[domain.Application] = strawberry.field(
+        description="The applications of the page.", graphql_type=StrawberryList(_ApplicationType)
+    )
+    page_info: PageInfo = strawberry.field(description="The position of the page in the list.")
     matching: strawberry.Private[ApplicationsMatching]
 
-    @strawberry.field(description="How many there are on all pages.")
+    @strawberry.field(description="The number of applications on all pages.")
     async def total_count(self, info: Info) -> int:
         context = info.context
-        return await reading.count_listed_applications(context.services, context.principal, matching=self.matching)
+        return await reads.count_listed_applications(context.services, context.principal, matching=self.matching)
 
 
-async def application_connection(
+async def application_page(
     info: Info,
     *,
     filter: ApplicationFilter | None,
@@ -144,22 +165,18 @@ async def application_connection(
     before: str | None,
 ) -> ApplicationConnection:
     """Load one page of the marketplace."""
-    matching = filter.value() if filter else ApplicationsMatching()
+    context, matching = info.context, filter.value() if filter else ApplicationsMatching()
     asked = window(
         first=first, after=after, last=last, before=before,
-        place=lambda cursor, argument: decode_keyset(
-            cursor, connection=_APPLICATIONS, order=_BY_NAME, value_type=str, argument=argument
-        ),
+        place=partial(decode_keyset, connection=_APPLICATIONS, order=_BY_NAME, value_type=str),
     )  # fmt: skip
-    context = info.context
-    page = await reading.list_applications(context.services, context.principal, matching=matching, window=asked)
-    nodes = [Application.of(row) for row in page.items]
+    page = await reads.list_applications(context.services, context.principal, matching=matching, window=asked)
     cursors = [
         encode_keyset(Keyset(value=row.name, id=row.id), connection=_APPLICATIONS, order=_BY_NAME) for row in page.items
     ]
     return ApplicationConnection(
-        edges=[ApplicationEdge(node=node, cursor=cursor) for node, cursor in zip(nodes, cursors, strict=True)],
-        nodes=nodes,
-        page_info=PageInfo.of(page, cursors=cursors),
+        edges=[ApplicationEdge(node=row, cursor=cursor) for row, cursor in zip(page.items, cursors, strict=True)],
+        nodes=page.items,
+        page_info=page_info(page, cursors=cursors),
         matching=matching,
     )

@@ -121,6 +121,3 @@ def describe_enums() -> None:
         strawberry.enum(python_enum, description=sentence)
         for value in python_enum.__strawberry_definition__.values:  # type: ignore[attr-defined]  # set just above
             value.description = values.get(value.name)
-
-
-describe_enums()

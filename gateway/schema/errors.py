@@ -1,153 +1,123 @@
 """Expected failures as clients see them: typed members of a mutation's result."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, cast
+from uuid import UUID
 
 import strawberry
+from strawberry.types.lazy_type import LazyType
 
-from gateway.domain import errors
+from gateway.domain import errors, metadata_rules
 from gateway.domain.actions import InstallationAction
-from gateway.domain.installations import InstallationStatus
-from gateway.schema.context import Info
-from gateway.schema.nodes import Installation
+from gateway.domain.installations import Installation, InstallationStatus
+
+_InstallationType: Any = LazyType("Installation", "gateway.schema.nodes")
 
 
 @strawberry.interface(description="An expected failure: nothing was changed.")
 class Error:
-    message: str = strawberry.field(description="What is wrong, and what to do; for people.")
+    message: str = strawberry.field(description="What is wrong and what to do about it, for people.")
 
 
-@strawberry.type(description="There is no such installation, or none that this caller sees.")
+@strawberry.type(description="The installation does not exist, or the caller does not see it.")
 class InstallationNotFound(Error):
-    installation_id: strawberry.ID = strawberry.field(description="The id that was asked for.")
+    installation_id: UUID = strawberry.field(
+        description="The id of the requested installation.", graphql_type=strawberry.ID
+    )
 
 
-@strawberry.type(description="There is no such application, or none that this caller sees.")
+@strawberry.type(description="The application does not exist, or the caller does not see it.")
 class ApplicationNotFound(Error):
-    application_id: strawberry.ID | None = strawberry.field(
-        description="The id that was asked for; null where none was given."
+    application_id: UUID | None = strawberry.field(
+        description="The id of the requested application; null if none was given.",
+        graphql_type=strawberry.ID | None,
     )
 
 
-@strawberry.type(description="There is no such account, or none that this caller sees.")
+@strawberry.type(description="The account does not exist, or the caller does not see it.")
 class AccountNotFound(Error):
-    account_id: strawberry.ID | None = strawberry.field(
-        description="The id that was asked for; null where none was given."
+    account_id: UUID | None = strawberry.field(
+        description="The id of the requested account; null if none was given.", graphql_type=strawberry.ID | None
     )
 
 
-@strawberry.type(description="There is no such API key.")
+@strawberry.type(description="The API key does not exist.")
 class ApiKeyNotFound(Error):
-    api_key_id: strawberry.ID = strawberry.field(description="The id that was asked for.")
+    api_key_id: UUID = strawberry.field(description="The id of the requested API key.", graphql_type=strawberry.ID)
 
 
-@strawberry.type(description="The installation's status, or its application, does not allow it now.")
+@strawberry.type(description="The status of the installation, or its application, does not allow the action now.")
 class ActionNotAllowed(Error):
-    action: InstallationAction = strawberry.field(description="What was asked for.")
-    status: InstallationStatus | None = strawberry.field(description="Null where there is no installation.")
-    allowed_actions: list[InstallationAction] = strawberry.field(description="What this caller may do instead.")
+    action: InstallationAction = strawberry.field(description="The requested action.")
+    status: InstallationStatus | None = strawberry.field(
+        description="The status of the installation; null if there is no installation."
+    )
+    allowed_actions: list[InstallationAction] = strawberry.field(
+        description="The actions that the caller can carry out now."
+    )
 
 
-@strawberry.type(description="Somebody changed the installation since the caller read it.")
+@strawberry.type(description="The installation was changed after the caller read it.")
 class VersionConflict(Error):
-    expected_version: int = strawberry.field(description="The version that the caller had read.")
-    current_version: int = strawberry.field(description="The version now.")
-    installation: Installation = strawberry.field(description="The installation as it is now.")
+    expected_version: int = strawberry.field(description="The version that the caller expected.")
+    current_version: int = strawberry.field(description="The current version.")
+    installation: Installation = strawberry.field(
+        description="The installation as it is now.", graphql_type=_InstallationType
+    )
 
 
 @strawberry.type(description="The application is already installed for the account, with other metadata.")
 class InstallationAlreadyExists(Error):
-    installation: Installation = strawberry.field(description="The one there is.")
+    installation: Installation = strawberry.field(
+        description="The existing installation.", graphql_type=_InstallationType
+    )
 
 
-@strawberry.type(description="One rule that metadata broke.")
+@strawberry.type(description="A rule that the metadata breaks.")
 class MetadataViolation:
-    path: str = strawberry.field(description="Where, as a JSON Pointer (RFC 6901); empty for the whole.")
-    rule: str = strawberry.field(description="Which rule, as a constant such as TOO_MANY_KEYS.")
-    limit: int | None = strawberry.field(description="The rule's figure, where it has one.")
+    path: str = strawberry.field(
+        description="The place in the metadata as a JSON Pointer (RFC 6901); empty for the whole."
+    )
+    limit: int | None = strawberry.field(description="The limit that the rule sets; null if it sets none.")
+
+    @strawberry.field(name="rule", description="The name of the rule, such as TOO_MANY_KEYS.")
+    def rule_name(self) -> str:
+        return cast("metadata_rules.MetadataViolation", self).rule.value
 
 
-@strawberry.type(description="The metadata breaks the rules; every violation found is listed.")
+@strawberry.type(description="The metadata breaks rules. All violations that were found are listed.")
 class MetadataRejected(Error):
-    violations: list[MetadataViolation] = strawberry.field(description="Each place that breaks a rule.")
+    violations: list[MetadataViolation] = strawberry.field(description="Each violation of a rule.")
 
 
 @strawberry.type(description="Another application has this slug.")
 class SlugTaken(Error):
-    slug: str = strawberry.field(description="The slug that was asked for.")
+    slug: str = strawberry.field(description="The requested slug.")
 
 
-def _id(value: object) -> strawberry.ID | None:
-    return None if value is None else strawberry.ID(str(value))
-
-
-def _action_not_allowed(error: errors.ActionNotAllowed) -> ActionNotAllowed:
-    return ActionNotAllowed(
-        message=error.message, action=error.action, status=error.status, allowed_actions=list(error.allowed_actions)
-    )
-
-
-def _version_conflict(error: errors.VersionConflict) -> VersionConflict:
-    return VersionConflict(
-        message=error.message,
-        expected_version=error.expected_version,
-        current_version=error.current_version,
-        installation=Installation.of(error.installation),
-    )
-
-
-def _metadata_rejected(error: errors.MetadataRejected) -> MetadataRejected:
-    violations = [
-        MetadataViolation(path=violation.path, rule=violation.rule.value, limit=violation.limit)
-        for violation in error.violations
-    ]
-    return MetadataRejected(message=error.message, violations=violations)
-
-
+@dataclass(frozen=True)
 class ErrorMapper:
-    """An exception handler of Strawberry's: turns one expected failure into its type, in every result that has it."""
+    """Turns an exception into a member of each mutation's result that has its type. Strawberry calls it."""
 
-    def __init__(self, exception_type: type[Exception], error_type: type, convert: Callable[[Any], object]) -> None:
-        self.exception_type = exception_type
-        self.error_type = error_type
-        self._convert = convert
+    exception_type: type[errors.ExpectedFailure]
+    error_type: type[Error]
 
-    def handle(self, exception: Any, *, field: object, info: Info) -> object:  # noqa: ARG002 - Strawberry's signature
-        return self._convert(exception)
+    def handle(self, exception: errors.ExpectedFailure, **_: object) -> Error:
+        """Copy the attributes of the exception: they have the names of the type's fields."""
+        return self.error_type(**{each.name: getattr(exception, each.name) for each in fields(self.error_type)})
 
 
-FAILURES = (
-    ErrorMapper(
-        errors.InstallationNotFound,
-        InstallationNotFound,
-        lambda error: InstallationNotFound(
-            message=error.message, installation_id=strawberry.ID(str(error.installation_id))
-        ),
-    ),
-    ErrorMapper(
-        errors.ApplicationNotFound,
-        ApplicationNotFound,
-        lambda error: ApplicationNotFound(message=error.message, application_id=_id(error.application_id)),
-    ),
-    ErrorMapper(
-        errors.AccountNotFound,
-        AccountNotFound,
-        lambda error: AccountNotFound(message=error.message, account_id=_id(error.account_id)),
-    ),
-    ErrorMapper(
-        errors.ApiKeyNotFound,
-        ApiKeyNotFound,
-        lambda error: ApiKeyNotFound(message=error.message, api_key_id=strawberry.ID(str(error.api_key_id))),
-    ),
-    ErrorMapper(errors.ActionNotAllowed, ActionNotAllowed, _action_not_allowed),
-    ErrorMapper(errors.VersionConflict, VersionConflict, _version_conflict),
-    ErrorMapper(
-        errors.InstallationAlreadyExists,
-        InstallationAlreadyExists,
-        lambda error: InstallationAlreadyExists(
-            message=error.message, installation=Installation.of(error.installation)
-        ),
-    ),
-    ErrorMapper(errors.MetadataRejected, MetadataRejected, _metadata_rejected),
-    ErrorMapper(errors.SlugTaken, SlugTaken, lambda error: SlugTaken(message=error.message, slug=error.slug)),
+ERROR_MAPPERS = tuple(
+    ErrorMapper(exception_type, error_type)
+    for exception_type, error_type in (
+        (errors.InstallationNotFound, InstallationNotFound),
+        (errors.ApplicationNotFound, ApplicationNotFound),
+        (errors.AccountNotFound, AccountNotFound),
+        (errors.ApiKeyNotFound, ApiKeyNotFound),
+        (errors.ActionNotAllowed, ActionNotAllowed),
+        (errors.VersionConflict, VersionConflict),
+        (errors.InstallationAlreadyExists, InstallationAlreadyExists),
+        (errors.MetadataRejected, MetadataRejected),
+        (errors.SlugTaken, SlugTaken),
+    )
 )

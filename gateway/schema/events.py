@@ -1,86 +1,99 @@
-"""What has happened, as clients see it: in histories, in queries of the log, and in subscriptions."""
+"""Events as clients see them: in histories, in pages of the log, and in subscriptions."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 from uuid import UUID
 
 import strawberry
+from strawberry.types.lazy_type import LazyType
 
 from gateway.domain import events as domain
 from gateway.domain.cursors import decode_position, encode_position
-from gateway.domain.event_filters import ALL_KINDS, EventFilter, events_for
+from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.events import EventKind
-from gateway.domain.installations import InstallationStatus
+from gateway.domain.installations import Installation, InstallationStatus
+from gateway.domain.installations import SyncStep as Step
 from gateway.domain.pages import Page, window
 from gateway.domain.principals import PrincipalKind
-from gateway.schema.connections import PageInfo
-from gateway.schema.context import Info, Request
-from gateway.schema.inputs import InstallationEventFilter, account_id_of, optional_uuid_of
-from gateway.schema.nodes import Installation, StatusReason, SyncStep, sync_steps
-from gateway.usecases import history
-from gateway.usecases.mapped_future import MappedFuture
+from gateway.schema.connections import PageInfo, page_info
+from gateway.schema.context import Info
+from gateway.schema.inputs import InstallationEventFilter
+from gateway.schema.scalars import parse_optional_uuid
+from gateway.schema.status import StatusReason, SyncStep
+from gateway.usecases import reads
+from gateway.usecases.batch_loader import MappedFuture
+from gateway.usecases.visibility import visible_events
 
 
-@strawberry.type(description="Who did it.")
+@strawberry.type(description="The caller that caused an event.")
 class Actor:
-    kind: PrincipalKind = strawberry.field(description="What sort of caller.")
-    id: strawberry.ID | None = strawberry.field(description="The API key's or the token subject's id.")
-    label: str | None = strawberry.field(description="What that key is called.")
+    kind: PrincipalKind = strawberry.field(description="The kind of the caller.")
+    id: strawberry.ID | None = strawberry.field(
+        description="The id of the API key, or the subject of the access token; null if the caller may not know it."
+    )
+    label: str | None = strawberry.field(
+        description="The label of the API key or access token; null if the caller may not know it."
+    )
 
 
-@strawberry.interface(description="One change of one installation.")
+@strawberry.interface(description="A change of an installation, as the event log keeps it.")
 class InstallationEvent:
     row: strawberry.Private[domain.Event]
-    id: strawberry.ID = strawberry.field(description="Unlike that of any other event.")
-    cursor: str = strawberry.field(description="A place in the log: give it back as `after`.")
-    occurred_at: datetime = strawberry.field(description="When it happened.")
-    actor: Actor = strawberry.field(description="Who did it.")
+    id: strawberry.ID = strawberry.field(description="The id of the event, unique among all events.")
+    cursor: str = strawberry.field(description="The position of the event in the log, to pass as `after`.")
+    occurred_at: datetime = strawberry.field(description="When the change happened.")
+    actor: Actor = strawberry.field(description="The caller that caused the change.")
     installation_id: strawberry.ID = strawberry.field(
-        description="Which installation it happened to, even when that is gone."
+        description="The id of the installation, which stays after the installation is deleted."
     )
-    version: int = strawberry.field(description="The installation's version that this event made.")
+    version: int = strawberry.field(description="The version of the installation after the change.")
 
     @strawberry.field(
-        description="The installation as it is now; null once it is deleted.", graphql_type=Installation | None
+        description="The installation as it is now; null after it is deleted.",
+        graphql_type=LazyType("Installation", "gateway.schema.nodes") | None,
     )
     def installation(self, info: Info) -> MappedFuture[Any, Installation | None]:
-        return info.context.loaders.installations.load(self.row.installation_id, Installation.found)
+        return info.context.loaders.installations.load(self.row.installation_id)
 
     @property
     def share_key(self) -> Hashable:
-        """Equal for equal events: what is made of one may be shared."""
+        """Equal for equal events, whose rendered payloads may be shared."""
         return self.row.share_key
 
 
 @strawberry.type(description="An installation was created, changed its status, or was deleted.")
 class InstallationStatusChanged(InstallationEvent):
-    from_: InstallationStatus | None = strawberry.field(name="from", description="Null: it was created.")
-    to: InstallationStatus | None = strawberry.field(description="Null: it was deleted.")
-    reason: StatusReason = strawberry.field(description="Why.")
+    from_: InstallationStatus | None = strawberry.field(
+        name="from", description="The status before; null if the installation was created."
+    )
+    to: InstallationStatus | None = strawberry.field(
+        description="The status after; null if the installation was deleted."
+    )
+    reason: StatusReason = strawberry.field(description="The reason for the change.")
 
 
-@strawberry.type(description="The application's own data changed. Told to those only who may read it.")
+@strawberry.type(description="An application's metadata changed. Only callers that may read metadata get this event.")
 class InstallationMetadataUpdated(InstallationEvent):
     changed_keys: list[str] = strawberry.field(description="The top-level keys that were added, changed or removed.")
 
 
-@strawberry.type(description="The application told how far its synchronisation is.")
+@strawberry.type(description="The application reported the progress of a synchronisation.")
 class InstallationSyncProgressed(InstallationEvent):
-    steps: list[SyncStep] = strawberry.field(description="How far each part is.")
+    steps: Sequence[Step] = strawberry.field(description="The progress of each step.", graphql_type=list[SyncStep])
 
 
-@strawberry.type(description="The application told whether it reached its own system.")
+@strawberry.type(description="The application reported whether it can reach its own system.")
 class InstallationConnectionReported(InstallationEvent):
-    succeeded: bool = strawberry.field(description="Whether it was reached.")
-    failures: int = strawberry.field(description="How many there were in a row.")
-    message: str | None = strawberry.field(description="What the application said of it, for people.")
+    succeeded: bool = strawberry.field(description="Whether the system was reached.")
+    failures: int = strawberry.field(description="The number of failures in a row, this one included.")
+    message: str | None = strawberry.field(description="The application's message about it, for people.")
 
 
-@strawberry.type(description="The user authorized again; the status stayed, and the expiry is new.")
+@strawberry.type(description="The user authorized again: the status is unchanged, and the expiry is new.")
 class InstallationAuthorizationRenewed(InstallationEvent):
-    expires_at: datetime | None = strawberry.field(description="Null: it does not end.")
+    expires_at: datetime | None = strawberry.field(description="When the authorization expires; null if it does not.")
 
 
 EVENT_TYPES = (
@@ -127,7 +140,7 @@ def event_of(row: domain.Event) -> InstallationEvent:
         case domain.MetadataUpdated(changed_keys=keys):
             return InstallationMetadataUpdated(**shared, changed_keys=list(keys))
         case domain.SyncProgressed(steps=steps):
-            return InstallationSyncProgressed(**shared, steps=sync_steps(steps))
+            return InstallationSyncProgressed(**shared, steps=steps)
         case domain.ConnectionReported() as change:
             return InstallationConnectionReported(
                 **shared, succeeded=change.succeeded, failures=change.failures, message=change.message
@@ -138,58 +151,55 @@ def event_of(row: domain.Event) -> InstallationEvent:
             assert_never(row.change)
 
 
-@strawberry.type(description="A row of a list of events.")
+@strawberry.type(description="An event in a list, with its cursor.")
 class InstallationEventEdge:
     node: InstallationEvent = strawberry.field(description="The event.")
-    cursor: str = strawberry.field(description="Its place in the log: give it back as `after`.")
+    cursor: str = strawberry.field(description="The position of the event in the log, to pass as `after`.")
 
 
 @strawberry.type(description="A page of events, oldest first.")
 class InstallationEventConnection:
-    edges: list[InstallationEventEdge] = strawberry.field(description="The events, each with its cursor.")
-    nodes: list[InstallationEvent] = strawberry.field(description="The events alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page lies, and where to go on.")
-
-    @staticmethod
-    def of(page: Page[domain.Event]) -> "InstallationEventConnection":
-        nodes = [event_of(row) for row in page.items]
-        return InstallationEventConnection(
-            edges=[InstallationEventEdge(node=node, cursor=node.cursor) for node in nodes],
-            nodes=nodes,
-            page_info=PageInfo.of(page, cursors=[node.cursor for node in nodes]),
-        )
+    edges: list[InstallationEventEdge] = strawberry.field(description="The events of the page with their cursors.")
+    nodes: list[InstallationEvent] = strawberry.field(description="The events of the page.")
+    page_info: PageInfo = strawberry.field(description="The position of the page in the list.")
 
 
-def filter_of(
+def _connection(page: Page[domain.Event]) -> InstallationEventConnection:
+    nodes = [event_of(row) for row in page.items]
+    return InstallationEventConnection(
+        edges=[InstallationEventEdge(node=node, cursor=node.cursor) for node in nodes],
+        nodes=nodes,
+        page_info=page_info(page, cursors=[node.cursor for node in nodes]),
+    )
+
+
+def event_filter(
     info: Info, given: InstallationEventFilter | None, *, kinds: frozenset[EventKind] = ALL_KINDS
 ) -> EventFilter:
-    """Narrow what is asked for to what the caller may see."""
+    """Return the filter of the requested events that the caller sees."""
     wanted = given or InstallationEventFilter()
-    return events_for(
+    return visible_events(
         info.context.principal,
-        installation_id=optional_uuid_of(wanted.installation_id, argument="installationId"),
-        application_id=optional_uuid_of(wanted.application_id, argument="applicationId"),
-        account_id=account_id_of(wanted.account_id),
+        installation_id=parse_optional_uuid(wanted.installation_id, argument="installationId"),
+        application_id=parse_optional_uuid(wanted.application_id, argument="applicationId"),
+        account_id=parse_optional_uuid(wanted.account_id, argument="accountId"),
         kinds=kinds,
     )
 
 
-async def history_connection(
+def history_page(
     info: Info, *, installation_id: UUID, first: int | None, after: str | None, last: int | None, before: str | None
-) -> InstallationEventConnection:
-    """Load one page of an installation's history, together with the same page of its siblings."""
-    asked = window(first=first, after=after, last=last, before=before, place=_position)
-    return InstallationEventConnection.of(await info.context.loaders.histories.load(Request(installation_id, asked)))
+) -> MappedFuture[Any, InstallationEventConnection | None]:
+    """Load one page of an installation's history; the same page of others is read by the same statement."""
+    asked = window(first=first, after=after, last=last, before=before, place=decode_position)
+    return info.context.loaders.batched(reads.list_histories, window=asked).load(installation_id, _connection)
 
 
-async def event_connection(
+async def event_page(
     info: Info, *, filter: InstallationEventFilter | None, first: int | None, after: str | None
 ) -> InstallationEventConnection:
     """Read one page of the log."""
-    asked = window(first=first, after=after, last=None, before=None, place=_position)
-    page = await history.list_events(info.context.services, matching=filter_of(info, filter), window=asked)
-    return InstallationEventConnection.of(page)
-
-
-def _position(cursor: str, argument: str) -> domain.Position:
-    return decode_position(cursor, argument=argument)
+    asked = window(first=first, after=after, last=None, before=None, place=decode_position)
+    return _connection(
+        await reads.list_events(info.context.services, matching=event_filter(info, filter), window=asked)
+    )

@@ -1,9 +1,6 @@
 """What clients send: the inputs, and how they become the domain's values."""
 
-import re
 from datetime import datetime
-from typing import Final
-from uuid import UUID
 
 import strawberry
 
@@ -20,33 +17,8 @@ from gateway.domain.metadata import encode_metadata
 from gateway.domain.pages import InstallationOrderField, OrderDirection
 from gateway.domain.principals import PrincipalKind
 from gateway.domain.text import checked_text
-from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
-from gateway.schema.scalars import JsonValue
+from gateway.schema.scalars import JsonValue, parse_optional_uuid
 from gateway.usecases.marketplace import LONGEST_CATEGORY, LONGEST_NAME
-
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-"""One spelling, but for the case: Python's own reader takes braces, underscores and digits of other scripts as well."""
-
-
-def uuid_of(value: str, *, argument: str) -> UUID:
-    """Read an id.
-
-    Raises:
-        BadUserInput: It is not a UUID.
-    """
-    if _UUID.fullmatch(value) is None:
-        raise BadUserInput(
-            f"{argument} must be a UUID, such as 7d444840-9dc0-11d1-b245-5ffdce74fad2.", argument=argument
-        )
-    return UUID(value)
-
-
-def optional_uuid_of(value: str | None, *, argument: str) -> UUID | None:
-    return None if value is None else uuid_of(value, argument=argument)
-
-
-def account_id_of(value: str | None) -> UUID | None:
-    return optional_uuid_of(value, argument="accountId")
 
 
 @strawberry.input(one_of=True, description="Exactly one of these.")
@@ -89,8 +61,8 @@ class InstallationFilter:
 
     def value(self) -> pages.InstallationFilter:
         return pages.InstallationFilter(
-            application_id=optional_uuid_of(self.application_id, argument="applicationId"),
-            account_id=account_id_of(self.account_id),
+            application_id=parse_optional_uuid(self.application_id, argument="applicationId"),
+            account_id=parse_optional_uuid(self.account_id, argument="accountId"),
             statuses=None if self.status is None else tuple(self.status),
             updated_since=self.updated_since,
             metadata=None if self.metadata is None else _containment(self.metadata),
@@ -235,7 +207,8 @@ class SyncStepInput:
     total: int | None = strawberry.field(default=None, description="How many there are, as soon as that is known.")
 
 
-def steps_of(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
+def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
+    """Convert the steps of an input to the domain's."""
     return tuple(SyncStep(name=step.name, done=step.done, total=step.total) for step in steps or ())
 
 

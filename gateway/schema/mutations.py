@@ -1,9 +1,11 @@
-"""What applications and the platform do to installations."""
+"""The mutations of installations."""
+
+from typing import Annotated
 
 import strawberry
 
+from gateway.domain.installations import Installation
 from gateway.schema.admin_mutations import AdminMutations
-from gateway.schema.arguments import InputArg
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
     ActivateInstallationInput,
@@ -16,12 +18,8 @@ from gateway.schema.inputs import (
     ReportInstallationSyncProgressInput,
     StartInstallationSyncInput,
     UpdateInstallationMetadataInput,
-    account_id_of,
-    optional_uuid_of,
-    steps_of,
-    uuid_of,
+    to_sync_steps,
 )
-from gateway.schema.nodes import Installation
 from gateway.schema.results import (
     ActivateInstallationResult,
     AuthorizeInstallationResult,
@@ -35,153 +33,218 @@ from gateway.schema.results import (
     StartInstallationSyncResult,
     UpdateInstallationMetadataResult,
 )
+from gateway.schema.scalars import parse_optional_uuid, parse_uuid
 from gateway.usecases import installations, syncs
 
 
-@strawberry.type(
-    description="What can be done. What is to be expected to fail is a member of the result; nothing was changed then."
-)
+@strawberry.type(description="The mutations. An expected failure is a member of the result: then nothing was changed.")
 class Mutation(AdminMutations):
-    @strawberry.mutation(description="The platform: the user finished the authorization process.")
+    @strawberry.mutation(
+        description="Installs an application for an account after the user authorized it, restores an INACTIVE"
+        " installation, or renews the authorization. Only for the platform.",
+        graphql_type=AuthorizeInstallationResult,
+    )
     async def authorize_installation(
-        self, info: Info, input: InputArg[AuthorizeInstallationInput]
-    ) -> AuthorizeInstallationResult:
-        row = await installations.authorize_installation(
+        self,
+        info: Info,
+        input: Annotated[
+            AuthorizeInstallationInput,
+            strawberry.argument(description="The application and the account that the user authorized it for."),
+        ],
+    ) -> Installation:
+        return await installations.authorize_installation(
             info.context.services,
             info.context.principal,
-            application_id=uuid_of(input.application_id, argument="applicationId"),
-            account_id=uuid_of(input.account_id, argument="accountId"),
+            application_id=parse_uuid(input.application_id, argument="applicationId"),
+            account_id=parse_uuid(input.account_id, argument="accountId"),
             expires_at=input.expires_at,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="The application, API_KEY method only: complete the installation.")
+    @strawberry.mutation(
+        description="Completes an AUTHORIZED installation of an application with the API_KEY method. For the"
+        " application and the platform.",
+        graphql_type=CreateInstallationResult,
+    )
     async def create_installation(
-        self, info: Info, input: InputArg[CreateInstallationInput]
-    ) -> CreateInstallationResult:
-        row = await installations.create_installation(
+        self,
+        info: Info,
+        input: Annotated[
+            CreateInstallationInput, strawberry.argument(description="The installation to complete, and its metadata.")
+        ],
+    ) -> Installation:
+        return await installations.create_installation(
             info.context.services,
             info.context.principal,
-            application_id=optional_uuid_of(input.application_id, argument="applicationId"),
-            account_id=account_id_of(input.account_id),
+            application_id=parse_optional_uuid(input.application_id, argument="applicationId"),
+            account_id=parse_optional_uuid(input.account_id, argument="accountId"),
             metadata=input.metadata,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="The application: its configuration is complete.")
+    @strawberry.mutation(
+        description="Activates an AUTHORIZED installation, whose configuration is complete. For the application and"
+        " the platform.",
+        graphql_type=ActivateInstallationResult,
+    )
     async def activate_installation(
-        self, info: Info, input: InputArg[ActivateInstallationInput]
-    ) -> ActivateInstallationResult:
-        row = await installations.activate_installation(
+        self,
+        info: Info,
+        input: Annotated[ActivateInstallationInput, strawberry.argument(description="The installation to activate.")],
+    ) -> Installation:
+        return await installations.activate_installation(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
+            installation_id=parse_uuid(input.id, argument="id"),
             expected_version=input.expected_version,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="The application or the platform: change the application's own data, atomically.")
+    @strawberry.mutation(
+        description="Changes the metadata of an installation atomically. For the application and the platform.",
+        graphql_type=UpdateInstallationMetadataResult,
+    )
     async def update_installation_metadata(
-        self, info: Info, input: InputArg[UpdateInstallationMetadataInput]
-    ) -> UpdateInstallationMetadataResult:
+        self,
+        info: Info,
+        input: Annotated[
+            UpdateInstallationMetadataInput,
+            strawberry.argument(description="The installation, and the change of its metadata."),
+        ],
+    ) -> Installation:
         services, principal = info.context.services, info.context.principal
-        installation_id, version = uuid_of(input.id, argument="id"), input.expected_version
+        installation_id, version = parse_uuid(input.id, argument="id"), input.expected_version
         if input.change.replace is not strawberry.UNSET:
-            row = await installations.replace_metadata(
+            return await installations.replace_metadata(
                 services,
                 principal,
                 installation_id=installation_id,
                 metadata=input.change.replace,
                 expected_version=version,
             )
-        else:
-            row = await installations.merge_into_metadata(
-                services,
-                principal,
-                installation_id=installation_id,
-                patch=input.change.merge,
-                expected_version=version,
-            )
-        return Installation.of(row)
+        return await installations.merge_into_metadata(
+            services,
+            principal,
+            installation_id=installation_id,
+            patch=input.change.merge,
+            expected_version=version,
+        )
 
-    @strawberry.mutation(description="The application: begin to synchronise.")
+    @strawberry.mutation(
+        description="Starts a synchronisation of an ACTIVATED installation. For the application and the platform.",
+        graphql_type=StartInstallationSyncResult,
+    )
     async def start_installation_sync(
-        self, info: Info, input: InputArg[StartInstallationSyncInput]
-    ) -> StartInstallationSyncResult:
-        row = await syncs.start_installation_sync(
+        self,
+        info: Info,
+        input: Annotated[
+            StartInstallationSyncInput,
+            strawberry.argument(description="The installation, and the steps of its synchronisation."),
+        ],
+    ) -> Installation:
+        return await syncs.start_installation_sync(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
+            installation_id=parse_uuid(input.id, argument="id"),
             lease_seconds=input.lease_seconds,
-            steps=steps_of(input.steps),
+            steps=to_sync_steps(input.steps),
             expected_version=input.expected_version,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="The application: tell how far the synchronisation is, and renew its lease.")
+    @strawberry.mutation(
+        description="Reports the progress of the running synchronisation, and renews its lease. For the application"
+        " and the platform.",
+        graphql_type=ReportInstallationSyncProgressResult,
+    )
     async def report_installation_sync_progress(
-        self, info: Info, input: InputArg[ReportInstallationSyncProgressInput]
-    ) -> ReportInstallationSyncProgressResult:
-        row = await syncs.report_installation_sync_progress(
+        self,
+        info: Info,
+        input: Annotated[
+            ReportInstallationSyncProgressInput,
+            strawberry.argument(description="The installation, and the progress of its synchronisation."),
+        ],
+    ) -> Installation:
+        return await syncs.report_installation_sync_progress(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
-            steps=steps_of(input.steps),
+            installation_id=parse_uuid(input.id, argument="id"),
+            steps=to_sync_steps(input.steps),
             message=input.message,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="The application: end the synchronisation.")
+    @strawberry.mutation(
+        description="Ends the running synchronisation. For the application and the platform.",
+        graphql_type=FinishInstallationSyncResult,
+    )
     async def finish_installation_sync(
-        self, info: Info, input: InputArg[FinishInstallationSyncInput]
-    ) -> FinishInstallationSyncResult:
-        row = await syncs.finish_installation_sync(
+        self,
+        info: Info,
+        input: Annotated[
+            FinishInstallationSyncInput,
+            strawberry.argument(description="The installation, and the outcome of its synchronisation."),
+        ],
+    ) -> Installation:
+        return await syncs.finish_installation_sync(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
+            installation_id=parse_uuid(input.id, argument="id"),
             outcome=input.outcome,
             message=input.message,
         )
-        return Installation.of(row)
 
     @strawberry.mutation(
-        description="The application: tell whether its own system was reached. Several failures in a row make the"
-        " installation INACTIVE."
+        description="Reports whether the application can reach its own system. Several failures in a row make the"
+        " installation INACTIVE. For the application and the platform.",
+        graphql_type=ReportInstallationConnectionResult,
     )
     async def report_installation_connection(
-        self, info: Info, input: InputArg[ReportInstallationConnectionInput]
-    ) -> ReportInstallationConnectionResult:
-        row = await installations.report_installation_connection(
+        self,
+        info: Info,
+        input: Annotated[
+            ReportInstallationConnectionInput,
+            strawberry.argument(description="The installation, and whether its connection works."),
+        ],
+    ) -> Installation:
+        return await installations.report_installation_connection(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
+            installation_id=parse_uuid(input.id, argument="id"),
             succeeded=input.succeeded,
             message=input.message,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="The platform or the application: switch off until authorized again.")
+    @strawberry.mutation(
+        description="Makes an installation INACTIVE until the user authorizes it again. For the application and the"
+        " platform.",
+        graphql_type=DeactivateInstallationResult,
+    )
     async def deactivate_installation(
-        self, info: Info, input: InputArg[DeactivateInstallationInput]
-    ) -> DeactivateInstallationResult:
-        row = await installations.deactivate_installation(
+        self,
+        info: Info,
+        input: Annotated[
+            DeactivateInstallationInput,
+            strawberry.argument(description="The installation to deactivate, and the reason."),
+        ],
+    ) -> Installation:
+        return await installations.deactivate_installation(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
+            installation_id=parse_uuid(input.id, argument="id"),
             reason=input.reason,
             message=input.message,
             expected_version=input.expected_version,
         )
-        return Installation.of(row)
 
-    @strawberry.mutation(description="Disconnect the application. Refused while it synchronises: data would be lost.")
+    @strawberry.mutation(
+        description="Deletes an installation. Not allowed while a synchronisation runs, which would lose data.",
+        graphql_type=DeleteInstallationResult,
+    )
     async def delete_installation(
-        self, info: Info, input: InputArg[DeleteInstallationInput]
-    ) -> DeleteInstallationResult:
+        self,
+        info: Info,
+        input: Annotated[DeleteInstallationInput, strawberry.argument(description="The installation to delete.")],
+    ) -> DeletedInstallation:
         row, deleted_at = await installations.delete_installation(
             info.context.services,
             info.context.principal,
-            installation_id=uuid_of(input.id, argument="id"),
+            installation_id=parse_uuid(input.id, argument="id"),
             expected_version=input.expected_version,
         )
         return DeletedInstallation(id=strawberry.ID(str(row.id)), deleted_at=deleted_at)

@@ -1,82 +1,77 @@
-"""The objects that clients see: applications, accounts, installations."""
+"""The types with an id: applications, accounts, installations.
 
-from collections.abc import Callable
+Their sources are the domain's objects as storage reads them: no object of these classes is ever made. A field without
+a resolver is the attribute of the same name, and `self` in a resolver is the domain's object.
+"""
+
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
+import orjson
 import strawberry
+from strawberry.types.lazy_type import LazyType
 
 from gateway.domain import installations as domain
 from gateway.domain import policy
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import BadUserInput
-from gateway.domain.installations import AuthorizationMethod, InstallationStatus, StatusReasonCode, SyncState
-from gateway.schema import enums as _enums  # noqa: F401 - the enums have to be known before the types
+from gateway.domain.installations import AuthorizationMethod, InstallationStatus
 from gateway.schema.arguments import AccountId, After, Before, First, Installations, Last, OrderBy
+from gateway.schema.connections import InstallationConnection, installation_page
 from gateway.schema.context import Info
-from gateway.schema.inputs import account_id_of
-from gateway.schema.scalars import JsonValue, json_text
-from gateway.usecases.mapped_future import MappedFuture
-
-if TYPE_CHECKING:
-    from gateway.schema.connections import InstallationConnection
-    from gateway.schema.events import InstallationEventConnection
-
-Row = TypeVar("Row")
-Answer = TypeVar("Answer")
-
-LazyInstallations = Annotated["InstallationConnection", strawberry.lazy("gateway.schema.connections")]
-LazyEvents = Annotated["InstallationEventConnection", strawberry.lazy("gateway.schema.events")]
+from gateway.schema.events import InstallationEventConnection, history_page
+from gateway.schema.scalars import JsonValue, parse_optional_uuid
+from gateway.schema.status import StatusReason, Sync
+from gateway.usecases.batch_loader import MappedFuture
+from gateway.usecases.reads import find_installations_by_pair
+from gateway.usecases.visibility import reads_metadata
 
 
-@strawberry.interface(description="Something with an identifier of its own: the same in logs and in SQL.")
+@strawberry.interface(description="An object with an id of its own, which is the same in logs and in the database.")
 class Node:
-    id: strawberry.ID = strawberry.field(description="A UUID in lower case, unlike any other in the gateway.")
+    source_type: ClassVar[type]
+    """The domain's class whose objects are the sources of this type."""
+    id: UUID = strawberry.field(
+        description="The id of the object: a UUID in lower case, unique among all objects.", graphql_type=strawberry.ID
+    )
+
+    @classmethod
+    def is_type_of(cls, source: object, _info: object) -> bool:
+        """Return whether a source is one of this type's; Strawberry asks."""
+        return isinstance(source, cls.source_type)
 
 
 @strawberry.type(description="A third-party client in the marketplace.")
 class Application(Node):
-    row: strawberry.Private[domain.Application]
-    slug: str = strawberry.field(description="Its readable name in addresses; never changes.")
-    name: str = strawberry.field(description="What people call it.")
-    description: str = strawberry.field(description="What it does, for people.")
-    categories: list[str] = strawberry.field(description="Under which headings the marketplace shows it.")
-    logo_url: str | None = strawberry.field(description="Where its picture is.")
-    authorization_method: AuthorizationMethod = strawberry.field(description="How a user authorizes it.")
+    source_type = domain.Application
+    slug: str = strawberry.field(description="The readable name of the application in addresses; it never changes.")
+    name: str = strawberry.field(description="The name of the application, for people.")
+    description: str = strawberry.field(description="What the application does, for people.")
+    categories: list[str] = strawberry.field(description="The categories of the marketplace that list the application.")
+    logo_url: str | None = strawberry.field(description="The URL of the application's logo.")
+    authorization_method: AuthorizationMethod = strawberry.field(description="How a user authorizes the application.")
     requires_configuration: bool = strawberry.field(
-        description="With OAuth: whether the application still has to activate what was authorized."
+        description="With OAUTH: whether the application has to activate an installation after its authorization."
     )
-    listed: bool = strawberry.field(description="Whether everybody sees it in the marketplace.")
-    created_at: datetime = strawberry.field(description="When it was registered.")
-    updated_at: datetime = strawberry.field(description="When it was last changed.")
+    listed: bool = strawberry.field(description="Whether every caller sees the application in the marketplace.")
+    created_at: datetime = strawberry.field(description="When the application was registered.")
+    updated_at: datetime = strawberry.field(description="When the application was last changed.")
 
-    @staticmethod
-    def of(row: domain.Application) -> "Application":
-        return Application(
-            row=row,
-            id=strawberry.ID(str(row.id)),
-            slug=row.slug,
-            name=row.name,
-            description=row.description,
-            categories=list(row.categories),
-            logo_url=row.logo_url,
-            authorization_method=row.authorization_method,
-            requires_configuration=row.requires_configuration,
-            listed=row.listed,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
-
-    @strawberry.field(description="The installation for an account; of the caller's own one where none is named.")
-    async def installation(self, info: Info, account_id: AccountId = None) -> "Installation | None":
-        wanted = account_id_of(account_id) or info.context.principal.account_id
+    @strawberry.field(
+        description="The application's installation for an account; without `accountId`, for the caller's own account.",
+        graphql_type=LazyType("Installation", __name__) | None,
+    )
+    def installation(self, info: Info, account_id: AccountId = None) -> MappedFuture[Any, domain.Installation | None]:
+        wanted = parse_optional_uuid(account_id, argument="accountId") or info.context.principal.account_id
         if wanted is None:
             raise BadUserInput("accountId is needed: this caller is not bound to an account.", argument="accountId")
-        row = await info.context.loaders.ties.load((self.row.id, wanted))
-        return Installation.of(row) if row else None
+        return info.context.loaders.batched(find_installations_by_pair).load((self.id, wanted))
 
-    @strawberry.field(description="The application's installations that the caller sees.")
-    async def installations(
+    @strawberry.field(
+        description="The application's installations that the caller sees.", graphql_type=InstallationConnection
+    )
+    def installations(
         self,
         info: Info,
         filter: Installations = None,
@@ -85,26 +80,22 @@ class Application(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> LazyInstallations:
-        from gateway.schema.connections import installation_connection
-
-        return await installation_connection(
-            info, of="application", parent=self.row.id, filter=filter, order_by=order_by,
+    ) -> MappedFuture[Any, InstallationConnection | None]:
+        return installation_page(
+            info, of="application", parent=self.id, filter=filter, order_by=order_by,
             first=first, after=after, last=last, before=before,
         )  # fmt: skip
 
 
 @strawberry.type(description="A company's account on the platform.")
 class Account(Node):
-    row: strawberry.Private[domain.Account]
-    name: str = strawberry.field(description="What the company is called.")
+    source_type = domain.Account
+    name: str = strawberry.field(description="The name of the company.")
 
-    @staticmethod
-    def of(row: domain.Account) -> "Account":
-        return Account(row=row, id=strawberry.ID(str(row.id)), name=row.name)
-
-    @strawberry.field(description="The account's installations that the caller sees.")
-    async def installations(
+    @strawberry.field(
+        description="The account's installations that the caller sees.", graphql_type=InstallationConnection
+    )
+    def installations(
         self,
         info: Info,
         filter: Installations = None,
@@ -113,138 +104,70 @@ class Account(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> LazyInstallations:
-        from gateway.schema.connections import installation_connection
-
-        return await installation_connection(
-            info, of="account", parent=self.row.id, filter=filter, order_by=order_by,
+    ) -> MappedFuture[Any, InstallationConnection | None]:
+        return installation_page(
+            info, of="account", parent=self.id, filter=filter, order_by=order_by,
             first=first, after=after, last=last, before=before,
         )  # fmt: skip
 
 
-@strawberry.type(description="Why an installation has its status.")
-class StatusReason:
-    code: StatusReasonCode = strawberry.field(description="The reason.")
-    message: str | None = strawberry.field(description="What whoever changed the status said of it, for people.")
-    since: datetime = strawberry.field(description="When the status began.")
-
-
-@strawberry.type(description="One part of a synchronisation, as the application names it: tags, tax-codes, vendors, ….")
-class SyncStep:
-    name: str = strawberry.field(description="What the application calls this part.")
-    done: int = strawberry.field(description="How many of it are done.")
-    total: int | None = strawberry.field(description="Null while the application does not know it.")
-
-
-def sync_steps(steps: tuple[domain.SyncStep, ...]) -> list[SyncStep]:
-    return [SyncStep(name=step.name, done=step.done, total=step.total) for step in steps]
-
-
-@strawberry.type(description="The current or last synchronisation.")
-class Sync:
-    state: SyncState = strawberry.field(description="How it stands.")
-    started_at: datetime = strawberry.field(description="When it began.")
-    finished_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
-    expires_at: datetime | None = strawberry.field(
-        description="While it runs: when its lease ends, unless the application reports before."
-    )
-    steps: list[SyncStep] = strawberry.field(description="How far each of its parts is, as last reported.")
-    message: str | None = strawberry.field(description="What the application last said of it, for people.")
-
-    @staticmethod
-    def of(row: domain.Sync) -> "Sync":
-        return Sync(
-            state=row.state,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            expires_at=row.expires_at,
-            steps=sync_steps(row.steps),
-            message=row.message,
-        )
-
-
-@strawberry.type(description="The tie between an application and a company's account.")
+@strawberry.type(description="The connection between an application and a company's account.")
 class Installation(Node):
-    row: strawberry.Private[domain.Installation]
-    status: InstallationStatus = strawberry.field(description="Where it stands.")
-    version: int = strawberry.field(description="One more with every change.")
-    connection_failures: int = strawberry.field(description="How often the connection failed, in a row.")
+    source_type = domain.Installation
+    application_id: strawberry.Private[UUID]
+    account_id: strawberry.Private[UUID]
+    metadata: strawberry.Private[str]
+    status: InstallationStatus = strawberry.field(description="The status of the installation.")
+    status_reason: StatusReason = strawberry.field(description="Why the installation has its status, and since when.")
+    version: int = strawberry.field(description="The version of the installation; each change adds one.")
+    sync: Sync | None = strawberry.field(description="The current or last synchronisation; null before the first.")
+    connection_failures: int = strawberry.field(description="The number of connection failures in a row.")
     authorization_expires_at: datetime | None = strawberry.field(
-        description="When the authorization ends; null where it does not."
+        description="When the authorization expires; null if it does not."
     )
-    created_at: datetime = strawberry.field(description="When it was first authorized.")
-    updated_at: datetime = strawberry.field(description="When it last changed.")
-    activated_at: datetime | None = strawberry.field(description="When it last became ready for use.")
+    created_at: datetime = strawberry.field(description="When the installation was first authorized.")
+    updated_at: datetime = strawberry.field(description="When the installation was last changed.")
+    activated_at: datetime | None = strawberry.field(
+        description="When the installation last became ACTIVATED; null if it never was."
+    )
 
-    @classmethod
-    def found(cls, row: domain.Installation | None) -> "Installation | None":
-        return None if row is None else cls.of(row)
+    @strawberry.field(description="The application that is installed.", graphql_type=Application)
+    def application(self, info: Info) -> MappedFuture[Any, domain.Application | None]:
+        return info.context.loaders.applications.load(self.application_id)
 
-    @staticmethod
-    def of(row: domain.Installation) -> "Installation":
-        return Installation(
-            row=row,
-            id=strawberry.ID(str(row.id)),
-            status=row.status,
-            version=row.version,
-            connection_failures=row.connection_failures,
-            authorization_expires_at=row.authorization_expires_at,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            activated_at=row.activated_at,
-        )
-
-    @strawberry.field(description="What is installed.", graphql_type=Application)
-    def application(self, info: Info) -> MappedFuture[Any, Application]:
-        return info.context.loaders.tied_applications.load(self.row.application_id, _tied(Application.of))
-
-    @strawberry.field(description="Whose installation it is.", graphql_type=Account)
-    def account(self, info: Info) -> MappedFuture[Any, Account]:
-        return info.context.loaders.tied_accounts.load(self.row.account_id, _tied(Account.of))
-
-    @strawberry.field(description="Why it has its status, and since when.")
-    def status_reason(self) -> StatusReason:
-        reason = self.row.status_reason
-        return StatusReason(code=reason.code, message=reason.message, since=reason.since)
+    @strawberry.field(description="The account that the application is installed for.", graphql_type=Account)
+    def account(self, info: Info) -> MappedFuture[Any, domain.Account | None]:
+        return info.context.loaders.accounts.load(self.account_id)
 
     @strawberry.field(
-        description="The application's own JSON object. Null to a caller who may not read it: an account's user."
+        name="metadata",
+        description="The application's own JSON object; null to callers that may not read it: users of an account.",
     )
-    def metadata(self, info: Info) -> JsonValue | None:
-        return json_text(self.row.metadata) if policy.reads_metadata(info.context.principal) else None
+    def readable_metadata(self, info: Info) -> JsonValue | None:
+        readable = reads_metadata(info.context.principal)
+        return JsonValue(orjson.Fragment(self.metadata)) if readable else None
 
-    @strawberry.field(description="What this caller may do now.", graphql_type=list[InstallationAction])
-    def allowed_actions(self, info: Info) -> MappedFuture[Any, list[InstallationAction]]:
+    @strawberry.field(
+        description="The actions that the caller can carry out on the installation now.",
+        graphql_type=list[InstallationAction],
+    )
+    def allowed_actions(self, info: Info) -> MappedFuture[Any, list[InstallationAction] | None]:
+        principal, installation = info.context.principal, cast("domain.Installation", self)
+
         def allowed(application: domain.Application) -> list[InstallationAction]:
-            return list(policy.allowed_actions(info.context.principal, installation=self.row, application=application))
+            return list(policy.allowed_actions(principal, installation=installation, application=application))
 
-        return info.context.loaders.tied_applications.load(self.row.application_id, _tied(allowed))
+        return info.context.loaders.applications.load(self.application_id, allowed)
 
-    @strawberry.field(description="The current or last synchronisation; null before the first.")
-    def sync(self) -> Sync | None:
-        return Sync.of(self.row.sync) if self.row.sync else None
-
-    @strawberry.field(description="What happened to it, oldest first.")
-    async def history(
+    @strawberry.field(
+        description="The events of the installation, oldest first.", graphql_type=InstallationEventConnection
+    )
+    def history(
         self,
         info: Info,
         first: First = None,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> LazyEvents:
-        from gateway.schema.events import history_connection
-
-        return await history_connection(
-            info, installation_id=self.row.id, first=first, after=after, last=last, before=before
-        )
-
-
-def _tied(then: Callable[[Row], Answer]) -> Callable[[Row | None], Answer]:
-    """Go on with the other end of an installation's tie, which is always there."""
-
-    def go_on(row: Row | None) -> Answer:
-        assert row is not None  # noqa: S101 - a foreign key holds it
-        return then(row)
-
-    return go_on
+    ) -> MappedFuture[Any, InstallationEventConnection | None]:
+        return history_page(info, installation_id=self.id, first=first, after=after, last=last, before=before)

@@ -1,10 +1,11 @@
-"""What can be asked."""
+"""The queries."""
 
 import asyncio
 from typing import Any
 
 import strawberry
 
+from gateway.domain import installations as domain
 from gateway.domain.cursors import encode_position
 from gateway.domain.errors import BadUserInput, Unauthenticated
 from gateway.domain.principals import PrincipalKind
@@ -24,83 +25,98 @@ from gateway.schema.arguments import (
 from gateway.schema.connections import (
     ApplicationConnection,
     InstallationConnection,
-    application_connection,
-    installation_connection,
+    application_page,
+    installation_page,
 )
 from gateway.schema.context import Info
-from gateway.schema.events import InstallationEventConnection, event_connection
-from gateway.schema.inputs import (
-    uuid_of,
-)
+from gateway.schema.events import InstallationEventConnection, event_page
 from gateway.schema.nodes import Account, Application, Installation, Node
-from gateway.usecases import reading
-from gateway.usecases.mapped_future import MappedFuture
+from gateway.schema.scalars import parse_uuid
+from gateway.usecases import reads
+from gateway.usecases.batch_loader import MappedFuture
 
-MOST_NODES = 100
+MAX_NODES = 100
 
 
-@strawberry.type(description="Who asks.")
+@strawberry.type(description="The caller.")
 class Viewer:
-    kind: PrincipalKind = strawberry.field(description="What sort of caller.")
+    kind: PrincipalKind = strawberry.field(description="The kind of the caller.")
 
-    @strawberry.field(description="The application that the caller is, or is bound to.")
-    async def application(self, info: Info) -> Application | None:
-        application_id = info.context.principal.application_id
-        row = application_id and await info.context.loaders.applications.load(application_id)
-        return Application.of(row) if row else None
+    @strawberry.field(
+        description="The application that the caller is, or is bound to; null if there is none.",
+        graphql_type=Application | None,
+    )
+    def application(self, info: Info) -> MappedFuture[Any, domain.Application | None] | None:
+        bound = info.context.principal.application_id
+        return None if bound is None else info.context.loaders.batched(reads.find_applications).load(bound)
 
-    @strawberry.field(description="The account that the caller is, or is bound to.")
-    async def account(self, info: Info) -> Account | None:
-        account_id = info.context.principal.account_id
-        row = account_id and await info.context.loaders.accounts.load(account_id)
-        return Account.of(row) if row else None
+    @strawberry.field(
+        description="The account that the caller is, or is bound to; null if there is none.",
+        graphql_type=Account | None,
+    )
+    def account(self, info: Info) -> MappedFuture[Any, domain.Account | None] | None:
+        bound = info.context.principal.account_id
+        return None if bound is None else info.context.loaders.batched(reads.find_accounts).load(bound)
 
-    @strawberry.field(description="Where the caller is bound to an application and an account: their installation.")
-    async def installation(self, info: Info) -> Installation | None:
+    @strawberry.field(
+        description="For a caller that is bound to an application and an account: the installation of these.",
+        graphql_type=Installation | None,
+    )
+    def installation(self, info: Info) -> MappedFuture[Any, domain.Installation | None] | None:
         principal = info.context.principal
         if principal.application_id is None or principal.account_id is None:
             return None
-        row = await info.context.loaders.ties.load((principal.application_id, principal.account_id))
-        return Installation.of(row) if row else None
+        pair = (principal.application_id, principal.account_id)
+        return info.context.loaders.batched(reads.find_installations_by_pair).load(pair)
 
 
-async def _node(info: Info, id: str, *, argument: str) -> Node | None:
-    loaders, node_id = info.context.loaders, uuid_of(id, argument=argument)
-    if installation := await loaders.installations.load(node_id, Installation.found):
-        return installation
-    if application := await loaders.applications.load(node_id):
-        return Application.of(application)
-    account = await loaders.accounts.load(node_id)
-    return Account.of(account) if account else None
+async def _node(
+    info: Info, id: str, *, argument: str
+) -> domain.Installation | domain.Application | domain.Account | None:
+    loaders, node_id = info.context.loaders, parse_uuid(id, argument=argument)
+    return (
+        await loaders.installations.load(node_id)
+        or await loaders.batched(reads.find_applications).load(node_id)
+        or await loaders.batched(reads.find_accounts).load(node_id)
+    )
 
 
-@strawberry.type(description="What can be asked. Whatever the caller may not see is not there.")
+@strawberry.type(description="The queries. What the caller may not see is null or left out, as if it did not exist.")
 class Query:
-    @strawberry.field(description="Who asks, as the gateway knows it.")
+    @strawberry.field(description="The caller, as the gateway has authenticated it.")
     def viewer(self, info: Info) -> Viewer:
         return Viewer(kind=info.context.principal.kind)
 
-    @strawberry.field(description="Whatever has this id and is seen by the caller.")
-    async def node(self, info: Info, id: Id) -> Node | None:
+    @strawberry.field(
+        description="The application, account or installation with this id; null if the caller sees none.",
+        graphql_type=Node | None,
+    )
+    async def node(self, info: Info, id: Id) -> domain.Installation | domain.Application | domain.Account | None:
         return await _node(info, id, argument="id")
 
-    @strawberry.field(description="Whatever has these ids, in their order; null for what the caller does not see.")
-    async def nodes(self, info: Info, ids: Ids) -> list[Node | None]:
-        if len(ids) > MOST_NODES:
-            raise BadUserInput(f"Ask for at most {MOST_NODES} nodes at a time, not {len(ids)}.", argument="ids")
-        return list(await asyncio.gather(*(_node(info, one, argument="ids") for one in ids)))
+    @strawberry.field(
+        description="The applications, accounts and installations with these ids, in this order; null for each that"
+        " the caller does not see.",
+        graphql_type=list[Node | None],
+    )
+    async def nodes(
+        self, info: Info, ids: Ids
+    ) -> list[domain.Installation | domain.Application | domain.Account | None]:
+        if len(ids) > MAX_NODES:
+            raise BadUserInput(f"Ask for at most {MAX_NODES} nodes at a time, not {len(ids)}.", argument="ids")
+        return list(await asyncio.gather(*(_node(info, each, argument="ids") for each in ids)))
 
-    @strawberry.field(description="One application, by its id or its slug.")
-    async def application(self, info: Info, by: By) -> Application | None:
+    @strawberry.field(
+        description="One application, by its id or its slug; null if the caller sees none.",
+        graphql_type=Application | None,
+    )
+    def application(self, info: Info, by: By) -> MappedFuture[Any, domain.Application | None]:
+        loaders = info.context.loaders
         if by.id is not strawberry.UNSET:
-            row = await info.context.loaders.applications.load(uuid_of(by.id or "", argument="id"))
-        else:
-            row = await reading.find_application_by_slug(
-                info.context.services, info.context.principal, slug=by.slug or ""
-            )
-        return Application.of(row) if row else None
+            return loaders.batched(reads.find_applications).load(parse_uuid(by.id or "", argument="id"))
+        return loaders.batched(reads.find_applications_by_slug).load(by.slug or "")
 
-    @strawberry.field(description="The marketplace, by name: what is listed, and what else the caller sees.")
+    @strawberry.field(description="The applications that the caller sees, ordered by name.")
     async def applications(
         self,
         info: Info,
@@ -110,19 +126,28 @@ class Query:
         last: Last = None,
         before: Before = None,
     ) -> ApplicationConnection:
-        return await application_connection(info, filter=filter, first=first, after=after, last=last, before=before)
+        return await application_page(info, filter=filter, first=first, after=after, last=last, before=before)
 
-    @strawberry.field(description="An application sees the accounts that have it installed.")
-    async def account(self, info: Info, id: Id) -> Account | None:
-        row = await info.context.loaders.accounts.load(uuid_of(id, argument="id"))
-        return Account.of(row) if row else None
+    @strawberry.field(
+        description="One account, by its id; null if the caller does not see it. An application sees the accounts that"
+        " have it installed.",
+        graphql_type=Account | None,
+    )
+    def account(self, info: Info, id: Id) -> MappedFuture[Any, domain.Account | None]:
+        return info.context.loaders.batched(reads.find_accounts).load(parse_uuid(id, argument="id"))
 
-    @strawberry.field(description="One installation, by its id.", graphql_type=Installation | None)
-    def installation(self, info: Info, id: Id) -> MappedFuture[Any, Installation | None]:
-        return info.context.loaders.installations.load(uuid_of(id, argument="id"), Installation.found)
+    @strawberry.field(
+        description="One installation, by its id; null if the caller does not see it.",
+        graphql_type=Installation | None,
+    )
+    def installation(self, info: Info, id: Id) -> MappedFuture[Any, domain.Installation | None]:
+        return info.context.loaders.installations.load(parse_uuid(id, argument="id"))
 
-    @strawberry.field(description="The installations that the caller sees; the newest first, unless ordered otherwise.")
-    async def installations(
+    @strawberry.field(
+        description="The installations that the caller sees; by default the newest first.",
+        graphql_type=InstallationConnection,
+    )
+    def installations(
         self,
         info: Info,
         filter: Installations = None,
@@ -131,13 +156,16 @@ class Query:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> InstallationConnection:
-        return await installation_connection(
+    ) -> MappedFuture[Any, InstallationConnection | None]:
+        return installation_page(
             info, of=None, parent=None, filter=filter, order_by=order_by,
             first=first, after=after, last=last, before=before,
         )  # fmt: skip
 
-    @strawberry.field(description="What happened, oldest first: the log that subscriptions follow.")
+    @strawberry.field(
+        description="The events of the installations that the caller sees, oldest first: the log that subscriptions"
+        " deliver."
+    )
     async def installation_events(
         self,
         info: Info,
@@ -145,11 +173,11 @@ class Query:
         first: First = None,
         after: After = None,
     ) -> InstallationEventConnection:
-        return await event_connection(info, filter=filter, first=first, after=after)
+        return await event_page(info, filter=filter, first=first, after=after)
 
     @strawberry.field(
-        description="Where the log stands: ask for it WITH a list, subscribe with `after` it, and no change falls"
-        " between."
+        description="The current end of the event log. Query it together with a list, and subscribe with it as"
+        " `after`: then no change between the two is missed."
     )
     def event_cursor(self, info: Info) -> str:
         position = info.context.event_position

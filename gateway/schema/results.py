@@ -1,4 +1,4 @@
-"""What mutations answer: the object itself, or one of the failures that are to be expected of it."""
+"""The results of mutations: unions of the changed object and the expected failures."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -20,40 +20,42 @@ from gateway.schema.errors import (
 from gateway.schema.nodes import Account, Application, Installation
 
 
-@strawberry.type(description="The installation is gone; its events stay.")
+@strawberry.type(description="The installation is deleted; its events stay.")
 class DeletedInstallation:
-    id: strawberry.ID = strawberry.field(description="The id that it had.")
-    deleted_at: datetime = strawberry.field(description="When it was deleted.")
+    id: strawberry.ID = strawberry.field(description="The id of the deleted installation.")
+    deleted_at: datetime = strawberry.field(description="When the installation was deleted.")
 
 
 @strawberry.type(description="A new API key.")
 class IssuedApiKey:
-    id: strawberry.ID = strawberry.field(description="Not secret: name the key by it, to revoke it.")
-    secret: str = strawberry.field(description="Shown this once: store it now.")
-    kind: PrincipalKind = strawberry.field(description="What sort of caller it makes of its bearer.")
-    label: str = strawberry.field(description="What it is called.")
-    expires_at: datetime | None = strawberry.field(description="When it ends; null where it does not.")
+    id: strawberry.ID = strawberry.field(
+        description="The id of the API key, which is not secret: pass it to `revokeApiKey`."
+    )
+    secret: str = strawberry.field(description="The secret of the API key. It cannot be read again: store it now.")
+    kind: PrincipalKind = strawberry.field(description="The kind of caller that the API key authenticates.")
+    label: str = strawberry.field(description="The label of the API key.")
+    expires_at: datetime | None = strawberry.field(description="When the API key expires; null if it does not.")
 
 
-@strawberry.type(description="The key is refused from now on.")
+@strawberry.type(description="The API key is revoked.")
 class RevokedApiKey:
-    id: strawberry.ID = strawberry.field(description="The id of the key.")
-    label: str = strawberry.field(description="What it is called.")
-    revoked_at: datetime = strawberry.field(description="Since when it is refused.")
+    id: strawberry.ID = strawberry.field(description="The id of the API key.")
+    label: str = strawberry.field(description="The label of the API key.")
+    revoked_at: datetime = strawberry.field(description="When the API key was revoked.")
 
 
-def _answer(mutation: str) -> Any:
+def _result(mutation: str) -> Any:
     name = mutation[0].lower() + mutation[1:]
-    return strawberry.union(f"{mutation}Result", description=f"What `{name}` answers.")
+    return strawberry.union(f"{mutation}Result", description=f"The result of `{name}`.")
 
 
-RegisterApplicationResult = Annotated[Application | SlugTaken, _answer("RegisterApplication")]
-UpdateApplicationResult = Annotated[Application | ApplicationNotFound, _answer("UpdateApplication")]
-RegisterAccountResult = Annotated[Account, _answer("RegisterAccount")]
-IssueApiKeyResult = Annotated[IssuedApiKey | ApplicationNotFound | AccountNotFound, _answer("IssueApiKey")]
-RevokeApiKeyResult = Annotated[RevokedApiKey | ApiKeyNotFound, _answer("RevokeApiKey")]
+RegisterApplicationResult = Annotated[Application | SlugTaken, _result("RegisterApplication")]
+UpdateApplicationResult = Annotated[Application | ApplicationNotFound, _result("UpdateApplication")]
+RegisterAccountResult = Annotated[Account, _result("RegisterAccount")]
+IssueApiKeyResult = Annotated[IssuedApiKey | ApplicationNotFound | AccountNotFound, _result("IssueApiKey")]
+RevokeApiKeyResult = Annotated[RevokedApiKey | ApiKeyNotFound, _result("RevokeApiKey")]
 AuthorizeInstallationResult = Annotated[
-    Installation | ApplicationNotFound | AccountNotFound, _answer("AuthorizeInstallation")
+    Installation | ApplicationNotFound | AccountNotFound, _result("AuthorizeInstallation")
 ]
 CreateInstallationResult = Annotated[
     Installation
@@ -62,35 +64,35 @@ CreateInstallationResult = Annotated[
     | ActionNotAllowed
     | InstallationAlreadyExists
     | MetadataRejected,
-    _answer("CreateInstallation"),
+    _result("CreateInstallation"),
 ]
 ActivateInstallationResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _answer("ActivateInstallation"),
+    _result("ActivateInstallation"),
 ]
 UpdateInstallationMetadataResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict | MetadataRejected,
-    _answer("UpdateInstallationMetadata"),
+    _result("UpdateInstallationMetadata"),
 ]
 StartInstallationSyncResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _answer("StartInstallationSync"),
+    _result("StartInstallationSync"),
 ]
 ReportInstallationSyncProgressResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed,
-    _answer("ReportInstallationSyncProgress"),
+    _result("ReportInstallationSyncProgress"),
 ]
 FinishInstallationSyncResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed, _answer("FinishInstallationSync")
+    Installation | InstallationNotFound | ActionNotAllowed, _result("FinishInstallationSync")
 ]
 ReportInstallationConnectionResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed, _answer("ReportInstallationConnection")
+    Installation | InstallationNotFound | ActionNotAllowed, _result("ReportInstallationConnection")
 ]
 DeactivateInstallationResult = Annotated[
     Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _answer("DeactivateInstallation"),
+    _result("DeactivateInstallation"),
 ]
 DeleteInstallationResult = Annotated[
     DeletedInstallation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _answer("DeleteInstallation"),
+    _result("DeleteInstallation"),
 ]

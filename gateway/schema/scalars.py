@@ -1,10 +1,11 @@
-"""The scalars that clients see: times, and any JSON value."""
+"""The scalars of the schema: times, any JSON value, and ids, which are UUIDs."""
 
 import enum
+import re
 from datetime import UTC, datetime
-from typing import Any, NewType
+from typing import Any, Final, NewType
+from uuid import UUID
 
-import orjson
 import strawberry
 from graphql import (
     BooleanValueNode,
@@ -19,15 +20,33 @@ from graphql import (
     VariableNode,
 )
 
+from gateway.domain.errors import BadUserInput
 from gateway.domain.json_text import read_integer, read_number
 
 JsonValue = NewType("JsonValue", object)
-"""Any JSON value: as `orjson.Fragment` on the way out, as Python objects on the way in."""
+"""Any JSON value: an `orjson.Fragment` with its text in results, Python objects in arguments."""
 
 
-def json_text(text: str) -> JsonValue:
-    """Embed text that already is JSON."""
-    return JsonValue(orjson.Fragment(text))
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+"""The one accepted form, in either case: `UUID` itself also takes braces, underscores and digits of other scripts."""
+
+
+def parse_uuid(value: str, *, argument: str) -> UUID:
+    """Parse an id.
+
+    Raises:
+        BadUserInput: It is not a UUID.
+    """
+    if _UUID.fullmatch(value) is None:
+        raise BadUserInput(
+            f"{argument} must be a UUID, such as 7d444840-9dc0-11d1-b245-5ffdce74fad2.", argument=argument
+        )
+    return UUID(value)
+
+
+def parse_optional_uuid(value: str | None, *, argument: str) -> UUID | None:
+    """Parse an id that may be left out. Raises BadUserInput."""
+    return None if value is None else parse_uuid(value, argument=argument)
 
 
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:  # noqa: PLR0911 - one for each
@@ -93,7 +112,6 @@ SCALARS: dict[object, Any] = {
     JsonValue: strawberry.scalar(
         name="JSON",
         description="Any JSON value. Numbers come back as they were written: big integers, 1.0 and 1 are kept apart.",
-        serialize=lambda value: value,
         parse_value=lambda value: value,
         parse_literal=_json_literal,
     ),

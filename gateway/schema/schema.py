@@ -1,9 +1,9 @@
-"""The whole schema, put together once."""
+"""The whole schema."""
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from gateway.schema.errors import FAILURES
+from gateway.schema.errors import ERROR_MAPPERS
 from gateway.schema.events import EVENT_TYPES
 from gateway.schema.mutations import Mutation
 from gateway.schema.queries import Query
@@ -12,13 +12,13 @@ from gateway.schema.subscriptions import Subscription
 
 
 def build_schema() -> strawberry.Schema:
-    """Make the schema that the gateway serves and `gateway schema` prints."""
+    """Build the schema that the gateway serves and `gateway schema` prints."""
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=EVENT_TYPES,
-        exception_handlers=FAILURES,
+        exception_handlers=ERROR_MAPPERS,
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

@@ -13,7 +13,7 @@ from gateway.schema.context import Info
 from gateway.schema.events import (
     InstallationEvent,
     InstallationStatusChanged,
-    filter_of,
+    event_filter,
     shared_event_of,
 )
 from gateway.schema.inputs import InstallationEventFilter
@@ -45,7 +45,7 @@ class Subscription:
         given = InstallationEventFilter(
             installation_id=installation_id, application_id=application_id, account_id=account_id
         )
-        matching = filter_of(info, given, kinds=_STATUS_CHANGES)
+        matching = event_filter(info, given, kinds=_STATUS_CHANGES)
         async with aclosing(_follow(info, matching, after=after)) as events:
             async for event in events:
                 if isinstance(event, InstallationStatusChanged):
@@ -58,6 +58,6 @@ class Subscription:
     async def installation_events(
         self, info: Info, filter: Events = None, after: Since = None
     ) -> AsyncGenerator[InstallationEvent, None]:
-        async with aclosing(_follow(info, filter_of(info, filter), after=after)) as events:
+        async with aclosing(_follow(info, event_filter(info, filter), after=after)) as events:
             async for event in events:
                 yield event

@@ -9,7 +9,6 @@ from asyncpg import Record
 from gateway.domain.cursors import Keyset
 from gateway.domain.installations import Application, AuthorizationMethod
 from gateway.domain.pages import ApplicationFilter, Window
-from gateway.domain.principals import Principal, PrincipalKind
 from gateway.storage.database import Connection
 from gateway.storage.queries import queries
 
@@ -72,21 +71,18 @@ async def select_applications(connection: Connection, *, ids: Sequence[UUID]) ->
     return {row["id"]: _application(row) for row in rows}
 
 
-async def select_application_by_slug(connection: Connection, *, slug: str) -> Application | None:
-    row = await queries.select_application_by_slug.fetch_row(connection, slug=slug)
-    return None if row is None else _application(row)
+async def select_applications_by_slug(connection: Connection, *, slugs: Sequence[str]) -> list[Application]:
+    rows = await queries.select_applications_by_slug.fetch(connection, slugs=list(slugs))
+    return [_application(row) for row in rows]
 
 
-def _narrowing(principal: Principal, *, matching: ApplicationFilter) -> dict[str, dict[str, Any]]:
+def _narrowing(matching: ApplicationFilter) -> dict[str, dict[str, Any]]:
     """Each flag of the query that applies, with its parameters."""
     flags: dict[str, dict[str, Any]] = {}
-    match principal.kind:
-        case PrincipalKind.APPLICATION:
-            flags["seen_by_application"] = {"own_application_id": principal.application_id}
-        case PrincipalKind.ACCOUNT:
-            flags["seen_by_account"] = {"own_account_id": principal.account_id}
-        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
-            pass
+    if matching.listed_or_id is not None:
+        flags["listed_or_id"] = {"visible_id": matching.listed_or_id}
+    if matching.listed_or_installed_for is not None:
+        flags["listed_or_installed"] = {"account_id": matching.listed_or_installed_for}
     if matching.search is not None:
         escaped = matching.search.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
         flags["search"] = {"pattern": f"%{escaped}%"}
@@ -104,14 +100,10 @@ def _given(flags: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 async def select_application_page(
-    connection: Connection,
-    principal: Principal,
-    *,
-    matching: ApplicationFilter,
-    window: Window[Keyset],
+    connection: Connection, *, matching: ApplicationFilter, window: Window[Keyset]
 ) -> list[Application]:
     """Read one row more than the window's size, in its direction."""
-    flags = _narrowing(principal, matching=matching)
+    flags = _narrowing(matching)
     if window.after is not None:
         flags["above"] = {"above_name": window.after.value, "above_id": window.after.id}
     if window.before is not None:
@@ -121,7 +113,7 @@ async def select_application_page(
     return [_application(row) for row in await query.fetch(connection, **_given(flags))]
 
 
-async def count_applications(connection: Connection, principal: Principal, *, matching: ApplicationFilter) -> int:
-    flags = _narrowing(principal, matching=matching)
+async def count_applications(connection: Connection, *, matching: ApplicationFilter) -> int:
+    flags = _narrowing(matching)
     count: int = await queries.variant("count_applications", flags).fetch_value(connection, **_given(flags))
     return count

@@ -26,6 +26,7 @@ from gateway.usecases.transitions import (
     save,
     write_with_events,
 )
+from gateway.usecases.visibility import sees
 
 
 async def authorize_installation(
@@ -118,7 +119,7 @@ def _own_pair(principal: Principal, *, application_id: UUID | None, account_id: 
         if given is None:
             raise BadUserInput(f"{name} is needed: this caller is not bound to one.", argument=name)
     assert application_id is not None and account_id is not None  # noqa: S101, PT018 - just checked, for the type
-    if not principal.sees(application_id=application_id, account_id=account_id):
+    if not sees(principal, application_id=application_id, account_id=account_id):
         raise Forbidden("An application may create installations of itself only, and within its caller's account.")
     return application_id, account_id
 

@@ -22,6 +22,7 @@ from gateway.storage.installations import (
 )
 from gateway.usecases.marketplace import find_application
 from gateway.usecases.services import Services
+from gateway.usecases.visibility import visible_installation
 
 _MOST_ATTEMPTS: Final = 50
 Result = TypeVar("Result")
@@ -98,10 +99,9 @@ async def lock_visible(
     connection: Connection, principal: Principal, *, installation_id: UUID, expected_version: int | None
 ) -> Installation:
     """Lock an installation that the caller sees. Raises InstallationNotFound and VersionConflict."""
-    installation = await lock_installation(connection, installation_id=installation_id)
-    if installation is None or not principal.sees(
-        application_id=installation.application_id, account_id=installation.account_id
-    ):
+    locked = await lock_installation(connection, installation_id=installation_id)
+    installation = visible_installation(principal, locked)
+    if installation is None:
         raise InstallationNotFound(installation_id)
     if expected_version is not None and expected_version != installation.version:
         raise VersionConflict(expected_version=expected_version, installation=installation)

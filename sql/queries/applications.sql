@@ -31,23 +31,23 @@ select id, slug, name, description, categories, logo_url, authorization_method, 
 from applications
 where id = any(:ids::uuid[]);
 
--- name: select_application_by_slug
+-- name: select_applications_by_slug
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
 from applications
-where slug = :slug;
+where slug = any(:slugs::text[]);
 
 -- name: select_application_page
--- One page of the marketplace by name, in one direction. An unlisted application is visible to itself, and to an
--- account that has it installed.
+-- One page of the applications by name, in one direction. The first two conditions leave out unlisted applications
+-- that the caller does not see.
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
 from applications a
 where true
-    and (a.listed or a.id = :own_application_id) --? seen_by_application
-    and (a.listed or exists ( --? seen_by_account
-        select from installations i where i.application_id = a.id and i.account_id = :own_account_id --? seen_by_account
-    )) --? seen_by_account
+    and (a.listed or a.id = :visible_id) --? listed_or_id
+    and (a.listed or exists ( --? listed_or_installed
+        select from installations i where i.application_id = a.id and i.account_id = :account_id --? listed_or_installed
+    )) --? listed_or_installed
     and (a.name ilike :pattern or a.slug ilike :pattern or a.description ilike :pattern) --? search
     and :category = any(a.categories) --? category
     and a.authorization_method = :authorization_method --? authorization_method
@@ -62,10 +62,10 @@ limit :limit;
 select count(*)
 from applications a
 where true
-    and (a.listed or a.id = :own_application_id) --? seen_by_application
-    and (a.listed or exists ( --? seen_by_account
-        select from installations i where i.application_id = a.id and i.account_id = :own_account_id --? seen_by_account
-    )) --? seen_by_account
+    and (a.listed or a.id = :visible_id) --? listed_or_id
+    and (a.listed or exists ( --? listed_or_installed
+        select from installations i where i.application_id = a.id and i.account_id = :account_id --? listed_or_installed
+    )) --? listed_or_installed
     and (a.name ilike :pattern or a.slug ilike :pattern or a.description ilike :pattern) --? search
     and :category = any(a.categories) --? category
     and a.authorization_method = :authorization_method --? authorization_method

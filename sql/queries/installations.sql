@@ -111,8 +111,6 @@ cross join lateral (
     where true
         and i.application_id = parent.id --? of_application
         and i.account_id = parent.id --? of_account
-        and i.application_id = :bound_application_id --? bound_application
-        and i.account_id = :bound_account_id --? bound_account
         and i.application_id = :application_id --? application
         and i.account_id = :account_id --? account
         and i.status = any(:status::text[]) --? status
@@ -145,8 +143,6 @@ cross join lateral (
     where true
         and i.application_id = parent.id --? of_application
         and i.account_id = parent.id --? of_account
-        and i.application_id = :bound_application_id --? bound_application
-        and i.account_id = :bound_account_id --? bound_account
         and i.application_id = :application_id --? application
         and i.account_id = :account_id --? account
         and i.status = any(:status::text[]) --? status

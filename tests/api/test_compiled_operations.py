@@ -25,7 +25,7 @@ from gateway.operations.pipeline import Engine
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.usecases.api_keys import ApiKeyCache
-from gateway.usecases.batch_loaders import BatchLoaders
+from gateway.usecases.batch_loader import BatchLoaders
 from tests.api.conftest import Served
 from tests.api.policy_world import World, populated
 from tests.generation.documents import ANY_SCALARS, query_documents, replaced
@@ -51,7 +51,7 @@ class Both:
             services=services,
             feed=self.feed,
             api_key_cache=ApiKeyCache(services),
-            batch_loaders=BatchLoaders(services),
+            batch_loaders=BatchLoaders(services.database),
             caller=principal,
         )
 

@@ -30,7 +30,7 @@ from gateway.schema.context import Context
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.usecases.api_keys import ApiKeyCache
-from gateway.usecases.batch_loaders import BatchLoaders
+from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.services import Services
 from gateway.wiring import build_engine
 from tests.api.conftest import Serve
@@ -135,7 +135,7 @@ async def house(database: Database, database_url: str) -> AsyncIterator[House]:
     async with Feed(database, url=database_url) as feed:
         services = Services(database=database, notify=feed.notify, failure_limit=2)
         engine = build_engine(UNLIMITED, introspection="callers")
-        yield House(engine=engine, services=services, feed=feed, batch_loaders=BatchLoaders(services))
+        yield House(engine=engine, services=services, feed=feed, batch_loaders=BatchLoaders(services.database))
 
 
 @dataclass(frozen=True, kw_only=True)

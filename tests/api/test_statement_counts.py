@@ -17,7 +17,7 @@ from gateway.schema.schema import build_schema
 from gateway.storage.database import connection, open_database
 from gateway.storage.queries import queries
 from gateway.usecases.api_keys import ApiKeyCache
-from gateway.usecases.batch_loaders import BatchLoaders
+from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.installations import authorize_installation
 from gateway.usecases.services import Services
 from tests.api.conftest import PLATFORM, Served
@@ -54,7 +54,7 @@ async def counter(database_url: str) -> AsyncIterator[Counter]:
         feed, api_key_cache, batch_loaders = (
             Feed(database, url=database_url),
             ApiKeyCache(services),
-            BatchLoaders(services),
+            BatchLoaders(services.database),
         )
 
         def make_context(caller: Principal) -> Context:

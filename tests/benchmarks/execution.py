@@ -22,7 +22,7 @@ from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.storage.embedded import embedded_postgres
 from gateway.usecases.api_keys import ApiKeyCache
-from gateway.usecases.batch_loaders import BatchLoaders
+from gateway.usecases.batch_loader import BatchLoaders
 from tests.benchmarks.feed import show
 from tests.live.worlds import PLATFORM, World, populated
 
@@ -47,7 +47,7 @@ class Both:
     def __init__(self, world: World) -> None:
         self._world = world
         self._key_ring = ApiKeyCache(world.services)
-        self._lookups = BatchLoaders(world.services)
+        self._lookups = BatchLoaders(world.services.database)
         self._engine = Engine(_SCHEMA)
 
     def _context(self) -> Context:

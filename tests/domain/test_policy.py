@@ -3,15 +3,9 @@ import pytest
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import ActionNotAllowed, Forbidden
 from gateway.domain.installations import AuthorizationMethod, InstallationStatus
-from gateway.domain.policy import (
-    reads_metadata,
-    require_actor,
-    require_allowed,
-    require_platform,
-    sees_application,
-)
-from gateway.domain.principals import Principal, PrincipalKind
-from tests.domain.examples import CALLERS, OTHER_ID, an_application, an_installation
+from gateway.domain.policy import require_actor, require_allowed, require_platform
+from gateway.domain.principals import PrincipalKind
+from tests.domain.examples import CALLERS, an_application, an_installation
 
 PLATFORM, APPLICATION, ACCOUNT, SYSTEM = (
     PrincipalKind.PLATFORM, PrincipalKind.APPLICATION, PrincipalKind.ACCOUNT, PrincipalKind.SYSTEM,
@@ -83,35 +77,3 @@ def test_a_refusal_says_why(action: InstallationAction, status: InstallationStat
             application=an_application(AuthorizationMethod.OAUTH),
         )
     assert refused.value.message == message
-
-
-def test_metadata_is_read_by_everybody_but_accounts() -> None:
-    assert {kind: reads_metadata(CALLERS[kind]) for kind in PrincipalKind} == {
-        PLATFORM: True,
-        APPLICATION: True,
-        ACCOUNT: False,
-        SYSTEM: True,
-    }
-
-
-STRANGER = Principal(kind=APPLICATION, application_id=OTHER_ID)
-
-
-@pytest.mark.parametrize(
-    ("principal", "listed", "installed", "seen"),
-    [
-        (CALLERS[PLATFORM], False, False, True),
-        (CALLERS[SYSTEM], False, False, True),
-        (CALLERS[APPLICATION], False, False, True),
-        (STRANGER, True, False, True),
-        (STRANGER, False, True, False),
-        (CALLERS[ACCOUNT], True, False, True),
-        (CALLERS[ACCOUNT], False, True, True),
-        (CALLERS[ACCOUNT], False, False, False),
-    ],
-)
-def test_unlisted_applications_are_seen_by_few(
-    principal: Principal, *, listed: bool, installed: bool, seen: bool
-) -> None:
-    application = an_application(listed=listed)
-    assert sees_application(principal, application=application, installed=installed) is seen

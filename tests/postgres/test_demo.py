@@ -12,31 +12,39 @@ from gateway.demo.loading import load_example_data
 from gateway.demo.scenarios import EXAMPLES
 from gateway.domain.cursors import Keyset
 from gateway.domain.events import StatusChanged
-from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncState
-from gateway.domain.pages import ApplicationFilter, InstallationFilter, InstallationOrder, Window
-from gateway.storage.database import transaction
-from gateway.storage.installation_pages import InstallationList
+from gateway.domain.installations import Application, Installation, InstallationStatus, StatusReasonCode, SyncState
+from gateway.domain.pages import (
+    ApplicationFilter,
+    InstallationFilter,
+    InstallationList,
+    InstallationOrder,
+    Page,
+    Window,
+)
+from gateway.storage.database import read, transaction
 from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.marketplace import register_application
-from gateway.usecases.reading import list_applications, list_installations
+from gateway.usecases.reads import list_applications, list_installations
 from tests.matrix import APPLICATIONS as KINDS
 from tests.postgres.worlds import PLATFORM, World
 
 
-async def everything(world: World) -> tuple[object, ...]:
+async def lists(world: World) -> tuple[Page[Installation], Page[Application]]:
     window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
     listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
-    (page,) = await list_installations(world.services, PLATFORM, parents=[None], listed=listed, window=window)
+    pages = await read(world.services.database, list_installations, PLATFORM, ids=[None], listed=listed, window=window)
     applications = await list_applications(world.services, PLATFORM, matching=ApplicationFilter(), window=window)
+    return pages[None], applications
+
+
+async def everything(world: World) -> tuple[object, ...]:
+    page, applications = await lists(world)
     return page.items, applications.items, await world.events()
 
 
 async def test_the_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
     assert await load_example_data(world.services) == len(EXAMPLES)
-    window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
-    listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
-    (page,) = await list_installations(world.services, PLATFORM, parents=[None], listed=listed, window=window)
-    applications = await list_applications(world.services, PLATFORM, matching=ApplicationFilter(), window=window)
+    page, applications = await lists(world)
     events = await world.events()
 
     kinds = {(one.authorization_method, one.requires_configuration) for one in applications.items}

@@ -1,8 +1,10 @@
 """The platform's own registers: applications, accounts and keys, and who is told of them."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,8 +20,10 @@ from gateway.domain.errors import (
 )
 from gateway.domain.installations import Application, AuthorizationMethod
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.usecases import api_keys, marketplace, reading
+from gateway.storage.database import read
+from gateway.usecases import api_keys, marketplace
 from gateway.usecases.api_keys import ApiKeyCache
+from gateway.usecases.reads import find_accounts, find_applications, find_applications_by_slug
 from tests.postgres.worlds import BEGINNING, PLATFORM, World, itself, user_of
 
 KEY, OAUTH = AuthorizationMethod.API_KEY, AuthorizationMethod.OAUTH
@@ -31,6 +35,14 @@ async def register(world: World, slug: str, principal: Principal = PLATFORM) -> 
         world.services, principal, slug=slug, name="Ledger", description="", categories=("tax",), logo_url=None,
         authorization_method=KEY, requires_configuration=False, listed=True,
     )  # fmt: skip
+
+
+async def found(
+    world: World, find: Callable[..., Awaitable[dict[UUID, Any]]], principal: Principal, *, ids: list[UUID]
+) -> list[Any]:
+    """Return what a principal sees of these ids, in their order."""
+    rows = await read(world.services.database, find, principal, ids=ids)
+    return [rows.get(each) for each in ids]
 
 
 async def issue(
@@ -46,7 +58,9 @@ async def test_a_slug_is_taken_once_even_in_a_race(world: World) -> None:
     results = await asyncio.gather(*(register(world, "ledger") for _ in range(4)), return_exceptions=True)
     (registered,) = (result for result in results if isinstance(result, Application))
     assert [type(result) for result in results].count(SlugTaken) == 3
-    assert await reading.find_application_by_slug(world.services, PLATFORM, slug="ledger") == registered
+    assert await read(world.services.database, find_applications_by_slug, PLATFORM, ids=["ledger"]) == {
+        "ledger": registered
+    }
 
 
 async def test_an_application_changes_in_what_is_given(world: World) -> None:
@@ -61,7 +75,7 @@ async def test_an_application_changes_in_what_is_given(world: World) -> None:
         world.services, PLATFORM, application_id=registered.id, changes={"name": "Ledger 2"}
     )
     assert again == changed
-    assert await reading.find_applications(world.services, PLATFORM, ids=[registered.id]) == [changed]
+    assert await found(world, find_applications, PLATFORM, ids=[registered.id]) == [changed]
 
 
 async def test_an_application_cannot_be_changed_to_what_it_could_not_be(world: World) -> None:
@@ -73,13 +87,13 @@ async def test_an_application_cannot_be_changed_to_what_it_could_not_be(world: W
             )
     with pytest.raises(ApplicationNotFound):
         await marketplace.update_application_details(world.services, PLATFORM, application_id=uuid4(), changes={})
-    assert await reading.find_applications(world.services, PLATFORM, ids=[registered.id]) == [registered]
+    assert await found(world, find_applications, PLATFORM, ids=[registered.id]) == [registered]
 
 
 async def test_the_same_account_again_is_renamed(world: World) -> None:
     account = await world.account()
     renamed = await marketplace.register_account(world.services, PLATFORM, account_id=account.id, name="Acme & Sons")
-    assert await reading.find_accounts(world.services, PLATFORM, ids=[account.id]) == [renamed]
+    assert await found(world, find_accounts, PLATFORM, ids=[account.id]) == [renamed]
 
 
 async def test_the_registers_are_the_platforms_alone(world: World) -> None:
@@ -107,21 +121,21 @@ async def test_an_application_sees_accounts_where_it_is_installed_and_no_others(
     application, account, other = await world.application(), await world.account(), await world.account()
     installation = await world.authorize(application, account)
     ids = [account.id, other.id]
-    assert await reading.find_accounts(world.services, PLATFORM, ids=ids) == [account, other]
-    assert await reading.find_accounts(world.services, user_of(other.id), ids=ids) == [None, other]
-    assert await reading.find_accounts(world.services, itself(application), ids=ids) == [account, None]
+    assert await found(world, find_accounts, PLATFORM, ids=ids) == [account, other]
+    assert await found(world, find_accounts, user_of(other.id), ids=ids) == [None, other]
+    assert await found(world, find_accounts, itself(application), ids=ids) == [account, None]
     await world.delete(installation)
-    assert await reading.find_accounts(world.services, itself(application), ids=ids) == [None, None]
+    assert await found(world, find_accounts, itself(application), ids=ids) == [None, None]
 
 
 async def test_an_unlisted_application_is_seen_where_it_is_installed(world: World) -> None:
     application, account = await world.register(OAUTH, listed=False), await world.account()
     ids = [application.id]
-    assert await reading.find_applications(world.services, user_of(account.id), ids=ids) == [None]
-    assert await reading.find_applications(world.services, itself(await world.application()), ids=ids) == [None]
-    assert await reading.find_applications(world.services, itself(application), ids=ids) == [application]
+    assert await found(world, find_applications, user_of(account.id), ids=ids) == [None]
+    assert await found(world, find_applications, itself(await world.application()), ids=ids) == [None]
+    assert await found(world, find_applications, itself(application), ids=ids) == [application]
     await world.authorize(application, account)
-    assert await reading.find_applications(world.services, user_of(account.id), ids=ids) == [application]
+    assert await found(world, find_applications, user_of(account.id), ids=ids) == [application]
 
 
 async def test_a_key_is_valid_until_it_expires_and_is_never_listed_with_its_secret(world: World) -> None:

@@ -20,7 +20,7 @@ from gateway.domain.principals import Principal, PrincipalKind
 from gateway.storage.database import Database, connection
 from gateway.storage.installations import select_installations
 from gateway.usecases import installations, marketplace, syncs
-from gateway.usecases.history import list_events
+from gateway.usecases.reads import list_events
 from gateway.usecases.services import Services
 from tests.matrix import APPLICATIONS
 

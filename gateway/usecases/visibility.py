@@ -1,0 +1,105 @@
+"""What a caller may see. It is decided here and nowhere else: storage gets ids, and filters that are narrowed here.
+
+What a caller may not see does not exist for it: a lookup finds nothing, a list is shorter, an event is not delivered.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import assert_never
+from uuid import UUID
+
+from gateway.domain.errors import Forbidden
+from gateway.domain.event_filters import ALL_KINDS, NOTHING, EventFilter
+from gateway.domain.events import EventKind
+from gateway.domain.installations import Application, Installation
+from gateway.domain.pages import ApplicationFilter, InstallationFilter
+from gateway.domain.principals import Principal, PrincipalKind
+
+
+def sees(principal: Principal, *, application_id: UUID, account_id: UUID) -> bool:
+    """Return whether installations of this application for this account are visible: they match each bound set."""
+    return principal.application_id in {None, application_id} and principal.account_id in {None, account_id}
+
+
+def visible_installation(principal: Principal, installation: Installation | None) -> Installation | None:
+    """Return the installation, or None where the principal does not see it."""
+    if installation is None or not sees(
+        principal, application_id=installation.application_id, account_id=installation.account_id
+    ):
+        return None
+    return installation
+
+
+def reads_metadata(principal: Principal) -> bool:
+    """Metadata belongs to the application: an account's users read neither it nor the events of its changes."""
+    return principal.kind is not PrincipalKind.ACCOUNT
+
+
+def sees_application(principal: Principal, *, application: Application, installed: bool) -> bool:
+    """Return whether the application is visible; `installed`: whether the principal's account has it installed."""
+    match principal.kind:
+        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
+            return True
+        case PrincipalKind.APPLICATION:
+            return application.listed or application.id == principal.application_id
+        case PrincipalKind.ACCOUNT:
+            return application.listed or installed
+        case _:
+            assert_never(principal.kind)
+
+
+def visible_applications(principal: Principal, matching: ApplicationFilter) -> ApplicationFilter:
+    """Narrow a filter of applications to those that `sees_application` lets the principal see."""
+    match principal.kind:
+        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
+            return matching
+        case PrincipalKind.APPLICATION:
+            return replace(matching, listed_or_id=principal.application_id)
+        case PrincipalKind.ACCOUNT:
+            return replace(matching, listed_or_installed_for=principal.account_id)
+        case _:
+            assert_never(principal.kind)
+
+
+def visible_installations(principal: Principal, matching: InstallationFilter) -> InstallationFilter:
+    """Narrow a filter of installations to those that the principal sees.
+
+    Raises:
+        Forbidden: It filters by metadata, which the principal may not read.
+    """
+    if matching.metadata is not None and not reads_metadata(principal):
+        raise Forbidden("Metadata belongs to the application: an account's user may not filter by it.")
+    if _is_outside(principal, application_id=matching.application_id, account_id=matching.account_id):
+        return replace(matching, statuses=())
+    return replace(
+        matching,
+        application_id=matching.application_id or principal.application_id,
+        account_id=matching.account_id or principal.account_id,
+    )
+
+
+def visible_events(
+    principal: Principal,
+    *,
+    installation_id: UUID | None = None,
+    application_id: UUID | None = None,
+    account_id: UUID | None = None,
+    kinds: AbstractSet[EventKind] = ALL_KINDS,
+) -> EventFilter:
+    """Return the filter of the events that are requested and that the principal sees; outside its bounds, NOTHING."""
+    if _is_outside(principal, application_id=application_id, account_id=account_id):
+        return NOTHING
+    hidden = frozenset[EventKind]() if reads_metadata(principal) else frozenset({EventKind.METADATA_UPDATED})
+    return EventFilter(
+        installation_id=installation_id,
+        application_id=application_id or principal.application_id,
+        account_id=account_id or principal.account_id,
+        kinds=frozenset(kinds) - hidden,
+    )
+
+
+def _is_outside(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> bool:
+    """Return whether a filter by these ids contradicts one of the principal's bounds."""
+    return (application_id is not None and principal.application_id not in {None, application_id}) or (
+        account_id is not None and principal.account_id not in {None, account_id}
+    )
