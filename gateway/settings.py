@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.auth.access_tokens.options import ALGORITHMS, KINDS, checked_address
+from gateway.auth.access_tokens.options import ALGORITHMS, KINDS, trusted_url
 from gateway.domain.principals import PrincipalKind
 
 PREFIX = "GATEWAY_"
@@ -97,9 +97,7 @@ def _is_origin(text: str) -> bool:
 
 _Name = Annotated[str, _require(lambda name: bool(name) and name.isprintable())]
 _Names = Annotated[tuple[_Name, ...], BeforeValidator(_split), _Allowed("names, with commas between")]
-_Address = Annotated[
-    str, AfterValidator(checked_address), _Allowed("an https:// address; http:// on this machine alone")
-]
+_Address = Annotated[str, AfterValidator(trusted_url), _Allowed("an https:// address; http:// on this machine alone")]
 _Origins = Annotated[
     tuple[Annotated[str, _require(_is_origin)], ...],
     BeforeValidator(_split_unless_empty),

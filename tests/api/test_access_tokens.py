@@ -316,16 +316,17 @@ async def test_token_that_was_accepted_is_refused_from_the_moment_it_has_expired
     assert (await reason_of_refusal(tokens, token, caplog)).startswith("reason=expired")
 
 
-async def test_what_is_remembered_is_bounded(
-    issuer: Issuer, tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
+async def test_only_accepted_tokens_are_cached_and_no_more_than_the_limit(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "REMEMBERED_TOKENS", 3)
-    for number in range(10):
-        await tokens.authenticate(issuer.token(EC, algorithm="ES256", sub=f"client-{number}"))
-        assert len(tokens._remembered) <= 3
-    with pytest.raises(Unauthenticated):
-        await tokens.authenticate(issuer.token(EC, algorithm="ES256", sub=""))
-    assert len(tokens._remembered) == 1
+    monkeypatch.setattr(verification, "MAX_CACHED_TOKENS", 3)
+    async with issuer.tokens() as tokens:
+        with pytest.raises(Unauthenticated):
+            await tokens.authenticate(issuer.token(EC, algorithm="ES256", sub=""))
+        assert len(tokens._cache) == 0
+        for number in range(10):
+            await tokens.authenticate(issuer.token(EC, algorithm="ES256", sub=f"client-{number}"))
+            assert len(tokens._cache) == min(number + 1, 3)
 
 
 async def test_token_for_as_long_as_calendars_go_is_accepted(issuer: Issuer, tokens: AccessTokens) -> None:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from gateway.auth.access_tokens.jwks_cache import MOST_LOOKUPS
-from gateway.auth.access_tokens.jwks_client import MOST_DOCUMENT_BYTES, metadata_addresses
-from gateway.auth.access_tokens.options import checked_address
+from gateway.auth.access_tokens.jwks_cache import MAX_LOOKUPS
+from gateway.auth.access_tokens.jwks_client import MAX_DOCUMENT_BYTES, metadata_addresses
+from gateway.auth.access_tokens.options import trusted_url
 from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.domain.errors import Unauthenticated, Unavailable
 from tests.api.token_issuer import JWKS, METADATA, Issuer, serving_issuer
@@ -97,7 +97,7 @@ async def test_made_up_key_ids_do_not_have_the_keys_fetched_for_ever(issuer: Iss
     for number in range(50):
         with pytest.raises(Unauthenticated):
             await tokens.authenticate(token(issuer, kid=f"made-up-{number}"))
-    assert issuer.requests[JWKS] == 1 + MOST_LOOKUPS
+    assert issuer.requests[JWKS] == 1 + MAX_LOOKUPS
     issuer.time.pass_by(seconds=60)
     issuer.publish(NEW)
     assert (await tokens.authenticate(token(issuer, NEW))).id == "a-client"
@@ -147,7 +147,7 @@ async def test_issuer_that_says_nothing_useful_is_no_matter_while_its_keys_live(
 
 def spoil(issuer: Issuer, fault: str) -> None:
     bodies = {
-        "huge": b'{"keys": [' + b" " * MOST_DOCUMENT_BYTES + b"]}",
+        "huge": b'{"keys": [' + b" " * MAX_DOCUMENT_BYTES + b"]}",
         "garbage": b"<html>",
         "a list": b"[]",
         "no keys": b"{}",
@@ -263,7 +263,7 @@ async def test_metadata_that_cannot_be_trusted_is_not(issuer: Issuer, old: bytes
     ],
 )
 def test_what_comes_over_https_or_from_the_same_machine_is_trusted(address: str) -> None:
-    assert checked_address(address) == address
+    assert trusted_url(address) == address
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_what_comes_over_https_or_from_the_same_machine_is_trusted(address: str)
 )
 def test_other_addresses_are_not(address: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        checked_address(address)
+        trusted_url(address)
 
 
 def test_metadata_is_looked_for_where_its_specifications_say() -> None:

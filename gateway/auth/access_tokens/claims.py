@@ -1,4 +1,4 @@
-"""What a verified token says: whether it is for this gateway and for now, and which principal that makes."""
+"""Checks the claims of a verified token, and makes the principal that they describe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 from gateway.auth.access_tokens.errors import Reason, TokenRefused
 from gateway.domain.principals import Principal, PrincipalKind
 
-LONGEST_NAME = 255
-"""Of a subject, in characters, as OpenID Connect has it."""
+MAX_NAME_CHARACTERS = 255
+"""Of a subject (OpenID Connect Core, section 2)."""
 _REQUIRED = ("iss", "aud", "exp", "sub")
 _REASONS = {
     "iss": Reason.WRONG_ISSUER,
@@ -25,8 +25,8 @@ _OTHER_TOKENS = {
     "typ": {"id", "refresh", "offline", "logout"},  # Keycloak's
     "token_use": {"id", "refresh"},  # Cognito's
 }
-"""Issuers that tell their tokens apart by a claim, since all have the same header."""
-_OF_ID_TOKENS = ("at_hash", "c_hash")
+"""Claims by which issuers mark tokens that are no access tokens, where the header does not."""
+_ID_TOKEN_CLAIMS = ("at_hash", "c_hash")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +41,9 @@ class ClaimRules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimNames:
-    """Which claims make the principal: each the name of a claim, or a path of names with dots between.
+    """The claims with the principal's kind and bounds: each a name, or a path of names with dots between.
 
-    `kinds` has the values that the kind's claim may have; in a list of values, one must name a kind, and only one kind.
+    `kinds` maps values of the kind's claim to kinds. Where the claim is a list, its values have to mean exactly one.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class ClaimNames:
 
 
 def check_claims(claims: Mapping[str, Any], rules: ClaimRules, *, now: datetime) -> datetime:
-    """Return when the token ends, if it is an access token for this gateway, and for now. Raises TokenRefused."""
+    """Check that an access token is for this gateway, and for now; return when it ends. Raises TokenRefused."""
     options: dict[str, ClaimsOption] = {name: {"essential": True} for name in (*_REQUIRED, *rules.required)}
     options["iss"]["value"] = rules.issuer
     options["aud"]["values"] = list(rules.audiences)
@@ -67,28 +67,24 @@ def check_claims(claims: Mapping[str, Any], rules: ClaimRules, *, now: datetime)
     except ClaimError as error:
         raise TokenRefused(_REASONS.get(error.claim, Reason.MALFORMED_CLAIM), claim=error.claim) from None
     _require_bearer_access_token(claims)
-    return _moment(claims["exp"])
+    try:
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (ValueError, OverflowError, OSError):  # mostly milliseconds
+        raise TokenRefused(Reason.MALFORMED_CLAIM, claim="exp") from None
 
 
 def _require_bearer_access_token(claims: Mapping[str, Any]) -> None:
     stated = {name: str(claims.get(name)).lower() for name in _OTHER_TOKENS}
     if any(stated[name] in others for name, others in _OTHER_TOKENS.items()) or any(
-        name in claims for name in _OF_ID_TOKENS
+        name in claims for name in _ID_TOKEN_CLAIMS
     ):
         raise TokenRefused(Reason.OTHER_PURPOSE)
     if claims.get("cnf") is not None:
         raise TokenRefused(Reason.SENDER_CONSTRAINED)
 
 
-def _moment(seconds: float) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):  # milliseconds, mostly
-        raise TokenRefused(Reason.MALFORMED_CLAIM, claim="exp") from None
-
-
 def principal_of(claims: Mapping[str, Any], *, names: ClaimNames, expires_at: datetime) -> Principal:
-    """Return whom checked claims describe. Raises TokenRefused."""
+    """Return the principal that checked claims describe. Raises TokenRefused."""
     kind = _kind(_claim(claims, names.kind), names=names)
     application_id = _id(claims, names.application)
     account_id = _id(claims, names.account)
@@ -108,7 +104,7 @@ def principal_of(claims: Mapping[str, Any], *, names: ClaimNames, expires_at: da
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:
-    if path in claims:  # names that are addresses have dots of their own
+    if path in claims:  # a name that is a URL has dots of its own
         return claims[path]
     value: Any = claims
     for name in path.split("."):
@@ -119,7 +115,7 @@ def _claim(claims: Mapping[str, Any], path: str) -> Any:
 def _kind(value: Any, *, names: ClaimNames) -> PrincipalKind:
     values = value if isinstance(value, list) else [value]
     if isinstance(value, str) and names.kind.rpartition(".")[2] == "scope":
-        values = value.split()  # RFC 8693: words with spaces between
+        values = value.split()  # RFC 8693: values with spaces between
     kinds = {names.kinds[one] for one in values if isinstance(one, str) and one in names.kinds}
     if len(kinds) > 1:
         raise TokenRefused(Reason.AMBIGUOUS_KIND, claim=names.kind)
@@ -136,12 +132,12 @@ def _id(claims: Mapping[str, Any], path: str) -> UUID | None:
         found = UUID(value)
     except (ValueError, AttributeError, TypeError):
         raise TokenRefused(Reason.MALFORMED_CLAIM, claim=path) from None
-    if str(found) != value.lower():  # the other forms that UUID reads
+    if str(found) != value.lower():  # other spellings that UUID accepts
         raise TokenRefused(Reason.MALFORMED_CLAIM, claim=path)
     return found
 
 
 def _name(value: Any) -> str | None:
-    """Return a name that can be stored and shown."""
-    fits = isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
+    """Return the value if it can be stored and shown as a name."""
+    fits = isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARACTERS and value.isprintable()
     return value if fits else None

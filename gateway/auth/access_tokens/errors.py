@@ -1,4 +1,4 @@
-"""Why a token is refused: for the log alone, since whoever shows a token learns only that it was."""
+"""Why a token is refused. Only the log says it: the caller learns no more than that it was refused."""
 
 import enum
 
@@ -22,11 +22,11 @@ class Reason(enum.Enum):
     OTHER_PURPOSE = "other_purpose"
     """An ID or refresh token, by its own claims."""
     SENDER_CONSTRAINED = "sender_constrained"
-    """Bound to a key of its client (`cnf`), which a bearer does not prove to have."""
+    """Bound to a key of its client (`cnf`): using it as a bearer token proves nothing about that key."""
     UNKNOWN_KIND = "unknown_kind"
     AMBIGUOUS_KIND = "ambiguous_kind"
     BOUNDS_DO_NOT_FIT = "bounds_do_not_fit"
-    """The application or account that is named, or missing, does not fit the kind."""
+    """Its kind of caller needs an application or account that is missing, or may not have one that is there."""
     ISSUER_UNAVAILABLE = "issuer_unavailable"
 
 
@@ -34,6 +34,5 @@ class TokenRefused(Exception):
     """This token is not accepted."""
 
     def __init__(self, reason: Reason, *, claim: str | None = None) -> None:
-        super().__init__(reason.value)
+        super().__init__(f"{reason.value} claim={claim}" if claim else reason.value)
         self.reason = reason
-        self.claim = claim

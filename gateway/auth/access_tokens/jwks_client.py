@@ -1,4 +1,4 @@
-"""What the issuer publishes: where its keys are, and the keys; fetched over HTTP, within bounds."""
+"""Fetches the issuer's metadata and keys over HTTP, bounded in time and size."""
 
 import asyncio
 from typing import Any
@@ -7,35 +7,38 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from gateway.auth.access_tokens.options import checked_address
+from gateway.auth.access_tokens.options import trusted_url
 
-MOST_DOCUMENT_BYTES = 512 * 1024
-"""Sets of keys with certificate chains take some tens of kilobytes."""
+MAX_DOCUMENT_BYTES = 512 * 1024
+"""A set of keys with certificate chains takes some tens of kilobytes."""
 
 
 class IssuerUnreachable(Exception):
-    """The issuer did not say, now, which keys it has; the message is for operators."""
+    """The issuer's keys could not be fetched; the message is for operators."""
 
 
 class JwksClient:
-    """Fetches the issuer's set of keys from `jwks_url`, or from where the issuer says that it is."""
+    """Fetches the issuer's keys from `jwks_url`, or from the address in the issuer's metadata."""
 
     def __init__(self, *, issuer: str, jwks_url: str | None, timeout_seconds: float = 5.0) -> None:
         self._issuer = issuer
-        self._configured = None if jwks_url is None else checked_address(jwks_url)
+        self._configured = None if jwks_url is None else trusted_url(jwks_url)
         self._discovered: str | None = None
         self._timeout_seconds = timeout_seconds
         self._client = httpx.AsyncClient(
             timeout=timeout_seconds,
             follow_redirects=False,  # a redirect could lead out of https
-            headers={"accept": "application/json", "accept-encoding": "identity"},  # sizes are what they seem
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "identity",
+            },  # or else the body's size is not what is kept in memory
         )
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def keys(self) -> list[Any]:
-        """Return the members of the issuer's set of keys as they are. Raises IssuerUnreachable."""
+        """Return the members of the issuer's set of keys, unchecked. Raises IssuerUnreachable."""
         address = self._configured or self._discovered or await self._discover()
         try:
             keys = (await self._document(address)).get("keys")
@@ -51,22 +54,22 @@ class JwksClient:
         failures = []
         for address in metadata_addresses(self._issuer):
             try:
-                return self._keys_address(await self._document(address), address=address)
+                return self._jwks_url(await self._document(address), address=address)
             except IssuerUnreachable as failure:
                 failures.append(str(failure))
         raise IssuerUnreachable("; ".join(failures))
 
-    def _keys_address(self, metadata: dict[str, Any], *, address: str) -> str:
+    def _jwks_url(self, metadata: dict[str, Any], *, address: str) -> str:
         if metadata.get("issuer") != self._issuer:
             raise IssuerUnreachable(f"{address} is about another issuer")
         try:
-            return checked_address(metadata["jwks_uri"])
+            return trusted_url(metadata["jwks_uri"])
         except (KeyError, ValueError, TypeError, AttributeError):
             raise IssuerUnreachable(f"{address} names no jwks_uri that can be trusted") from None
 
     async def _document(self, address: str) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._timeout_seconds):  # the whole of it; httpx times each step
+            async with asyncio.timeout(self._timeout_seconds):  # for all of it: httpx limits each step
                 document = orjson.loads(await self._body(address))
         except TimeoutError:
             raise IssuerUnreachable(f"{address} took more than {self._timeout_seconds:g} seconds") from None
@@ -85,13 +88,13 @@ class JwksClient:
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > MOST_DOCUMENT_BYTES:
-                    raise IssuerUnreachable(f"{address} is larger than {MOST_DOCUMENT_BYTES} bytes")
+                if len(body) > MAX_DOCUMENT_BYTES:
+                    raise IssuerUnreachable(f"{address} is larger than {MAX_DOCUMENT_BYTES} bytes")
             return bytes(body)
 
 
 def metadata_addresses(issuer: str) -> tuple[str, str]:
-    """Return where an issuer's metadata may be: as OpenID Connect has it (appended), and as RFC 8414 (inserted)."""
+    """Return the addresses of an issuer's metadata: by OpenID Connect (appended) and by RFC 8414 (inserted)."""
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
     inserted = parts._replace(path=f"/.well-known/oauth-authorization-server{path}").geturl()

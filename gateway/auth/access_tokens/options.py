@@ -1,4 +1,4 @@
-"""What configuration may choose, so that whoever only reads configuration loads nothing that verifies."""
+"""What settings may choose. It stands apart so that reading the settings imports nothing that verifies tokens."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -9,13 +9,13 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
-"""All that can be allowed. Unsigned (none), or signed with what the issuer and others share (HS256), never is."""
+"""All that can be allowed. Unsigned tokens (none) and those with a shared secret (HS256) never are."""
 KINDS = (PrincipalKind.PLATFORM, PrincipalKind.APPLICATION, PrincipalKind.ACCOUNT)
-"""All that a token can stand for: the gateway's own clock has none."""
+"""The kinds of callers that a token can be for."""
 
 
-def checked_address(text: str) -> str:
-    """Give the address back if what comes from it can be trusted: https, or the same machine. Raises ValueError."""
+def trusted_url(text: str) -> str:
+    """Return the address if answers from it can be trusted: https, or http on this machine. Raises ValueError."""
     parts = urlsplit(text)
     _ = parts.port  # raises where it is no port
     trusted = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))

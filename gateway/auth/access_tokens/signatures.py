@@ -1,4 +1,4 @@
-"""The outer form of a token, and whether a key of its issuer signed it."""
+"""Reads a token's header, and verifies its signature."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from gateway.auth.access_tokens.errors import Reason, TokenRefused
 PublicKey = RSAKey | ECKey | OKPKey
 
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
-"""What RFC 9068 has as `typ`."""
+"""The `typ` of RFC 9068."""
 _PLAIN_TYPES = frozenset({None, "jwt", "application/jwt"})
 _MOST_HEADER_CHARACTERS = 4096
 
 _UNREADABLE = (JoseError, ValueError, TypeError, AttributeError, RecursionError)
-"""All that texts which are no tokens make of a parser."""
+"""What the parser raises for text that is no token."""
 
 
 class _Registry(jws.JWSRegistry):
-    """The library's own, with the sizes and the algorithms of access tokens."""
+    """The library's registry, with our limit of sizes and our algorithms."""
 
-    max_header_length = _MOST_HEADER_CHARACTERS  # thumbprints and addresses take more than the library expects
+    max_header_length = _MOST_HEADER_CHARACTERS  # thumbprints and addresses take more than the library's limit
 
     def __init__(self, allowed: Collection[str]) -> None:
         super().__init__(strict_check_header=False)  # RFC 7515 has unknown parameters ignored
@@ -35,12 +35,12 @@ class _Registry(jws.JWSRegistry):
     def get_alg(self, name: str) -> JWSAlgModel:
         if name not in self._allowed:
             raise UnsupportedAlgorithmError(name)
-        return self.algorithms[name]  # without the library's warning at EdDSA, which has a narrower name by now
+        return self.algorithms[name]  # without the library's warning that EdDSA has a narrower name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnverifiedToken:
-    """A token that has the form of one; nothing that it says is known to be so."""
+    """A token whose form is right. What it says is not to be trusted yet."""
 
     algorithm: str
     key_id: str | None
@@ -48,7 +48,7 @@ class UnverifiedToken:
     _registry: jws.JWSRegistry
 
     def claims(self, keys: Iterable[PublicKey]) -> dict[str, Any]:
-        """Return what the token says, once a key proves to have signed it. Raises TokenRefused."""
+        """Return the claims if one of the keys signed the token. Raises TokenRefused."""
         if not any(self._signed_with(key) for key in keys):
             raise TokenRefused(Reason.WRONG_SIGNATURE)
         try:
@@ -67,27 +67,23 @@ class UnverifiedToken:
 
 
 def read_token(token: str, *, algorithms: Collection[str], only_access_tokens: bool) -> UnverifiedToken:
-    """Read the outer form of a token, whose size was checked before.
+    """Read a token's header; the caller has checked the token's size. Raises TokenRefused.
 
-    `only_access_tokens` refuses those that do not say, by their `typ`, that they are what RFC 9068 describes.
-    Raises TokenRefused.
+    `only_access_tokens` refuses tokens whose `typ` is not that of RFC 9068.
     """
     registry = _Registry(algorithms)
     try:
         signature = jws.extract_compact(token.encode("ascii"), registry=registry)
         header = signature.headers()
-        if "crit" in header:  # none of the extensions is known here
+        if "crit" in header:  # no extension is supported
             raise TokenRefused(Reason.CRITICAL_HEADER)
         if header["alg"] not in algorithms:
             raise TokenRefused(Reason.ALGORITHM_NOT_ALLOWED)
         registry.check_header(header)
     except _UNREADABLE:
         raise TokenRefused(Reason.MALFORMED) from None
-    _require_type(header.get("typ"), only_access_tokens=only_access_tokens)
-    return UnverifiedToken(algorithm=header["alg"], key_id=header.get("kid"), _signature=signature, _registry=registry)
-
-
-def _require_type(stated: str | None, *, only_access_tokens: bool) -> None:
-    kind = None if stated is None else stated.lower()
-    if kind not in _TYPES and (only_access_tokens or kind not in _PLAIN_TYPES):
+    stated = header.get("typ")
+    typ = None if stated is None else stated.lower()
+    if typ not in _TYPES and (only_access_tokens or typ not in _PLAIN_TYPES):
         raise TokenRefused(Reason.WRONG_TYPE)
+    return UnverifiedToken(algorithm=header["alg"], key_id=header.get("kid"), _signature=signature, _registry=registry)

@@ -1,4 +1,4 @@
-"""The way in: a token is verified, its principal returned, and the reason of a refusal kept for the log."""
+"""Verifies access tokens: returns the principal of a token, and logs why another is refused."""
 
 import hashlib
 import logging
@@ -7,43 +7,38 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
+from cachetools import TLRUCache
+
 from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules, check_claims, principal_of
 from gateway.auth.access_tokens.errors import Reason, TokenRefused
 from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.options import ALGORITHMS
 from gateway.auth.access_tokens.signatures import read_token
-from gateway.domain.errors import GatewayError, Unauthenticated, Unavailable
+from gateway.domain.errors import Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
 
 LOG = logging.getLogger("gateway.authentication")
 
 REFUSED = "The access token is not accepted."
-"""The same for every reason: which one it is helps only whoever made the token up."""
-REMEMBERED_TOKENS = 10_000
-REMEMBER = timedelta(seconds=60)
+"""The same for every reason: which one it is would only help somebody who forges tokens."""
+MAX_CACHED_TOKENS = 10_000
+CACHE_TIME = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenForm:
-    """What a token may look like before anything in it is believed."""
+    """What a token may look like, before it is verified."""
 
     algorithms: tuple[str, ...] = ALGORITHMS
-    most_characters: int = 16_384
+    max_characters: int = 16_384
     only_access_tokens: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Remembered:
-    principal: Principal
-    until: datetime
-    generation: int
-
-
 class AccessTokens:
-    """Verifies the tokens of one issuer. Enter it, so that the issuer's keys are at hand from the start.
+    """Verifies the tokens of one issuer. `async with` fetches the issuer's keys from the start.
 
-    A token that was accepted is remembered for a minute, by its digest and never beyond its own end or its issuer's
-    change of keys, so that a caller with many requests costs one verification.
+    The principal of a token is cached for a minute by the token's digest, so that many requests cost one verification.
+    It is dropped when the token expires and when the issuer's keys change.
     """
 
     def __init__(
@@ -60,78 +55,56 @@ class AccessTokens:
         self._rules = rules
         self._names = names
         self._now = now
-        self._remembered: dict[bytes, _Remembered] = {}
+        self._cache: TLRUCache[tuple[int, bytes], Principal, datetime] = TLRUCache(
+            MAX_CACHED_TOKENS, self._cached_until, timer=now
+        )
 
     async def __aenter__(self) -> Self:
-        self._keys.start()
+        self._keys.fetch()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._keys.close()
 
     async def authenticate(self, token: str) -> Principal:
-        """Return whom the token stands for.
+        """Return the principal of a token.
 
         Raises:
             Unauthenticated: It is not accepted; the log has the reason.
-            Unavailable: The issuer has not said yet, or not for too long, which keys it has.
+            Unavailable: The issuer's keys are not known yet, or too old.
         """
-        attempt = _Attempt()
+        stated: dict[str, object] = {}
         try:
-            return await self._principal(token, attempt=attempt)
+            return await self._principal(token, stated)
         except TokenRefused as refused:
-            LOG.info("access_token_refused reason=%s%s%s", refused.reason.value, _claim_named(refused), attempt)
-            raise _answer(refused.reason) from None
+            details = "".join(f" {name}={ascii(value)[:100]}" for name, value in stated.items() if value)
+            LOG.info("access_token_refused reason=%s%s", refused, details)
+            if refused.reason is Reason.ISSUER_UNAVAILABLE:
+                # The token may be valid: clients keep it, and try again.
+                raise Unavailable("Access tokens cannot be verified now. Try again later.") from None
+            raise Unauthenticated(REFUSED) from None
 
-    async def _principal(self, token: str, *, attempt: "_Attempt") -> Principal:
-        if len(token) > self._form.most_characters:
+    async def _principal(self, token: str, stated: dict[str, object]) -> Principal:
+        """Return the principal of a token; collect what it states about its key and issuer, for the log."""
+        if len(token) > self._form.max_characters:
             raise TokenRefused(Reason.TOO_LARGE)
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        remembered = self._remembered.get(digest)
-        if remembered and self._now() < remembered.until and remembered.generation == self._keys.generation:
-            return remembered.principal
-        principal = await self._verified(token, attempt=attempt)
-        self._remember(digest, principal)
-        return principal
-
-    async def _verified(self, token: str, *, attempt: "_Attempt") -> Principal:
+        cached = self._cache.get((self._keys.generation, digest))
+        if cached is not None:
+            return cached
         unverified = read_token(
             token, algorithms=self._form.algorithms, only_access_tokens=self._form.only_access_tokens
         )
-        attempt.key_id = unverified.key_id
+        stated["kid"] = unverified.key_id
         claims = unverified.claims(await self._keys.matching(unverified.key_id))
-        attempt.issuer = claims.get("iss")
+        stated["iss"] = claims.get("iss")
         expires_at = check_claims(claims, self._rules, now=self._now())
-        return principal_of(claims, names=self._names, expires_at=expires_at)
+        principal = principal_of(claims, names=self._names, expires_at=expires_at)
+        self._cache[self._keys.generation, digest] = principal
+        return principal
 
-    def _remember(self, digest: bytes, principal: Principal) -> None:
+    def _cached_until(self, _key: object, principal: Principal, now: datetime) -> datetime:
         if principal.expires_at is None:
-            return
-        if len(self._remembered) >= REMEMBERED_TOKENS:
-            self._remembered.clear()
-        now = self._now()
-        until = now + min(REMEMBER, principal.expires_at - now + self._rules.leeway)
-        self._remembered[digest] = _Remembered(principal=principal, until=until, generation=self._keys.generation)
-
-
-class _Attempt:
-    """All of a token that the log may have."""
-
-    key_id: object = None
-    issuer: object = None
-
-    def __str__(self) -> str:
-        return "".join(
-            f" {name}={ascii(value)[:100]}" for name, value in (("kid", self.key_id), ("iss", self.issuer)) if value
-        )
-
-
-def _claim_named(refused: TokenRefused) -> str:
-    return f" claim={refused.claim}" if refused.claim else ""
-
-
-def _answer(reason: Reason) -> GatewayError:
-    if reason is Reason.ISSUER_UNAVAILABLE:
-        # the token may be as good as any: clients keep it, and come again
-        return Unavailable("Access tokens cannot be verified now. Try again later.")
-    return Unauthenticated(REFUSED)
+            return now
+        # The end of a token may be the last moment that a datetime can have: nothing is added to it.
+        return now + min(CACHE_TIME, principal.expires_at - now + self._rules.leeway)
