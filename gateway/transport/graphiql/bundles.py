@@ -1,4 +1,4 @@
-"""The files of GraphiQL's page, as the build left them: compressed, under names that carry a hash of the content."""
+"""The built files of GraphiQL's page: compressed, and named by a hash of their content."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "bundle"
 
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".ttf": "font/ttf"}
-"""Written out: the machine's own table may know them otherwise, and browsers refuse a module of the wrong type."""
+"""The operating system's table may differ, and browsers refuse a module of the wrong type."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,14 +21,14 @@ class BundleFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """The page and the files it loads, some 2 MB, kept in memory."""
+    """The page and the files that it loads, about 2 MB, kept in memory."""
 
     page: bytes
     files: dict[str, BundleFile]
 
 
 def load_bundle(folder: Path = FOLDER) -> Bundle | None:
-    """Read what the build left; None in a checkout that was never installed."""
+    """Read the built files; None in a checkout that was never installed."""
     try:
         page = (folder / "index.html").read_bytes()
     except FileNotFoundError:

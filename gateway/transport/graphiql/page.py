@@ -1,4 +1,4 @@
-"""GraphiQL as the gateway serves it: the page, its files and what it starts with, all from this process."""
+"""Serves GraphiQL: the page, its files, and its configuration with keys and example tabs."""
 
 import gzip
 import ipaddress
@@ -28,12 +28,13 @@ _SECURITY_HEADERS: Final = {
 }
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]+)?")
+_GZIP: Final = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?P<weight>[01](?:\.\d*)?)\s*)?(?=,|$)")
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrefilledKey:
-    """A key that the page offers, ready to use; only ever one of the embedded default's."""
+    """A key that the page offers, ready to use. Only keys of the embedded database are offered."""
 
     label: str
     secret: str = field(repr=False)
@@ -42,14 +43,14 @@ class PrefilledKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleTab:
-    """An operation that runs as it is, with the kind of key that it needs."""
+    """A tab whose operation can be run as it is, with the kind of key that it needs."""
 
     title: str
     query: str
     variables: Mapping[str, Any]
     key: PrincipalKind
     replaces: UUID | None = None
-    """The installation whose place the one in this tab's result takes, in the variables of all tabs."""
+    """The installation whose id the one in this tab's result replaces, in the variables of all tabs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,31 +63,28 @@ class Prefilled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GraphiQL:
-    """The page for one endpoint. Without a bundle it says how to get one."""
+    """GraphiQL for one endpoint. Without a bundle the page says how to build one."""
 
     bundle: Bundle | None
     endpoint: str = "/graphql"
     prefilled: Prefilled = Prefilled()
 
-    async def page(self, request: Request) -> Response:
-        """Answer a browser that opens the endpoint."""
-        if self.bundle is None:
-            return PlainTextResponse(NOT_BUILT, status_code=503, headers=_SECURITY_HEADERS)
-        headers = {
-            **_SECURITY_HEADERS,
-            "Content-Security-Policy": content_security_policy(host=request.headers.get("host", "")),
-            "Cache-Control": "no-cache",
-            "Vary": "Accept",
-        }
-        return Response(self.bundle.page, media_type="text/html", headers=headers)
-
     async def page_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as `page` does, for an endpoint that hands over the whole connection."""
-        response = await self.page(Request(scope, receive))
+        """Serve the page, as an ASGI application: the GraphQL endpoint passes browsers' requests on to it."""
+        if self.bundle is None:
+            response: Response = PlainTextResponse(NOT_BUILT, status_code=503, headers=_SECURITY_HEADERS)
+        else:
+            headers = {
+                **_SECURITY_HEADERS,
+                "Content-Security-Policy": content_security_policy(host=Headers(scope=scope).get("host", "")),
+                "Cache-Control": "no-cache",
+                "Vary": "Accept",
+            }
+            response = Response(self.bundle.page, media_type="text/html", headers=headers)
         await response(scope, receive, send)
 
     def routes(self) -> list[BaseRoute]:
-        """Routes of what the page loads; the page itself belongs to the endpoint, which knows who wants it."""
+        """Return the routes of what the page loads."""
         return [Route("/graphiql/config.json", self._config), Route("/graphiql/{name}", self._file)]
 
     async def _config(self, request: Request) -> Response:
@@ -94,33 +92,32 @@ class GraphiQL:
         content = {
             "endpoint": self.endpoint,
             "keys": [{"label": key.label, "secret": key.secret, "kind": key.kind.value} for key in keys],
-            "tabs": [_described(tab) for tab in self.prefilled.tabs],
+            "tabs": [
+                {
+                    "title": tab.title,
+                    "query": tab.query,
+                    "variables": dict(tab.variables),
+                    "key": tab.key.value,
+                    "replaces": str(tab.replaces) if tab.replaces else None,
+                }
+                for tab in self.prefilled.tabs
+            ],
         }
         return JSONResponse(content, headers={**_SECURITY_HEADERS, "Cache-Control": "no-store"})
 
     def _file(self, request: Request) -> Response:
-        """Not a coroutine: what has to be decompressed for a rare client is decompressed in a thread."""
+        """Serve a file. Not a coroutine, so that Starlette decompresses in a thread for clients without gzip."""
         file = self.bundle.files.get(request.path_params["name"]) if self.bundle else None
         if file is None:
             return PlainTextResponse("Not found\n", status_code=404, headers=_SECURITY_HEADERS)
         return _file_response(file, request.headers)
 
 
-def _described(tab: ExampleTab) -> dict[str, Any]:
-    return {
-        "title": tab.title,
-        "query": tab.query,
-        "variables": dict(tab.variables),
-        "key": tab.key.value,
-        "replaces": str(tab.replaces) if tab.replaces else None,
-    }
-
-
 def content_security_policy(*, host: str) -> str:
-    """Allow the page what it consists of and the endpoint it talks to, and nothing else.
+    """Return a policy that allows the page its own files and its endpoint, and nothing else.
 
-    Styles may stand inline because the editor writes style elements; the host is named for browsers whose 'self' leaves
-    out sockets.
+    Inline styles are allowed because the editor writes style elements. The host is named for browsers whose 'self'
+    does not include WebSockets.
     """
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     return "; ".join(
@@ -141,9 +138,9 @@ def content_security_policy(*, host: str) -> str:
 
 
 def may_be_given_keys(request: Request) -> bool:
-    """Tell whether somebody at this very machine asks, by an address of this machine.
+    """Tell whether the request comes from this machine, and was sent to a loopback address.
 
-    The host is checked against names that were bound anew to a loopback address, the peer against a forged host.
+    The Host header is checked against DNS rebinding, the peer's address against a forged Host header.
     """
     headers = request.headers
     forwarded = any(name in headers for name in _FORWARDED)
@@ -168,7 +165,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _file_response(file: BundleFile, headers: Headers) -> Response:
-    compressed = _qualities(headers.get("accept-encoding", "")).get("gzip", 0.0) > 0
+    compressed = _accepts_gzip(headers.get("accept-encoding", ""))
     tag = f'"{file.name}{"-gzip" if compressed else ""}"'
     answer = {**_SECURITY_HEADERS, "Cache-Control": _IMMUTABLE, "Vary": "Accept-Encoding", "ETag": tag}
     if tag in {known.strip().removeprefix("W/") for known in headers.get("if-none-match", "").split(",")}:
@@ -178,15 +175,7 @@ def _file_response(file: BundleFile, headers: Headers) -> Response:
     return Response(gzip.decompress(file.compressed), media_type=file.media_type, headers=answer)
 
 
-def _qualities(header: str) -> dict[str, float]:
-    """Read `a/b;q=0.5, c/d` as {"a/b": 0.5, "c/d": 1.0}; what is not understood counts nothing."""
-    return dict(_quality(part) for part in header.lower().split(",") if part.strip())
-
-
-def _quality(part: str) -> tuple[str, float]:
-    value, *parameters = (piece.strip() for piece in part.split(";"))
-    weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
-    try:
-        return value, float(weights[0]) if weights else 1.0
-    except ValueError:
-        return value, 0.0
+def _accepts_gzip(header: str) -> bool:
+    """Tell whether an Accept-Encoding header has gzip with a weight above 0; a weight that is no number counts as 0."""
+    weight = _GZIP.search(header.lower())
+    return weight is not None and float(weight["weight"] or 1) > 0

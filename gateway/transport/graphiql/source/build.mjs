@@ -21,7 +21,7 @@ const common = {
   jsx: "automatic",
   legalComments: "none",
   loader: { ".ttf": "file", ".svg": "copy" },
-  // GraphiQL asks for the name under which only the CommonJS form lies, and finds no parser in it.
+  // GraphiQL imports a name that only has a CommonJS form, in which it finds no parser.
   alias: { "prettier/parser-babel": "prettier/plugins/babel" },
   define: { "process.env.NODE_ENV": '"production"' },
 };
@@ -46,12 +46,12 @@ const workers = await build({
 
 const page = await build({
   ...common,
-  splitting: true, // what only "prettify" needs is loaded when it is pressed
+  splitting: true, // the formatter is loaded when "Prettify" is pressed
   entryPoints: { main: "main.jsx", icon: "icon.svg" },
   define: { ...common.define, WORKERS: JSON.stringify(entryNames(workers)) },
 });
 
-// The licence of every package of which something is in the bundle.
+// The licences of all packages that are in the bundle.
 async function licences(...results) {
   const inputs = results.flatMap((result) => Object.keys(result.metafile.inputs));
   const packages = new Set(inputs.map((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]).filter(Boolean));
@@ -67,7 +67,7 @@ await mkdir(folder, { recursive: true });
 const names = entryNames(page);
 for (const file of [...workers.outputFiles, ...page.outputFiles]) {
   const name = basename(file.path);
-  // The editor's own parts bring their style again; main.css has all of it.
+  // main.css contains the styles of the other chunks.
   if (name.endsWith(".css") && name !== names["main.css"]) continue;
   await writeFile(join(folder, `${name}.gz`), gzipSync(file.contents, { level: 9 }));
 }

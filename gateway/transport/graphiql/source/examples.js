@@ -1,7 +1,7 @@
-// The example tabs: put into the editor's storage before it starts, so that each keeps an id by which its key is found.
+// The example tabs: put into the editor's storage before it starts, so that each has a known id, which its key is found by.
 import { storage } from "./storage.js";
 
-const SEED = "graphiql:seed";
+const OFFERED = "graphiql:offered";
 const PANEL = "graphiql:docExplorerFlex";
 const TABS = "graphiql:tabState";
 
@@ -25,42 +25,42 @@ function exampleTab({ title, query, variables }, index) {
 
 export function restoreExamples(tabs) {
   storage.forgetTabs();
-  storage.setItem(SEED, JSON.stringify(tabs));
+  storage.setItem(OFFERED, JSON.stringify(tabs));
   if (tabs.length === 0) return;
   const examples = tabs.map(exampleTab);
   storage.setItem(TABS, JSON.stringify({ tabs: examples, activeTabIndex: 0 }));
-  storage.setItem("graphiql:query", examples[0].query); // the editors start with these two, whatever the tabs say
+  storage.setItem("graphiql:query", examples[0].query); // the editors start with these two, not with the tabs'
   storage.setItem("graphiql:variables", examples[0].variables);
 }
 
-// Tabs that were edited stay as they are, until the gateway offers other examples.
+// Edited tabs stay as they are until the gateway offers other examples.
 export function offerExamples(tabs) {
-  if (storage.getItem(SEED) !== JSON.stringify(tabs)) restoreExamples(tabs);
+  if (storage.getItem(OFFERED) !== JSON.stringify(tabs)) restoreExamples(tabs);
   if (!storage.getItem(PANEL)) storage.setItem(PANEL, "0.25"); // the panel beside a session of 1
 }
 
-const FOLLOWED = "graphiql:followed";
+const REPLACED = "graphiql:replaced-ids";
 
-// A new installation has a new id: the tabs that act on the examples' installation take it over.
-export class Followed {
-  #replaced = new Map(); // an example tab's id -> the id that its result takes the place of
+// A new installation has a new id: it replaces the old one in the tabs that act on the examples' installation.
+export class ReplacedIds {
+  #originals = new Map(); // an example tab's id -> the id that its result replaces
   #listener = () => {};
 
   constructor(tabs) {
-    tabs.forEach(({ replaces }, index) => replaces && this.#replaced.set(exampleId(index), replaces));
+    tabs.forEach(({ replaces }, index) => replaces && this.#originals.set(exampleId(index), replaces));
   }
 
   listen(listener) {
     this.#listener = listener;
   }
 
-  look({ tab, result }) {
-    const original = this.#replaced.get(tab);
+  onResult({ tab, result }) {
+    const original = this.#originals.get(tab);
     const made = Object.values(result?.data ?? {}).find((value) => value?.__typename === "Installation");
     if (!original || !made) return;
-    const known = JSON.parse(storage.getItem(FOLLOWED) ?? "{}");
+    const known = JSON.parse(storage.getItem(REPLACED) ?? "{}");
     this.#listener({ from: known[original] ?? original, to: made.id });
-    storage.setItem(FOLLOWED, JSON.stringify({ ...known, [original]: made.id }));
+    storage.setItem(REPLACED, JSON.stringify({ ...known, [original]: made.id }));
   }
 }
 

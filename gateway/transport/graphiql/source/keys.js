@@ -1,8 +1,8 @@
-// Which key a request goes out with. Every tab has its own choice; a key that was typed in lives in this browser tab's session
-// and is never part of an address.
+// The key that a request is sent with. Every tab has its own choice. A typed key is kept in the session of this browser tab, and is never
+// part of an address.
 const TYPED = "gateway:key";
 
-export class KeyRing {
+export class KeyStore {
   #listeners = new Set();
   #choices = new Map(); // a tab's id -> a key's name
   #defaults;
@@ -23,13 +23,13 @@ export class KeyRing {
     return () => this.#listeners.delete(listener);
   };
 
-  #changed() {
+  #notify() {
     for (const listener of this.#listeners) listener();
   }
 
-  open(tab) {
+  openTab(tab) {
     this.#tab = tab;
-    this.#changed();
+    this.#notify();
   }
 
   get chosen() {
@@ -41,8 +41,8 @@ export class KeyRing {
     return key ? key.secret : this.typed;
   }
 
-  // The key that sees most: the platform's where it is offered.
-  get widest() {
+  // The key that sees most: the platform's if it is offered.
+  get mostPrivileged() {
     return this.keys.find(({ kind }) => kind === "PLATFORM") ?? this.keys[0] ?? { label: null, secret: this.typed };
   }
 
@@ -50,19 +50,19 @@ export class KeyRing {
     return this.#tab;
   }
 
-  // What a screen has to be drawn anew for.
+  // React renders again when this changes.
   snapshot = () => `${this.chosen} ${this.secret}`;
 
   choose(name) {
     this.#choices.set(this.#tab, name);
     this.#last = name;
-    this.#changed();
+    this.#notify();
   }
 
-  type(secret) {
+  setTyped(secret) {
     this.typed = secret.trim();
     if (this.typed) sessionStorage.setItem(TYPED, this.typed);
     else sessionStorage.removeItem(TYPED);
-    this.#changed();
+    this.#notify();
   }
 }

@@ -1,12 +1,12 @@
-// The Live panel: every change that a key may see, newest first, while tabs come and go. A line that breaks is taken up where it was, by
-// the last event's cursor.
+// The Live panel: every change that the most privileged key sees, newest first, whichever tab is open. After a lost connection it resumes
+// at the last event's cursor.
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { createClient } from "graphql-ws";
 import { requestHeaders, socketAddress } from "./transport.js";
 
-const KEPT = 200;
-const SHORTEST_WAIT = 1000; // milliseconds, doubled with every failure in a row
-const LONGEST_WAIT = 30_000;
+const MAX_EVENTS = 200;
+const MIN_RETRY_MS = 1000; // doubled with every failure in a row
+const MAX_RETRY_MS = 30_000;
 
 const DOCUMENT = `subscription Live($after: String) {
   installationEvents(after: $after) {
@@ -48,45 +48,45 @@ const failureOf = (failure) => {
   return failure.reason || failure.message || "the connection broke";
 };
 
-// A refused operation or key stays refused.
+// Trying again does not help when the operation or the key was refused.
 const isFinal = (failure) => Array.isArray(failure) || [4400, 4401, 4403].includes(failure.code);
 
-// Calls `show` with each event and `tell` with the state of the line, until the function it gives back is called.
-function follow({ endpoint, secret, show, tell }) {
-  let wait = SHORTEST_WAIT;
+// Calls `onEvent` with each event and `onStatus` with the state of the connection, until the returned function is called.
+function subscribeToEvents({ endpoint, secret, onEvent, onStatus }) {
+  let wait = MIN_RETRY_MS;
   const client = createClient({
     url: socketAddress(endpoint),
     connectionParams: requestHeaders(secret),
     retryAttempts: 0,
     on: {
       connected() {
-        wait = SHORTEST_WAIT;
-        tell("live");
+        wait = MIN_RETRY_MS;
+        onStatus("live");
       },
     },
   });
   let after = null;
   let timer = null;
   let stopped = false;
-  const again = () => {
+  const retry = () => {
     if (stopped) return;
     timer = setTimeout(subscribe, wait);
-    wait = Math.min(wait * 2, LONGEST_WAIT);
+    wait = Math.min(wait * 2, MAX_RETRY_MS);
   };
   function subscribe() {
     client.subscribe(
       { query: DOCUMENT, variables: { after } },
       {
         next({ data, errors }) {
-          if (errors) return tell(failureOf(errors));
+          if (errors) return onStatus(failureOf(errors));
           after = data.installationEvents.cursor;
-          show(data.installationEvents);
+          onEvent(data.installationEvents);
         },
         error(failure) {
-          tell(failureOf(failure));
-          if (!isFinal(failure)) again();
+          onStatus(failureOf(failure));
+          if (!isFinal(failure)) retry();
         },
-        complete: again,
+        complete: retry,
       },
     );
   }
@@ -114,23 +114,23 @@ function Change({ event }) {
   );
 }
 
-function LivePanel({ endpoint, keyRing }) {
+function LivePanel({ endpoint, keyStore }) {
   const [events, setEvents] = useState([]);
-  const [line, setLine] = useState("connecting…");
-  useSyncExternalStore(keyRing.subscribe, keyRing.snapshot);
-  const key = keyRing.widest;
+  const [status, setStatus] = useState("connecting…");
+  useSyncExternalStore(keyStore.subscribe, keyStore.snapshot);
+  const key = keyStore.mostPrivileged;
   useEffect(() => {
-    const show = (event) => setEvents((known) => [event, ...known].slice(0, KEPT));
-    return follow({ endpoint, secret: key.secret, show, tell: setLine });
+    const onEvent = (event) => setEvents((known) => [event, ...known].slice(0, MAX_EVENTS));
+    return subscribeToEvents({ endpoint, secret: key.secret, onEvent, onStatus: setStatus });
   }, [endpoint, key.secret]);
   return (
     <section className="live" aria-label="Live changes">
       <h2 className="graphiql-doc-explorer-title">Live changes</h2>
       <p role="status">
-        {line}
+        {status}
         {key.label ? ` – what ${key.label} sees` : ""}
       </p>
-      {events.length === 0 && line === "live" && <p>Run a mutation: its change appears here.</p>}
+      {events.length === 0 && status === "live" && <p>Run a mutation: its change appears here.</p>}
       <ol>
         {events.map((event) => (
           <Change key={event.id} event={event} />
@@ -146,8 +146,8 @@ const LiveIcon = (properties) => (
   </svg>
 );
 
-export const livePlugin = ({ endpoint, keyRing }) => ({
+export const livePlugin = ({ endpoint, keyStore }) => ({
   title: "Live changes",
   icon: LiveIcon,
-  content: () => <LivePanel endpoint={endpoint} keyRing={keyRing} />,
+  content: () => <LivePanel endpoint={endpoint} keyStore={keyStore} />,
 });

@@ -1,20 +1,20 @@
-// The page: GraphiQL, a chooser of the key that each tab goes out with, and the example tabs that the gateway offers.
+// The page: GraphiQL, a choice of the key for each tab, and the example tabs that the gateway offers.
 import { createRoot } from "react-dom/client";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { GraphiQL } from "graphiql";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
-import "monaco-graphql/esm/monaco-editor.js"; // here, so that its style becomes part of main.css
+import "monaco-graphql/esm/monaco-editor.js"; // imported here so that its style is part of main.css
 import "@graphiql/react/style.css";
 import "@graphiql/plugin-doc-explorer/style.css";
 import "@graphiql/plugin-history/style.css";
 import "graphiql/graphiql.css";
 import "./page.css";
-import { KeyRing } from "./keys.js";
+import { KeyStore } from "./keys.js";
 import { createFetcher } from "./transport.js";
 import { livePlugin } from "./live.jsx";
 import { storage } from "./storage.js";
-import { Followed, exampleId, offerExamples, replaceInTabs, restoreExamples } from "./examples.js";
+import { ReplacedIds, exampleId, offerExamples, replaceInTabs, restoreExamples } from "./examples.js";
 
 globalThis.MonacoEnvironment = {
   getWorker(_, label) {
@@ -23,7 +23,7 @@ globalThis.MonacoEnvironment = {
   },
 };
 
-function KeyField({ keyRing }) {
+function KeyField({ keyStore }) {
   const { introspect } = useGraphiQLActions();
   return (
     <input
@@ -32,17 +32,17 @@ function KeyField({ keyRing }) {
       placeholder="paste a key: igw_…"
       autoComplete="off"
       spellCheck={false}
-      defaultValue={keyRing.typed}
-      onBlur={(event) => (keyRing.type(event.target.value), introspect())}
+      defaultValue={keyStore.typed}
+      onBlur={(event) => (keyStore.setTyped(event.target.value), introspect())}
       onKeyDown={(event) => event.key === "Enter" && event.target.blur()}
     />
   );
 }
 
-function KeyChooser({ keyRing }) {
-  useSyncExternalStore(keyRing.subscribe, keyRing.snapshot);
+function KeyChooser({ keyStore }) {
+  useSyncExternalStore(keyStore.subscribe, keyStore.snapshot);
   const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex].id);
-  useEffect(() => keyRing.open(tab), [keyRing, tab]);
+  useEffect(() => keyStore.openTab(tab), [keyStore, tab]);
   const ready = useGraphiQL(({ queryEditor, variableEditor }) => Boolean(queryEditor && variableEditor));
   useEffect(() => {
     document.body.toggleAttribute("data-ready", ready);
@@ -51,8 +51,8 @@ function KeyChooser({ keyRing }) {
     <div className="key-chooser">
       <label>
         <span>Act as</span>
-        <select value={keyRing.chosen} onChange={(event) => keyRing.choose(event.target.value)}>
-          {keyRing.keys.map(({ name, label }) => (
+        <select value={keyStore.chosen} onChange={(event) => keyStore.choose(event.target.value)}>
+          {keyStore.keys.map(({ name, label }) => (
             <option key={name} value={name}>
               {label}
             </option>
@@ -60,20 +60,20 @@ function KeyChooser({ keyRing }) {
           <option value="typed">another key</option>
         </select>
       </label>
-      {keyRing.chosen === "typed" && <KeyField keyRing={keyRing} />}
+      {keyStore.chosen === "typed" && <KeyField keyStore={keyStore} />}
     </div>
   );
 }
 
-function Examples({ tabs: offered, followed }) {
+function Examples({ tabs: offered, replacedIds }) {
   const { storeTabs } = useGraphiQLActions();
   const { tabs, activeTabIndex } = useGraphiQL(({ tabs, activeTabIndex }) => ({ tabs, activeTabIndex }));
   useEffect(() => {
-    followed.listen((change) => {
+    replacedIds.listen((change) => {
       replaceInTabs(tabs, change); // in place: the store has no action that changes a tab which is not open
       storeTabs({ tabs, activeTabIndex });
     });
-  }, [followed, storeTabs, tabs, activeTabIndex]);
+  }, [replacedIds, storeTabs, tabs, activeTabIndex]);
   return (
     <button type="button" className="restore" onClick={() => (restoreExamples(offered), location.reload())}>
       Restore examples
@@ -81,8 +81,8 @@ function Examples({ tabs: offered, followed }) {
   );
 }
 
-function Page({ config, keyRing, fetcher, followed }) {
-  const plugins = useMemo(() => [livePlugin({ endpoint: config.endpoint, keyRing }), HISTORY_PLUGIN], [config, keyRing]);
+function Page({ config, keyStore, fetcher, replacedIds }) {
+  const plugins = useMemo(() => [livePlugin({ endpoint: config.endpoint, keyStore }), HISTORY_PLUGIN], [config, keyStore]);
   return (
     <GraphiQL
       fetcher={fetcher}
@@ -97,8 +97,8 @@ function Page({ config, keyRing, fetcher, followed }) {
       schemaDescription
     >
       <GraphiQL.Logo>
-        <KeyChooser keyRing={keyRing} />
-        {config.tabs.length > 0 && <Examples tabs={config.tabs} followed={followed} />}
+        <KeyChooser keyStore={keyStore} />
+        {config.tabs.length > 0 && <Examples tabs={config.tabs} replacedIds={replacedIds} />}
       </GraphiQL.Logo>
     </GraphiQL>
   );
@@ -109,12 +109,12 @@ async function start() {
   if (!response.ok) throw new Error(`the gateway answered ${response.status} to the page's configuration`);
   const config = await response.json();
   offerExamples(config.tabs);
-  const keyRing = new KeyRing({ keys: config.keys, defaults: config.tabs.map(({ key }, index) => [exampleId(index), key]) });
-  keyRing.open(exampleId(0));
-  const followed = new Followed(config.tabs);
-  const fetcher = createFetcher({ endpoint: config.endpoint, keyRing, onResult: (result) => followed.look(result) });
+  const keyStore = new KeyStore({ keys: config.keys, defaults: config.tabs.map(({ key }, index) => [exampleId(index), key]) });
+  keyStore.openTab(exampleId(0));
+  const replacedIds = new ReplacedIds(config.tabs);
+  const fetcher = createFetcher({ endpoint: config.endpoint, keyStore, onResult: (result) => replacedIds.onResult(result) });
   createRoot(document.getElementById("graphiql")).render(
-    <Page config={config} keyRing={keyRing} fetcher={fetcher} followed={followed} />,
+    <Page config={config} keyStore={keyStore} fetcher={fetcher} replacedIds={replacedIds} />,
   );
 }
 

@@ -1,9 +1,9 @@
-// What the editor keeps. Tabs and history stay in this browser tab's session: an address such as localhost:8000 is shared by whatever runs
-// there next, and two windows must not fight over one set of tabs. Only the looks outlive the session. Headers are never kept.
-const LOOKS = new Set(["graphiql:theme", "graphiql:docExplorerFlex", "graphiql:editorFlex", "graphiql:secondaryEditorFlex"]);
+// The editor's storage. Tabs and history are kept in the session of this browser tab: an address such as localhost:8000 may next serve
+// another program, and two windows must not share one set of tabs. Only the appearance outlives the session. Headers are never stored.
+const APPEARANCE = new Set(["graphiql:theme", "graphiql:docExplorerFlex", "graphiql:editorFlex", "graphiql:secondaryEditorFlex"]);
 const PREFIX = "gateway:";
 
-const place = (name) => (LOOKS.has(name) ? localStorage : sessionStorage);
+const storageFor = (name) => (APPEARANCE.has(name) ? localStorage : sessionStorage);
 
 const withoutHeaders = (text) =>
   text.includes('"headers"') ? JSON.stringify(JSON.parse(text), (name, value) => (name === "headers" ? undefined : value)) : text;
@@ -11,12 +11,12 @@ const withoutHeaders = (text) =>
 const ownNames = (storage) => Object.keys(storage).filter((name) => name.startsWith(`${PREFIX}graphiql:`));
 
 export const storage = {
-  getItem: (name) => place(name).getItem(PREFIX + name),
+  getItem: (name) => storageFor(name).getItem(PREFIX + name),
   setItem(name, value) {
     if (name === "graphiql:headers") return;
-    place(name).setItem(PREFIX + name, name === "graphiql:tabState" ? value : withoutHeaders(value));
+    storageFor(name).setItem(PREFIX + name, name === "graphiql:tabState" ? value : withoutHeaders(value));
   },
-  removeItem: (name) => place(name).removeItem(PREFIX + name),
+  removeItem: (name) => storageFor(name).removeItem(PREFIX + name),
   forgetTabs() {
     for (const name of ownNames(sessionStorage)) sessionStorage.removeItem(name);
   },
