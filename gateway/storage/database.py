@@ -1,7 +1,7 @@
-"""The handle on Postgres: a pool of connections with limits on everything, and what its failures mean.
+"""The pool of connections to Postgres, with limits on everything, and what its errors mean.
 
-`databases` owns the pool, and knows which task holds which connection: a task that asks again gets the one it holds,
-its child tasks get others. Statements run on the asyncpg connection beneath.
+`databases` owns the pool, and knows which task holds which connection: a task that asks again gets the connection that
+it holds, its child tasks get others. Statements run on the asyncpg connection beneath.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from gateway.domain.errors import TimedOut, Unavailable
 if TYPE_CHECKING:
     DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
     Connection: TypeAlias = DriverConnection | PoolConnectionProxy[asyncpg.Record]
-else:  # the driver's classes are generic in their stubs alone
+else:  # asyncpg's classes are generic in their stubs only
     DriverConnection = asyncpg.Connection
     Connection = asyncpg.Connection | PoolConnectionProxy
 
 _logger = logging.getLogger(__name__)
 
 _STATEMENTS = 500
-"""How many prepared statements a connection keeps: more than there are named queries and variants of them."""
+"""Prepared statements that a connection caches: more than there are named queries and variants."""
 _CLIENT_GRACE_SECONDS = 5
-"""How much later than the server the client gives up on a statement: only where the server no longer answers."""
+"""How much longer than statement_timeout the client waits, which matters only where the server does not answer."""
 _CLOSE_SECONDS = 2
-"""For how long the pool waits, when it closes, for connections that are in use."""
+"""How long closing the pool waits for connections that are in use."""
 _UNREACHABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -45,20 +45,20 @@ Result = TypeVar("Result")
 
 
 class _PooledConnection(DriverConnection):
-    """A connection that is handed on as it is.
+    """A connection that is not reset when it is released.
 
-    The driver's reset at each release costs a round trip, a third of a point query. It undoes what a session keeps,
-    and nothing here leaves any of that: settings are `set local`, advisory locks are the transaction's, cursors have
-    no hold, and nobody listens on a pooled connection. An open transaction is rolled back all the same.
+    asyncpg's reset costs a round trip, a third of a point query. It clears a session's state, of which nothing here
+    leaves any: settings are `set local`, advisory locks belong to a transaction, no cursor is `with hold`, and LISTEN
+    has its own connections. An open transaction is rolled back nevertheless.
 
-    One that was interrupted is the exception: between preparing a statement and running it the driver sends no sync,
-    and until then the statement's locks are held, and its time runs.
+    After a cancellation or a timeout (`interrupted`) it is reset by an empty statement: between preparing a statement
+    and running it asyncpg sends no sync, and until there is one its locks are held, and its statement_timeout runs.
     """
 
     interrupted = False
 
     def interrupt(self) -> None:
-        """Have the next release end whatever is left open on the server."""
+        """Have the next release reset the connection."""
         self.interrupted = True
 
     def get_reset_query(self) -> str:
@@ -67,7 +67,7 @@ class _PooledConnection(DriverConnection):
 
 
 class Database(databases.Database):
-    """A `databases.Database` whose waiting for a connection is bounded. Made by open_database."""
+    """A `databases.Database` that bounds the wait for a connection. open_database makes one."""
 
     acquire_seconds: float
 
@@ -76,25 +76,25 @@ class Database(databases.Database):
         return self
 
     async def connect(self) -> None:
-        """Open the pool. Raise Unavailable, or ValueError where the address makes no sense."""
+        """Open the pool. Raise Unavailable, or ValueError for an invalid URL."""
         try:
             await super().connect()
         except (OSError, *_UNREACHABLE) as error:
             raise Unavailable(_UNREACHABLE_MESSAGE) from error
 
     def usage(self) -> tuple[int, int]:
-        """Tell how many connections the pool has, and how many of them are in use."""
+        """Return how many connections the pool has, and how many of them are in use."""
         pool = getattr(self._backend, "_pool", None)
         if pool is None:
             return 0, 0
         return pool.get_size(), pool.get_size() - pool.get_idle_size()
 
     async def expire_connections(self) -> None:
-        """Have the pool open each connection anew before it is used again."""
-        await self._backend._pool.expire_connections()  # noqa: SLF001 - it has no public name
+        """Have the pool reopen each connection before it is used again."""
+        await self._backend._pool.expire_connections()  # noqa: SLF001 - there is no public access to the pool
 
     async def disconnect(self) -> None:
-        """Close the pool: connections that somebody still works on are given a moment, then they are cut."""
+        """Close the pool; connections still in use after _CLOSE_SECONDS are cut."""
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await super().disconnect()
@@ -113,9 +113,9 @@ def open_database(
     idle_in_transaction_seconds: float = 10,
     application_name: str = "gateway",
 ) -> Database:
-    """Make the handle; `async with` opens it. `url` is read as libpq reads it, `sslmode` and its like included."""
+    """Make a Database, which `async with` opens. `url` is as libpq takes it, with `sslmode` and the like."""
     database = Database(
-        # asyncpg reads the address itself: of what stands behind its "?", `databases` would pass on only few words.
+        # asyncpg parses the URL itself: `databases` would pass on only some of the options after its "?".
         "postgresql://",
         dsn=url,
         database=None,
@@ -142,7 +142,7 @@ def open_database(
 
 
 class ConnectionLost(Unavailable):
-    """The server closed the connection while it was held: what ran on it may or may not have taken effect."""
+    """The server closed the connection while it was held: what ran on it may have been committed or not."""
 
 
 async def read(
@@ -161,8 +161,8 @@ async def read(
         async with connection(database) as held:
             return await select(held, *args, **kwargs)
     except ConnectionLost:
-        # A restart or a failover closes all connections at once, and the driver learns it of each one only when it
-        # next reads from it: the second attempt has to be made on a connection that is opened now.
+        # A restart or a failover closes all connections at once, but asyncpg notices it only when it next reads from
+        # each of them: without this, the second attempt could be given another closed one.
         await database.expire_connections()
     async with connection(database) as held:
         return await select(held, *args, **kwargs)
@@ -170,11 +170,10 @@ async def read(
 
 @asynccontextmanager
 async def transaction(database: Database) -> AsyncIterator[Connection]:
-    """Hold a connection inside one transaction, READ COMMITTED. Raise Unavailable or TimedOut.
+    """Hold a connection in one READ COMMITTED transaction. Raise Unavailable or TimedOut.
 
-    Never repeated where the connection is lost: the server may have committed before.
-    The transaction is the driver's: that of `databases` never gives its connection back when the rollback fails, as it
-    does whenever the server has gone.
+    It is not repeated where the connection is lost, since the server may have committed it. asyncpg's transaction is
+    used, since that of `databases` does not release its connection where the rollback fails.
     """
     async with connection(database) as held, held.transaction(isolation="read_committed"):
         yield held
@@ -230,29 +229,29 @@ async def _release(database: Database, *, holder: databases.core.Connection) -> 
     try:
         await holder.__aexit__()
     except BaseException as error:
-        # Otherwise this task would be handed the broken holder when it asks again, and `databases` asserts on it.
-        database._connection = None  # noqa: SLF001 - there is no public way to forget a holder
+        # Otherwise `databases` would hand this task the broken holder again, and fail an assertion on it.
+        database._connection = None  # noqa: SLF001 - there is no public way
         if not isinstance(error, Exception):
             raise
         _logger.warning("A connection broke when it was released: %r", error)
 
 
 def _interrupt(held: Connection) -> None:
-    with suppress(asyncpg.InterfaceError):  # the pool has already taken it back, as it does with those that broke
+    with suppress(asyncpg.InterfaceError):  # the pool has taken a broken connection back already
         cast("_PooledConnection", held).interrupt()
 
 
 def _is_closed(held: Connection) -> bool:
     try:
         return held.is_closed()
-    except asyncpg.InterfaceError:  # the pool has already taken it back, as it does with those that broke
+    except asyncpg.InterfaceError:  # the pool has taken it back already
         return True
 
 
 def _remove_values(error: asyncpg.PostgresError) -> None:
-    """Take out of an error what stood in rows and parameters: it may come to be logged, and metadata must not be."""
+    """Remove the values of rows and parameters from an error: it may be logged, and metadata must not be."""
     error.detail = None
-    if isinstance(error, asyncpg.DataError):  # its very message says which value it is
+    if isinstance(error, asyncpg.DataError):  # its message quotes the value
         error.args = ("A value does not fit its type.",)
         error.__cause__ = None
         error.__suppress_context__ = True

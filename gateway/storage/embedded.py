@@ -1,8 +1,8 @@
-"""The embedded Postgres: a server in the gateway's own data directory, shared by the commands that need it at one time.
+"""The embedded Postgres: a server in the gateway's data directory, shared by all commands that run at the same time.
 
-Three locks in the directory, all of them flocks, which the kernel gives up when their process dies, however it dies:
-`gateway.lock` is held by the one `serve`; `postgres.users` is shared by everybody who uses the server, so that the last
-to leave can tell; `postgres.lock` is held while somebody comes or goes.
+Three files in the directory are locked by flock, which the kernel releases when a process ends, however it ends:
+`gateway.lock` by the one `serve`; `postgres.users`, shared, by each user of the server, so that the last one knows that
+it is the last; `postgres.lock` while a user starts or stops the server.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ __all__ = ["AlreadyServed", "EmbeddedPostgresError", "embedded_postgres", "embed
 _Result = TypeVar("_Result")
 _DATABASE = "gateway"
 _LOCK_SECONDS = 360
-"""Longer than somebody else's start may take."""
+"""Longer than the start by another command may take."""
 
 
 class AlreadyServed(EmbeddedPostgresError):
@@ -38,19 +38,19 @@ async def embedded_postgres(
     exclusive: bool,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[str]:
-    """Run Postgres on `directory / "postgres"` and yield its DATABASE_URL; the last user to leave stops it.
+    """Run Postgres on `directory / "postgres"` and yield its DATABASE_URL; its last user stops it.
 
     `exclusive` is for `serve`: a second one on the same directory gets AlreadyServed. Raise EmbeddedPostgresError.
     """
     stack = ExitStack()
     try:
-        yield await _to_the_end(
+        yield await _uninterrupted(
             lambda: stack.enter_context(
                 embedded_postgres_blocking(directory, exclusive=exclusive, settings=settings),
             ),
         )
     finally:
-        await _to_the_end(stack.close)
+        await _uninterrupted(stack.close)
 
 
 @contextmanager
@@ -60,25 +60,25 @@ def embedded_postgres_blocking(
     exclusive: bool,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Do as embedded_postgres does, where no event loop runs."""
-    place = _prepared(directory)
+    """The same as embedded_postgres, for where no event loop runs."""
+    place = _prepare(directory)
     cluster = Cluster(data=place / "postgres", settings=settings or {})
     with ExitStack() as stack:
         if exclusive:
-            stack.enter_context(_served(place))
+            stack.enter_context(_only_server(place))
         users = stack.enter_context(_lock_file(place / "postgres.users"))
         try:
-            with _coming_or_going(place):
+            with _starting_or_stopping(place):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 postmaster = cluster.start(database=_DATABASE)
             yield f"postgresql://postgres@/{_DATABASE}?host={quote(postmaster.socket_directory)}&port=5432"
         finally:
-            with _coming_or_going(place):
-                if _locked(users, fcntl.LOCK_EX):
+            with _starting_or_stopping(place):
+                if _try_lock(users, fcntl.LOCK_EX):
                     cluster.stop()
 
 
-def _prepared(directory: Path) -> Path:
+def _prepare(directory: Path) -> Path:
     try:
         directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         place = directory.resolve(strict=True)
@@ -98,10 +98,10 @@ def _prepared(directory: Path) -> Path:
 
 
 @contextmanager
-def _served(place: Path) -> Iterator[None]:
-    """Hold the directory for the one gateway that serves from it."""
+def _only_server(place: Path) -> Iterator[None]:
+    """Hold the lock of the one gateway that serves from the directory. Raise AlreadyServed."""
     with _lock_file(place / "gateway.lock") as lock:
-        if not _locked(lock, fcntl.LOCK_EX):
+        if not _try_lock(lock, fcntl.LOCK_EX):
             lock.seek(0)
             raise AlreadyServed(
                 f"A gateway already serves from {place} (process {lock.read().strip() or 'unknown'}). "
@@ -114,10 +114,10 @@ def _served(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _coming_or_going(place: Path) -> Iterator[None]:
+def _starting_or_stopping(place: Path) -> Iterator[None]:
     with _lock_file(place / "postgres.lock") as lock:
         deadline = time.monotonic() + _LOCK_SECONDS
-        while not _locked(lock, fcntl.LOCK_EX):
+        while not _try_lock(lock, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"Another gateway command has been starting Postgres in {place} for too long."
@@ -127,11 +127,11 @@ def _coming_or_going(place: Path) -> Iterator[None]:
 
 
 def _lock_file(path: Path) -> IO[str]:
-    """Open a lock's file; whoever can open it could hold the lock, so it is its owner's alone."""
+    """Open a lock file, readable by its owner alone: who can open it can hold the lock."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode=0o600), "a+")
 
 
-def _locked(file: IO[str], operation: int) -> bool:
+def _try_lock(file: IO[str], operation: int) -> bool:
     try:
         fcntl.flock(file, operation | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -139,8 +139,8 @@ def _locked(file: IO[str], operation: int) -> bool:
     return True
 
 
-async def _to_the_end(work: Callable[[], _Result]) -> _Result:
-    """Run in a thread. A cancellation waits: half a start or half a stop must not be left behind."""
+async def _uninterrupted(work: Callable[[], _Result]) -> _Result:
+    """Run in a thread to its end; a cancellation waits, so that a start or a stop is never left half done."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)

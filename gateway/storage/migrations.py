@@ -1,4 +1,4 @@
-"""The schema's steps: `sql/migrations/NNNN_name.sql`, applied in order, forward only, never edited once landed."""
+"""Migrations: `sql/migrations/NNNN_name.sql`, applied in order, forward only, never edited once landed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from gateway.storage.sql_files import sql_directory
 
 OLDEST_POSTGRES = 14
 _LOCK = 0x6761746577617900
-"""The advisory lock's number, "gateway" in ASCII: two gateways that migrate at once do it once."""
+"""The advisory lock ("gateway" in ASCII) that lets one process at a time migrate."""
 
 
 class MigrationError(Exception):
-    """The database cannot be used with this gateway's migrations; the message says why, and what to do."""
+    """The database does not fit this gateway's migrations; the message says why and what to do."""
 
 
 class PostgresTooOld(MigrationError):
-    """The server lacks what the gateway's SQL needs."""
+    """The server is older than the gateway supports."""
 
 
 class MigrationsBehind(MigrationError):
-    """The database lacks migrations that this gateway brings."""
+    """The database lacks migrations that this gateway has."""
 
 
 class MigrationsAhead(MigrationError):
@@ -32,12 +32,12 @@ class MigrationsAhead(MigrationError):
 
 
 class MigrationEdited(MigrationError):
-    """A migration is not what was applied."""
+    """A migration differs from what was applied."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppliedMigration:
-    """What the database remembers of a migration."""
+    """A row of schema_migrations."""
 
     number: int
     name: str
@@ -46,19 +46,19 @@ class AppliedMigration:
 
 @dataclass(frozen=True, kw_only=True)
 class Migration(AppliedMigration):
-    """One file."""
+    """A migration's file."""
 
     text: str
 
 
 def load_migrations(directory: Path | None = None) -> tuple[Migration, ...]:
-    """Read the files, in their order."""
+    """Read the files in their order."""
     found = sorted((directory or sql_directory() / "migrations").glob("*.sql"))
     return tuple(_read(path) for path in found)
 
 
 async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
-    """Apply what is missing, each migration in its own transaction, and tell what was applied. Raise MigrationError."""
+    """Apply the missing migrations, each in its own transaction; return them. Raise MigrationError."""
     known = load_migrations() if migrations is None else migrations
     database = await asyncpg.connect(url, server_settings={"application_name": "gateway migrate", "timezone": "UTC"})
     try:
@@ -74,7 +74,7 @@ async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) ->
 
 
 async def check_migrations(database: Database, *, migrations: Sequence[Migration] | None = None) -> None:
-    """Raise MigrationError unless the database is exactly where this gateway needs it."""
+    """Raise MigrationError unless the database has exactly this gateway's migrations."""
     missing = _missing(
         load_migrations() if migrations is None else migrations, applied=await read(database, _select_applied)
     )
@@ -121,7 +121,7 @@ async def _applied(database: Connection) -> tuple[AppliedMigration, ...]:
 
 
 def _missing(known: Sequence[Migration], *, applied: Sequence[AppliedMigration]) -> tuple[Migration, ...]:
-    """Tell which migrations are still to be applied, having checked that the others are the same on both sides."""
+    """Return the migrations to apply, after a check that the applied ones are the same."""
     by_number = {migration.number: migration for migration in known}
     for row in applied:
         migration = by_number.pop(row.number, None)

@@ -1,6 +1,6 @@
-"""Whether a database can be reached by its address, and if not, why: in words for whoever set the address.
+"""The check of a DATABASE_URL, and an explanation for the operator where it cannot be used.
 
-The words never quote the address: a password with a slash or an @ in it makes its pieces appear in any of its parts.
+The explanation never quotes the URL: where its password contains a slash or an @, any part of it may be the password.
 """
 
 import socket
@@ -15,28 +15,23 @@ _FORM = (
 
 
 class DatabaseNotUsable(Exception):
-    """The database that an address names cannot be used; the message says why."""
+    """The database of a URL cannot be used; the message says why."""
 
 
 async def require_reachable(url: str) -> None:
-    """Open one connection and close it again. Raise DatabaseNotUsable."""
+    """Open one connection, and close it. Raise DatabaseNotUsable."""
     if urlsplit(url).scheme not in {"postgresql", "postgres"}:
         raise DatabaseNotUsable(f"it is not the address of a Postgres database. It has to look like {_FORM}.")
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
         await connection.close(timeout=_CONNECT_SECONDS)
-    except Exception as error:  # the driver raises a dozen sorts, and all of them mean that it cannot be used
-        raise DatabaseNotUsable(_explanation(error, _split(url))) from error
+    except Exception as error:  # asyncpg raises a dozen types, and each means that it cannot be used
+        raise DatabaseNotUsable(_explanation(error, urlsplit(url))) from error
 
 
-def _split(url: str) -> SplitResult | None:
-    """Take the address apart, unless it is one whose parts cannot be told from each other."""
-    parts = urlsplit(url)
-    return None if "@" in parts.path + parts.query else parts
-
-
-def _explanation(error: Exception, parts: SplitResult | None) -> str:  # noqa: PLR0911 - a table
-    server = "its server" if parts is None or parts.hostname is None else f"the server {parts.hostname}"
+def _explanation(error: Exception, parts: SplitResult) -> str:  # noqa: PLR0911 - a table
+    ambiguous = "@" in parts.path + parts.query
+    server = "its server" if ambiguous or parts.hostname is None else f"the server {parts.hostname}"
     match error:
         case asyncpg.InvalidCatalogNameError():
             return f"{error}. Create the database first."
