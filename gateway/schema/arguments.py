@@ -1,6 +1,6 @@
-"""The arguments that many fields have, each with its sentence."""
+"""The arguments that several fields share, each with its description."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 
@@ -12,46 +12,65 @@ from gateway.schema.inputs import (
     InstallationOrder,
 )
 
-Input = TypeVar("Input")
-
-InputArg = Annotated[Input, strawberry.argument(description="What to do, and to what.")]
-
-Id = Annotated[strawberry.ID, strawberry.argument(description="Its id, a UUID.")]
+Id = Annotated[strawberry.ID, strawberry.argument(description="The id of the object, a UUID.")]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids, each a UUID.")]
-By = Annotated[ApplicationBy, strawberry.argument(description="Which application.")]
+By = Annotated[ApplicationBy, strawberry.argument(description="The id or the slug of the application.")]
 AccountId = Annotated[
     strawberry.ID | None,
-    strawberry.argument(description="Which account; left out, the one that the caller is bound to."),
+    strawberry.argument(description="The id of the account; by default, of the account that the caller is bound to."),
 ]
 
 First = Annotated[
     int | None,
-    strawberry.argument(description="So many from the start, or after `after`: from 0 to 100. Left out, 20."),
+    strawberry.argument(
+        description="The size of the page, from the start of the list or after `after`: from 0 to 100, by default 20."
+    ),
 ]
 Last = Annotated[
     int | None,
-    strawberry.argument(description="So many from the end, or before `before`: from 0 to 100; not beside `first`."),
+    strawberry.argument(
+        description="The size of the page, from the end of the list or before `before`: from 0 to 100; not together"
+        " with `first`."
+    ),
 ]
 After = Annotated[
     str | None,
-    strawberry.argument(description="Only what comes after this cursor of the same list in the same order."),
+    strawberry.argument(description="A cursor of the same list in the same order: only what follows it is returned."),
 ]
 Before = Annotated[
     str | None,
-    strawberry.argument(description="Only what comes before this cursor of the same list in the same order."),
+    strawberry.argument(description="A cursor of the same list in the same order: only what precedes it is returned."),
 ]
 Since = Annotated[
     str | None,
-    strawberry.argument(description="An event's `cursor`, or `eventCursor`: first comes all that happened after it."),
+    strawberry.argument(
+        description="The `cursor` of an event, or an `eventCursor`: the events after it are delivered first. By"
+        " default, only events from now on are delivered."
+    ),
 ]
 
 OrderBy = Annotated[
-    InstallationOrder | None, strawberry.argument(description="By what; left out, the newest come first.")
+    InstallationOrder | None,
+    strawberry.argument(description="The order of the list; by default, the newest installations come first."),
 ]
-Applications = Annotated[ApplicationFilter | None, strawberry.argument(description="Which of them; left out, all.")]
-Installations = Annotated[InstallationFilter | None, strawberry.argument(description="Which of them; left out, all.")]
-Events = Annotated[InstallationEventFilter | None, strawberry.argument(description="Which of them; left out, all.")]
+Applications = Annotated[
+    ApplicationFilter | None, strawberry.argument(description="Which applications to return; by default, all.")
+]
+Installations = Annotated[
+    InstallationFilter | None, strawberry.argument(description="Which installations to return; by default, all.")
+]
+Events = Annotated[
+    InstallationEventFilter | None, strawberry.argument(description="Which events to return; by default, all.")
+]
 
-OfInstallation = Annotated[strawberry.ID | None, strawberry.argument(description="Of this installation.")]
-OfApplication = Annotated[strawberry.ID | None, strawberry.argument(description="Of this application's installations.")]
-OfAccount = Annotated[strawberry.ID | None, strawberry.argument(description="Of this account's installations.")]
+OfInstallation = Annotated[
+    strawberry.ID | None, strawberry.argument(description="The id of an installation: only its events are delivered.")
+]
+OfApplication = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(description="The id of an application: only events of its installations are delivered."),
+]
+OfAccount = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(description="The id of an account: only events of its installations are delivered."),
+]

@@ -3,9 +3,10 @@
 The nodes are the domain's objects: their types are named here, and stand in `nodes`, which imports this module.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import strawberry
@@ -19,13 +20,17 @@ from gateway.domain.pages import ApplicationFilter as ApplicationsMatching
 from gateway.domain.pages import InstallationFilter as InstallationsMatching
 from gateway.domain.pages import InstallationList, InstallationOrderField, Page, window
 from gateway.domain.pages import InstallationOrder as Order
+from gateway.schema.arguments import After, Applications, Before, First, Installations, Last, OrderBy
 from gateway.schema.context import Info
-from gateway.schema.inputs import ApplicationFilter, InstallationFilter, InstallationOrder
 from gateway.usecases import reads
 from gateway.usecases.batch_loader import MappedFuture
 
 _APPLICATIONS, _INSTALLATIONS = "applications", "installations"
 _BY_NAME = "NAME ASC"
+_PARENTS: Final[Mapping[type, Literal["application", "account"]]] = {
+    domain.Application: "application",
+    domain.Account: "account",
+}
 _ApplicationType: Any = LazyType("Application", "gateway.schema.nodes")
 _InstallationType: Any = LazyType("Installation", "gateway.schema.nodes")
 
@@ -91,26 +96,33 @@ class InstallationConnection:
         )
 
 
-def installation_page(
+def list_installations(
+    self: object,
     info: Info,
-    *,
-    of: Literal["application", "account"] | None,
-    parent: UUID | None,
-    filter: InstallationFilter | None,
-    order_by: InstallationOrder | None,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
+    filter: Installations = None,
+    order_by: OrderBy = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> MappedFuture[Any, InstallationConnection | None]:
-    """Load one page of one list; the same page of other parents' lists is read by the same statement."""
-    order = order_by.value() if order_by else Order()
+    """Resolve a page of all installations, or of those of an application or account.
+
+    The same page of several parents is read by one statement.
+    """
+    parent = self.id if isinstance(self, domain.Application | domain.Account) else None
+    order = Order(field=order_by.field, direction=order_by.direction) if order_by else Order()
     ordered = f"{order.field.value} {order.direction.value}"
-    listed = InstallationList(of=of, matching=filter.value() if filter else InstallationsMatching(), order=order)
+    listed = InstallationList(
+        of=_PARENTS.get(type(self)), matching=filter.value() if filter else InstallationsMatching(), order=order
+    )
     asked = window(
-        first=first, after=after, last=last, before=before,
+        first=first,
+        after=after,
+        last=last,
+        before=before,
         place=partial(decode_keyset, connection=_INSTALLATIONS, order=ordered, value_type=datetime),
-    )  # fmt: skip
+    )
     by_creation = order.field is InstallationOrderField.CREATED_AT
 
     def connection(page: Page[domain.Installation]) -> InstallationConnection:
@@ -155,21 +167,24 @@ class ApplicationConnection:
         return await reads.count_listed_applications(context.services, context.principal, matching=self.matching)
 
 
-async def application_page(
+async def list_applications(
+    self: object,  # noqa: ARG001 - Strawberry passes the parent, here the root value
     info: Info,
-    *,
-    filter: ApplicationFilter | None,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
+    filter: Applications = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> ApplicationConnection:
-    """Load one page of the marketplace."""
+    """Resolve a page of the marketplace."""
     context, matching = info.context, filter.value() if filter else ApplicationsMatching()
     asked = window(
-        first=first, after=after, last=last, before=before,
+        first=first,
+        after=after,
+        last=last,
+        before=before,
         place=partial(decode_keyset, connection=_APPLICATIONS, order=_BY_NAME, value_type=str),
-    )  # fmt: skip
+    )
     page = await reads.list_applications(context.services, context.principal, matching=matching, window=asked)
     cursors = [
         encode_keyset(Keyset(value=row.name, id=row.id), connection=_APPLICATIONS, order=_BY_NAME) for row in page.items

@@ -1,4 +1,4 @@
-"""What the schema's fields cost, where their types do not say it; one unit is about what reading one object takes."""
+"""The costs of fields whose type does not tell them. One unit is about the cost of reading one object."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,20 +6,20 @@ from typing import Final
 
 FIELD_WEIGHTS: Final[Mapping[str, int]] = MappingProxyType(
     {
-        # found in one row together with what they belong to
+        # read in the same row as their parent
         "Installation.statusReason": 0,
         "Installation.sync": 0,
         "Sync.steps": 0,
         "InstallationSyncProgressed.steps": 0,
         "InstallationStatusChanged.reason": 0,
         "MetadataRejected.violations": 0,
-        # as large as a row may get
+        # may be as large as all other columns of the row together
         "Installation.metadata": 1,
-        # goes through all pages, once for each list
+        # counts all pages of the list
         "InstallationConnection.totalCount": 20,
         "InstallationConnection.statusCounts": 20,
         "ApplicationConnection.totalCount": 20,
-        # no read of their own
+        # read with their parent
         "InstallationConnection.pageInfo": 0,
         "InstallationConnection.edges": 0,
         "ApplicationConnection.pageInfo": 0,

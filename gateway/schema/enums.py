@@ -1,4 +1,4 @@
-"""The domain's enums, as clients see them, each value with a sentence."""
+"""The descriptions of the domain's enums."""
 
 import enum
 
@@ -16,108 +16,108 @@ from gateway.domain.installations import (
 from gateway.domain.pages import InstallationOrderField, OrderDirection
 from gateway.domain.principals import PrincipalKind
 
-_SENTENCES: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
+_DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
     InstallationStatus: (
-        "Where an installation stands.",
+        "The status of an installation.",
         {
-            "AUTHORIZED": "The user has authorized the application; it is not ready for use yet.",
-            "ACTIVATED": "Active and ready for use.",
+            "AUTHORIZED": "The user has authorized the application, and it is not ready for use yet.",
+            "ACTIVATED": "The installation is ready for use.",
             "INACTIVE": "Not usable: the connection failed too often, or the authorization is no longer valid.",
-            "PENDING_INTEGRATION": "The application synchronises; disconnecting now would lose data.",
+            "PENDING_INTEGRATION": "A synchronisation runs; to delete the installation now would lose data.",
         },
     ),
     AuthorizationMethod: (
         "How a user authorizes an application.",
         {
-            "OAUTH": "Authorizing completes the installation, unless the application requires configuration.",
-            "API_KEY": "After authorizing, the application creates the installation itself.",
+            "OAUTH": "The authorization activates the installation, unless the application requires configuration.",
+            "API_KEY": "After the authorization, the application creates the installation itself.",
         },
     ),
     InstallationAction: (
-        "What can be done to an installation.",
+        "The actions on an installation, for its application and the platform; its account can delete it.",
         {
-            "AUTHORIZE": "The platform: the user finished the authorization process.",
-            "CREATE": "The application, with the API_KEY method: complete the installation.",
-            "ACTIVATE": "The application: its configuration is complete.",
-            "START_SYNC": "The application: begin to synchronise.",
-            "REPORT_SYNC_PROGRESS": "The application: tell how far the synchronisation is, and renew its lease.",
-            "FINISH_SYNC": "The application: end the synchronisation.",
-            "REPORT_CONNECTION_FAILURE": "The application: its own system could not be reached.",
-            "REPORT_CONNECTION_SUCCESS": "The application: its own system was reached.",
-            "DEACTIVATE": "The platform or the application: switch the installation off.",
-            "UPDATE_METADATA": "The platform or the application: change the application's own data.",
-            "DELETE": "Anyone who sees it: disconnect. Not while it synchronises.",
+            "AUTHORIZE": "The user completed the authorization; only for the platform.",
+            "CREATE": "Complete the installation of an application with the API_KEY method.",
+            "ACTIVATE": "Activate the installation, whose configuration is complete.",
+            "START_SYNC": "Start a synchronisation.",
+            "REPORT_SYNC_PROGRESS": "Report the progress of the synchronisation, and renew its lease.",
+            "FINISH_SYNC": "End the synchronisation.",
+            "REPORT_CONNECTION_FAILURE": "Report that the application cannot reach its own system.",
+            "REPORT_CONNECTION_SUCCESS": "Report that the application can reach its own system.",
+            "DEACTIVATE": "Make the installation INACTIVE.",
+            "UPDATE_METADATA": "Change the metadata.",
+            "DELETE": "Delete the installation; not while a synchronisation runs.",
         },
     ),
     StatusReasonCode: (
         "Why an installation has its status.",
         {
-            "AUTHORIZATION_COMPLETED": "The user finished the authorization process.",
-            "CONFIGURATION_COMPLETED": "The application said that its configuration is complete.",
+            "AUTHORIZATION_COMPLETED": "The user completed the authorization.",
+            "CONFIGURATION_COMPLETED": "The application reported that its configuration is complete.",
             "API_KEY_CONNECTED": "The application created the installation with its API key.",
-            "SYNC_STARTED": "The application began to synchronise.",
+            "SYNC_STARTED": "A synchronisation started.",
             "SYNC_SUCCEEDED": "The synchronisation succeeded.",
             "SYNC_FAILED": "The synchronisation failed.",
-            "SYNC_TIMED_OUT": "The synchronisation's lease ran out.",
+            "SYNC_TIMED_OUT": "The lease of the synchronisation expired.",
             "CONNECTION_FAILED": "The connection failed too often in a row.",
-            "AUTHORIZATION_EXPIRED": "The authorization ran out.",
-            "AUTHORIZATION_REVOKED": "The authorization was taken back.",
-            "NOT_ENTITLED": "The account may no longer use the application.",
-            "DEACTIVATED": "Somebody switched it off.",
-            "DELETED": "It was disconnected.",
+            "AUTHORIZATION_EXPIRED": "The authorization expired.",
+            "AUTHORIZATION_REVOKED": "The authorization was revoked.",
+            "NOT_ENTITLED": "The account is not entitled to the application any more.",
+            "DEACTIVATED": "A caller deactivated the installation.",
+            "DELETED": "The installation was deleted.",
         },
     ),
     DeactivationReason: (
-        "What a caller may deactivate an installation with.",
+        "The reasons for a deactivation that a caller can give.",
         {
-            "AUTHORIZATION_REVOKED": "The authorization was taken back.",
-            "NOT_ENTITLED": "The account may no longer use the application.",
+            "AUTHORIZATION_REVOKED": "The authorization was revoked.",
+            "NOT_ENTITLED": "The account is not entitled to the application any more.",
             "CONNECTION_FAILED": "The application cannot reach its own system.",
             "DEACTIVATED": "No further reason.",
         },
     ),
     SyncOutcome: (
-        "How a synchronisation ended.",
+        "The outcome of a synchronisation.",
         {
-            "SUCCEEDED": "Everything was synchronised.",
-            "FAILED": "It was given up. Counts as a connection failure.",
+            "SUCCEEDED": "The synchronisation succeeded.",
+            "FAILED": "The synchronisation failed, which also counts as a connection failure.",
         },
     ),
     SyncState: (
-        "How the current or last synchronisation stands.",
+        "The state of the current or last synchronisation.",
         {
-            "RUNNING": "The application is at it.",
-            "SUCCEEDED": "It is done.",
-            "FAILED": "The application gave it up.",
-            "TIMED_OUT": "Its lease ran out before the application reported again.",
+            "RUNNING": "The synchronisation runs.",
+            "SUCCEEDED": "The synchronisation succeeded.",
+            "FAILED": "The synchronisation failed.",
+            "TIMED_OUT": "The lease expired before the application reported again.",
         },
     ),
     PrincipalKind: (
-        "What sort of caller acts.",
+        "The kinds of callers.",
         {
             "PLATFORM": "The spend-management platform itself.",
             "APPLICATION": "A third-party application, optionally bound to one account.",
             "ACCOUNT": "A user of one company's account.",
-            "SYSTEM": "The gateway's own clock.",
+            "SYSTEM": "The gateway itself, for what happens when a time is reached.",
         },
     ),
     InstallationOrderField: (
-        "What a list of installations is ordered by.",
+        "The fields that a list of installations can be ordered by.",
         {
-            "CREATED_AT": "When they were first authorized: a place that stays.",
-            "UPDATED_AT": "When they last changed: what changes while it is read moves to the end of the newest.",
+            "CREATED_AT": "When the installation was first authorized, which never changes.",
+            "UPDATED_AT": "When the installation last changed; it moves in the list whenever it changes.",
         },
     ),
     OrderDirection: (
-        "Which end of an order comes first.",
-        {"ASC": "Smallest or oldest first.", "DESC": "Largest or newest first."},
+        "The direction of an order.",
+        {"ASC": "The smallest or oldest comes first.", "DESC": "The largest or newest comes first."},
     ),
 }
 
 
 def describe_enums() -> None:
-    """Make the domain's enums known to Strawberry. Done once, before the types that use them are made."""
-    for python_enum, (sentence, values) in _SENTENCES.items():
-        strawberry.enum(python_enum, description=sentence)
+    """Register the domain's enums with Strawberry, before any type uses them."""
+    for python_enum, (description, values) in _DESCRIPTIONS.items():
+        strawberry.enum(python_enum, description=description)
         for value in python_enum.__strawberry_definition__.values:  # type: ignore[attr-defined]  # set just above
             value.description = values.get(value.name)

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
-from uuid import UUID
 
 import strawberry
 from strawberry.types.lazy_type import LazyType
@@ -17,6 +16,7 @@ from gateway.domain.installations import Installation, InstallationStatus
 from gateway.domain.installations import SyncStep as Step
 from gateway.domain.pages import Page, window
 from gateway.domain.principals import PrincipalKind
+from gateway.schema.arguments import After, Before, Events, First, Last
 from gateway.schema.connections import PageInfo, page_info
 from gateway.schema.context import Info
 from gateway.schema.inputs import InstallationEventFilter
@@ -31,11 +31,9 @@ from gateway.usecases.visibility import visible_events
 class Actor:
     kind: PrincipalKind = strawberry.field(description="The kind of the caller.")
     id: strawberry.ID | None = strawberry.field(
-        description="The id of the API key, or the subject of the access token; null if the caller may not know it."
+        description="The id of the API key, or the subject of the access token; null for the gateway itself."
     )
-    label: str | None = strawberry.field(
-        description="The label of the API key or access token; null if the caller may not know it."
-    )
+    label: str | None = strawberry.field(description="The label of the API key or access token; null if it has none.")
 
 
 @strawberry.interface(description="A change of an installation, as the event log keeps it.")
@@ -187,18 +185,27 @@ def event_filter(
     )
 
 
-def history_page(
-    info: Info, *, installation_id: UUID, first: int | None, after: str | None, last: int | None, before: str | None
+def list_history(
+    self: Installation,
+    info: Info,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> MappedFuture[Any, InstallationEventConnection | None]:
-    """Load one page of an installation's history; the same page of others is read by the same statement."""
+    """Resolve a page of an installation's history; the same page of several installations is read by one statement."""
     asked = window(first=first, after=after, last=last, before=before, place=decode_position)
-    return info.context.loaders.batched(reads.list_histories, window=asked).load(installation_id, _connection)
+    return info.context.loaders.batched(reads.list_histories, window=asked).load(self.id, _connection)
 
 
-async def event_page(
-    info: Info, *, filter: InstallationEventFilter | None, first: int | None, after: str | None
+async def list_events(
+    self: object,  # noqa: ARG001 - Strawberry passes the parent, here the root value
+    info: Info,
+    filter: Events = None,
+    first: First = None,
+    after: After = None,
 ) -> InstallationEventConnection:
-    """Read one page of the log."""
+    """Resolve a page of the event log."""
     asked = window(first=first, after=after, last=None, before=None, place=decode_position)
     return _connection(
         await reads.list_events(info.context.services, matching=event_filter(info, filter), window=asked)

@@ -1,4 +1,4 @@
-"""What clients send: the inputs, and how they become the domain's values."""
+"""The input types, and their conversion to the domain's values."""
 
 from datetime import datetime
 
@@ -21,42 +21,50 @@ from gateway.schema.scalars import JsonValue, parse_optional_uuid
 from gateway.usecases.marketplace import LONGEST_CATEGORY, LONGEST_NAME
 
 
-@strawberry.input(one_of=True, description="Exactly one of these.")
+@strawberry.input(one_of=True, description="Identifies an application by exactly one of these fields.")
 class ApplicationBy:
-    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="By its id.")
-    slug: str | None = strawberry.field(default=strawberry.UNSET, description="By its slug.")
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The id of the application.")
+    slug: str | None = strawberry.field(default=strawberry.UNSET, description="The slug of the application.")
 
 
-@strawberry.input(description="Each part that is given narrows the list.")
+@strawberry.input(description="A filter of applications: those that match all given fields.")
 class ApplicationFilter:
-    search: str | None = strawberry.field(default=None, description="A part of the name, the slug or the description.")
-    category: str | None = strawberry.field(default=None, description="One of its categories, exactly.")
-    authorization_method: AuthorizationMethod | None = strawberry.field(
-        default=None, description="How users authorize it."
+    search: str | None = strawberry.field(
+        default=None, description="Text that the name, the slug or the description contains."
     )
-    listed: bool | None = strawberry.field(default=None, description="Whether everybody sees it.")
+    category: str | None = strawberry.field(
+        default=None, description="A category of the application, exactly as written."
+    )
+    authorization_method: AuthorizationMethod | None = strawberry.field(
+        default=None, description="The authorization method of the application."
+    )
+    listed: bool | None = strawberry.field(
+        default=None, description="Whether every caller sees the application in the marketplace."
+    )
 
     def value(self) -> pages.ApplicationFilter:
         return pages.ApplicationFilter(
-            search=_searched(self.search, name="search", most=LONGEST_NAME),
-            category=_searched(self.category, name="category", most=LONGEST_CATEGORY),
+            search=_search_text(self.search, name="search", most=LONGEST_NAME),
+            category=_search_text(self.category, name="category", most=LONGEST_CATEGORY),
             authorization_method=self.authorization_method,
             listed=self.listed,
         )
 
 
-def _searched(value: str | None, *, name: str, most: int) -> str | None:
+def _search_text(value: str | None, *, name: str, most: int) -> str | None:
     return None if value is None else checked_text(value, name=name, most=most, may_be_blank=True)
 
 
-@strawberry.input(description="Each part that is given narrows the list.")
+@strawberry.input(description="A filter of installations: those that match all given fields.")
 class InstallationFilter:
-    application_id: strawberry.ID | None = strawberry.field(default=None, description="Of this application.")
-    account_id: strawberry.ID | None = strawberry.field(default=None, description="Of this account.")
-    status: list[InstallationStatus] | None = strawberry.field(default=None, description="Any of these.")
-    updated_since: datetime | None = strawberry.field(default=None, description="This time included.")
+    application_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the application.")
+    account_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the account.")
+    status: list[InstallationStatus] | None = strawberry.field(default=None, description="The allowed statuses.")
+    updated_since: datetime | None = strawberry.field(
+        default=None, description="Only installations that changed at this time or later."
+    )
     metadata: JsonValue | None = strawberry.field(
-        default=None, description="An object that the metadata contains. Only for callers who may read metadata."
+        default=None, description="A JSON object that the metadata contains. Only for callers that may read metadata."
     )
 
     def value(self) -> pages.InstallationFilter:
@@ -76,135 +84,162 @@ def _containment(metadata: object) -> str:
         raise BadUserInput(f"No metadata can contain this: {rejected.message}", argument="metadata") from rejected
 
 
-@strawberry.input(description="How a list is ordered; the id decides between equals.")
+@strawberry.input(description="The order of a list of installations; equal ones are ordered by id.")
 class InstallationOrder:
-    field: InstallationOrderField = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(description="Which end comes first.")
-
-    def value(self) -> pages.InstallationOrder:
-        return pages.InstallationOrder(field=self.field, direction=self.direction)
+    field: InstallationOrderField = strawberry.field(description="The field to order by.")
+    direction: OrderDirection = strawberry.field(description="The direction of the order.")
 
 
-@strawberry.input(description="Each part that is given narrows what is told.")
+@strawberry.input(description="A filter of events: those that match all given fields.")
 class InstallationEventFilter:
-    installation_id: strawberry.ID | None = strawberry.field(default=None, description="Of this installation.")
+    installation_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the installation.")
     application_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Of this application's installations."
+        default=None, description="The id of the application whose installations the events are of."
     )
-    account_id: strawberry.ID | None = strawberry.field(default=None, description="Of this account's installations.")
+    account_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The id of the account whose installations the events are of."
+    )
 
 
-@strawberry.input(description="A new application.")
+@strawberry.input(description="An application to register.")
 class RegisterApplicationInput:
-    slug: str = strawberry.field(description="2 to 63 lower-case letters, digits and single hyphens between them.")
-    name: str = strawberry.field(description="What people call it.")
-    description: str | None = strawberry.field(default=None, description="What it does, for people.")
-    categories: list[str] | None = strawberry.field(
-        default=None, description="Under which headings the marketplace shows it."
+    slug: str = strawberry.field(
+        description="The readable name in addresses, which cannot be changed: 2 to 63 lower-case letters, digits, and"
+        " single hyphens between them."
     )
-    logo_url: str | None = strawberry.field(default=None, description="Where its picture is: an http or https URL.")
+    name: str = strawberry.field(description="The name of the application, for people.")
+    description: str | None = strawberry.field(default=None, description="What the application does, for people.")
+    categories: list[str] | None = strawberry.field(
+        default=None, description="The categories of the marketplace that list the application."
+    )
+    logo_url: str | None = strawberry.field(
+        default=None, description="The URL of the application's logo, http or https."
+    )
     authorization_method: AuthorizationMethod = strawberry.field(
-        description="How a user authorizes it; stays as it is."
+        description="How a user authorizes the application. It cannot be changed."
     )
     requires_configuration: bool = strawberry.field(
-        default=False, description="With OAuth: whether the application has to activate what was authorized."
+        default=False,
+        description="With OAUTH: whether the application has to activate an installation after its authorization.",
     )
-    listed: bool = strawberry.field(default=True, description="Whether everybody sees it.")
+    listed: bool = strawberry.field(
+        default=True, description="Whether every caller sees the application in the marketplace."
+    )
 
 
-@strawberry.input(description="What is left out stays as it is.")
+@strawberry.input(description="The changes of an application: fields that are left out are not changed.")
 class UpdateApplicationInput:
     id: strawberry.ID = strawberry.field(description="The id of the application.")
-    name: str | None = strawberry.field(default=strawberry.UNSET, description="What people call it.")
-    description: str | None = strawberry.field(default=strawberry.UNSET, description="What it does, for people.")
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The name of the application, for people."
+    )
+    description: str | None = strawberry.field(
+        default=strawberry.UNSET, description="What the application does, for people."
+    )
     categories: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description="Under which headings the marketplace shows it."
+        default=strawberry.UNSET, description="The categories of the marketplace that list the application."
     )
-    logo_url: str | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
+    logo_url: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The URL of the application's logo, http or https; null removes it."
+    )
     requires_configuration: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="With OAuth: whether the application has to activate what was authorized."
+        default=strawberry.UNSET,
+        description="With OAUTH: whether the application has to activate an installation after its authorization.",
     )
-    listed: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether everybody sees it.")
+    listed: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether every caller sees the application in the marketplace."
+    )
 
 
-@strawberry.input(description="The same id again renames the account.")
+@strawberry.input(description="An account to register, or to rename if one with this id exists.")
 class RegisterAccountInput:
     id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id that it has on the platform; left out, it gets a new one."
+        default=None, description="The id of the account on the platform; by default, a new id."
     )
-    name: str = strawberry.field(description="What the company is called.")
+    name: str = strawberry.field(description="The name of the company.")
 
 
-@strawberry.input(description="A new key, and what it lets its bearer be.")
+@strawberry.input(description="The caller that a new API key authenticates.")
 class IssueApiKeyInput:
-    kind: PrincipalKind = strawberry.field(description="What sort of caller it makes of its bearer; not SYSTEM.")
+    kind: PrincipalKind = strawberry.field(description="The kind of the caller; not SYSTEM.")
     application_id: strawberry.ID | None = strawberry.field(
-        default=None, description="For APPLICATION: whose key it is."
+        default=None, description="For APPLICATION: the application that the caller is."
     )
     account_id: strawberry.ID | None = strawberry.field(
-        default=None, description="For ACCOUNT, whose key it is; for APPLICATION, the one account it is bound to."
+        default=None,
+        description="For ACCOUNT: the account of the caller. For APPLICATION: the only account that the caller may act"
+        " for; by default, all that have the application installed.",
     )
-    label: str = strawberry.field(description="What to call it; it stands in the log of what its bearer does.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When it ends; left out, it does not.")
-
-
-@strawberry.input(description="Which key.")
-class RevokeApiKeyInput:
-    id: strawberry.ID = strawberry.field(description="The id of the key.")
-
-
-@strawberry.input(description="What was authorized, for whom, and for how long.")
-class AuthorizeInstallationInput:
-    application_id: strawberry.ID = strawberry.field(description="What the user authorized.")
-    account_id: strawberry.ID = strawberry.field(description="The account that it is to be installed for.")
+    label: str = strawberry.field(description="The label of the API key, which events name as part of their actor.")
     expires_at: datetime | None = strawberry.field(
-        default=None, description="When the authorization ends; left out, it does not."
+        default=None, description="When the API key expires; by default, never."
     )
 
 
-@strawberry.input(description="Ids that are left out are the caller's own.")
+@strawberry.input(description="The API key to revoke.")
+class RevokeApiKeyInput:
+    id: strawberry.ID = strawberry.field(description="The id of the API key.")
+
+
+@strawberry.input(description="An authorization that a user has completed.")
+class AuthorizeInstallationInput:
+    application_id: strawberry.ID = strawberry.field(description="The application that the user authorized.")
+    account_id: strawberry.ID = strawberry.field(
+        description="The account that the user authorized the application for."
+    )
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="When the authorization expires; by default, never."
+    )
+
+
+@strawberry.input(description="The installation to complete, and its metadata.")
 class CreateInstallationInput:
     application_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The application; left out, the caller."
+        default=None, description="The id of the application; by default, of the application that the caller is."
     )
     account_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The account; left out, the one that the caller is bound to."
+        default=None, description="The id of the account; by default, of the account that the caller is bound to."
     )
     metadata: JsonValue | None = strawberry.field(
-        default=None, description="The application's own JSON object; left out, it stays as it is or is empty."
+        default=None, description="The application's own JSON object; by default, the metadata is not changed."
     )
 
 
-@strawberry.input(description="Which installation.")
+@strawberry.input(description="The installation to activate.")
 class ActivateInstallationInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
     expected_version: int | None = strawberry.field(
-        default=None, description="Refuse with VersionConflict unless the installation is at this version."
+        default=None,
+        description="The version that the installation must have; if it has another, the result is VersionConflict.",
     )
 
 
-@strawberry.input(one_of=True, description="Exactly one of these.")
+@strawberry.input(one_of=True, description="A change of metadata by exactly one of these fields.")
 class MetadataChange:
-    replace: JsonValue | None = strawberry.field(default=strawberry.UNSET, description="The new metadata, whole.")
+    replace: JsonValue | None = strawberry.field(
+        default=strawberry.UNSET, description="A JSON object that replaces the metadata."
+    )
     merge: JsonValue | None = strawberry.field(
-        default=strawberry.UNSET, description="A JSON Merge Patch (RFC 7396): null deletes a key."
+        default=strawberry.UNSET,
+        description="A JSON Merge Patch (RFC 7396) to apply to the metadata; null deletes a key.",
     )
 
 
 @strawberry.input(description="Which installation, and the change.")
 class UpdateInstallationMetadataInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
-    change: MetadataChange = strawberry.field(description="What becomes of the metadata.")
+    change: MetadataChange = strawberry.field(description="The change of the metadata.")
     expected_version: int | None = strawberry.field(
-        default=None, description="Refuse with VersionConflict unless the installation is at this version."
+        default=None,
+        description="The version that the installation must have; if it has another, the result is VersionConflict.",
     )
 
 
-@strawberry.input(description="How far one part of a synchronisation is.")
+@strawberry.input(description="The progress of one step of a synchronisation.")
 class SyncStepInput:
-    name: str = strawberry.field(description="What to call this part.")
-    done: int = strawberry.field(description="How many of it are done.")
-    total: int | None = strawberry.field(default=None, description="How many there are, as soon as that is known.")
+    name: str = strawberry.field(description="The application's name for this step.")
+    done: int = strawberry.field(description="How many items of this step are done.")
+    total: int | None = strawberry.field(default=None, description="How many items this step has, if known.")
 
 
 def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
@@ -212,54 +247,60 @@ def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
     return tuple(SyncStep(name=step.name, done=step.done, total=step.total) for step in steps or ())
 
 
-@strawberry.input(description="Which installation, and what will be synchronised.")
+@strawberry.input(description="The installation to synchronise, and the steps.")
 class StartInstallationSyncInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
     lease_seconds: int = strawberry.field(
-        default=300, description="After so many seconds without a report the synchronisation counts as failed."
+        default=300,
+        description="The lease: after this many seconds without a report of progress, the synchronisation has failed.",
     )
     steps: list[SyncStepInput] | None = strawberry.field(
-        default=None, description="The parts that it will have, as far as they are known."
+        default=None, description="The steps of the synchronisation, as far as they are known."
     )
     expected_version: int | None = strawberry.field(
-        default=None, description="Refuse with VersionConflict unless the installation is at this version."
+        default=None,
+        description="The version that the installation must have; if it has another, the result is VersionConflict.",
     )
 
 
-@strawberry.input(description="Renews the lease.")
+@strawberry.input(description="The progress of a synchronisation, whose lease is renewed.")
 class ReportInstallationSyncProgressInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
-    steps: list[SyncStepInput] = strawberry.field(description="How far each part is: all of them, each time.")
-    message: str | None = strawberry.field(default=None, description="What to say of it, for people.")
+    steps: list[SyncStepInput] = strawberry.field(
+        description="The progress of every step; it replaces the steps of the last report."
+    )
+    message: str | None = strawberry.field(default=None, description="A message about it, for people.")
 
 
-@strawberry.input(description="Which installation, and how its synchronisation ended.")
+@strawberry.input(description="The outcome of a synchronisation.")
 class FinishInstallationSyncInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
-    outcome: SyncOutcome = strawberry.field(description="How it ended.")
-    message: str | None = strawberry.field(default=None, description="What to say of it, for people.")
+    outcome: SyncOutcome = strawberry.field(description="The outcome.")
+    message: str | None = strawberry.field(default=None, description="A message about it, for people.")
 
 
-@strawberry.input(description="Which installation, and whether the application's own system was reached for it.")
+@strawberry.input(description="Whether the application can reach its own system.")
 class ReportInstallationConnectionInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
-    succeeded: bool = strawberry.field(description="Whether it was reached.")
-    message: str | None = strawberry.field(default=None, description="What to say of it, for people.")
+    succeeded: bool = strawberry.field(description="Whether the system was reached.")
+    message: str | None = strawberry.field(default=None, description="A message about it, for people.")
 
 
-@strawberry.input(description="Which installation, and why.")
+@strawberry.input(description="The installation to deactivate, and the reason.")
 class DeactivateInstallationInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
-    reason: DeactivationReason = strawberry.field(default=DeactivationReason.DEACTIVATED, description="Why.")
-    message: str | None = strawberry.field(default=None, description="Why, for people.")
+    reason: DeactivationReason = strawberry.field(default=DeactivationReason.DEACTIVATED, description="The reason.")
+    message: str | None = strawberry.field(default=None, description="A message about the reason, for people.")
     expected_version: int | None = strawberry.field(
-        default=None, description="Refuse with VersionConflict unless the installation is at this version."
+        default=None,
+        description="The version that the installation must have; if it has another, the result is VersionConflict.",
     )
 
 
-@strawberry.input(description="Which installation.")
+@strawberry.input(description="The installation to delete.")
 class DeleteInstallationInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
     expected_version: int | None = strawberry.field(
-        default=None, description="Refuse with VersionConflict unless the installation is at this version."
+        default=None,
+        description="The version that the installation must have; if it has another, the result is VersionConflict.",
     )

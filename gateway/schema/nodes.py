@@ -17,10 +17,10 @@ from gateway.domain import policy
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import BadUserInput
 from gateway.domain.installations import AuthorizationMethod, InstallationStatus
-from gateway.schema.arguments import AccountId, After, Before, First, Installations, Last, OrderBy
-from gateway.schema.connections import InstallationConnection, installation_page
+from gateway.schema.arguments import AccountId
+from gateway.schema.connections import InstallationConnection, list_installations
 from gateway.schema.context import Info
-from gateway.schema.events import InstallationEventConnection, history_page
+from gateway.schema.events import InstallationEventConnection, list_history
 from gateway.schema.scalars import JsonValue, parse_optional_uuid
 from gateway.schema.status import StatusReason, Sync
 from gateway.usecases.batch_loader import MappedFuture
@@ -68,23 +68,11 @@ class Application(Node):
             raise BadUserInput("accountId is needed: this caller is not bound to an account.", argument="accountId")
         return info.context.loaders.batched(find_installations_by_pair).load((self.id, wanted))
 
-    @strawberry.field(
-        description="The application's installations that the caller sees.", graphql_type=InstallationConnection
+    installations = strawberry.field(
+        resolver=list_installations,
+        description="The application's installations that the caller sees.",
+        graphql_type=InstallationConnection,
     )
-    def installations(
-        self,
-        info: Info,
-        filter: Installations = None,
-        order_by: OrderBy = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MappedFuture[Any, InstallationConnection | None]:
-        return installation_page(
-            info, of="application", parent=self.id, filter=filter, order_by=order_by,
-            first=first, after=after, last=last, before=before,
-        )  # fmt: skip
 
 
 @strawberry.type(description="A company's account on the platform.")
@@ -92,23 +80,11 @@ class Account(Node):
     source_type = domain.Account
     name: str = strawberry.field(description="The name of the company.")
 
-    @strawberry.field(
-        description="The account's installations that the caller sees.", graphql_type=InstallationConnection
+    installations = strawberry.field(
+        resolver=list_installations,
+        description="The account's installations that the caller sees.",
+        graphql_type=InstallationConnection,
     )
-    def installations(
-        self,
-        info: Info,
-        filter: Installations = None,
-        order_by: OrderBy = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MappedFuture[Any, InstallationConnection | None]:
-        return installation_page(
-            info, of="account", parent=self.id, filter=filter, order_by=order_by,
-            first=first, after=after, last=last, before=before,
-        )  # fmt: skip
 
 
 @strawberry.type(description="The connection between an application and a company's account.")
@@ -159,15 +135,8 @@ class Installation(Node):
 
         return info.context.loaders.applications.load(self.application_id, allowed)
 
-    @strawberry.field(
-        description="The events of the installation, oldest first.", graphql_type=InstallationEventConnection
+    history = strawberry.field(
+        resolver=list_history,
+        description="The events of the installation, oldest first.",
+        graphql_type=InstallationEventConnection,
     )
-    def history(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MappedFuture[Any, InstallationEventConnection | None]:
-        return history_page(info, installation_id=self.id, first=first, after=after, last=last, before=before)

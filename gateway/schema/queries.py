@@ -8,28 +8,11 @@ import strawberry
 from gateway.domain import installations as domain
 from gateway.domain.cursors import encode_position
 from gateway.domain.errors import BadUserInput, Unauthenticated
-from gateway.domain.principals import PrincipalKind
-from gateway.schema.arguments import (
-    After,
-    Applications,
-    Before,
-    By,
-    Events,
-    First,
-    Id,
-    Ids,
-    Installations,
-    Last,
-    OrderBy,
-)
-from gateway.schema.connections import (
-    ApplicationConnection,
-    InstallationConnection,
-    application_page,
-    installation_page,
-)
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.schema.arguments import By, Id, Ids
+from gateway.schema.connections import InstallationConnection, list_applications, list_installations
 from gateway.schema.context import Info
-from gateway.schema.events import InstallationEventConnection, event_page
+from gateway.schema.events import list_events
 from gateway.schema.nodes import Account, Application, Installation, Node
 from gateway.schema.scalars import parse_uuid
 from gateway.usecases import reads
@@ -83,9 +66,9 @@ async def _node(
 
 @strawberry.type(description="The queries. What the caller may not see is null or left out, as if it did not exist.")
 class Query:
-    @strawberry.field(description="The caller, as the gateway has authenticated it.")
-    def viewer(self, info: Info) -> Viewer:
-        return Viewer(kind=info.context.principal.kind)
+    @strawberry.field(description="The caller, as the gateway has authenticated it.", graphql_type=Viewer)
+    def viewer(self, info: Info) -> Principal:
+        return info.context.principal
 
     @strawberry.field(
         description="The application, account or installation with this id; null if the caller sees none.",
@@ -116,17 +99,9 @@ class Query:
             return loaders.batched(reads.find_applications).load(parse_uuid(by.id or "", argument="id"))
         return loaders.batched(reads.find_applications_by_slug).load(by.slug or "")
 
-    @strawberry.field(description="The applications that the caller sees, ordered by name.")
-    async def applications(
-        self,
-        info: Info,
-        filter: Applications = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> ApplicationConnection:
-        return await application_page(info, filter=filter, first=first, after=after, last=last, before=before)
+    applications = strawberry.field(
+        resolver=list_applications, description="The applications that the caller sees, ordered by name."
+    )
 
     @strawberry.field(
         description="One account, by its id; null if the caller does not see it. An application sees the accounts that"
@@ -143,37 +118,17 @@ class Query:
     def installation(self, info: Info, id: Id) -> MappedFuture[Any, domain.Installation | None]:
         return info.context.loaders.installations.load(parse_uuid(id, argument="id"))
 
-    @strawberry.field(
+    installations = strawberry.field(
+        resolver=list_installations,
         description="The installations that the caller sees; by default the newest first.",
         graphql_type=InstallationConnection,
     )
-    def installations(
-        self,
-        info: Info,
-        filter: Installations = None,
-        order_by: OrderBy = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MappedFuture[Any, InstallationConnection | None]:
-        return installation_page(
-            info, of=None, parent=None, filter=filter, order_by=order_by,
-            first=first, after=after, last=last, before=before,
-        )  # fmt: skip
 
-    @strawberry.field(
+    installation_events = strawberry.field(
+        resolver=list_events,
         description="The events of the installations that the caller sees, oldest first: the log that subscriptions"
-        " deliver."
+        " deliver.",
     )
-    async def installation_events(
-        self,
-        info: Info,
-        filter: Events = None,
-        first: First = None,
-        after: After = None,
-    ) -> InstallationEventConnection:
-        return await event_page(info, filter=filter, first=first, after=after)
 
     @strawberry.field(
         description="The current end of the event log. Query it together with a list, and subscribe with it as"

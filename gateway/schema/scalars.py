@@ -62,11 +62,11 @@ def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> A
         case ListValueNode():
             return [_json_literal(value, variables) for value in node.values]
         case ObjectValueNode():
-            # A member whose variable was not given is left out, as in any input object: a null would delete a key.
+            # A member whose variable has no value is left out, as in any input object: a null would delete a key.
             given = [field for field in node.fields if not _is_missing(field.value, variables)]
             return {field.name.value: _json_literal(field.value, variables) for field in given}
         case VariableNode():
-            return _written((variables or {}).get(node.name.value))
+            return _uncoerced((variables or {}).get(node.name.value))
         case _:
             raise GraphQLError("An enum value is no JSON; write it as a string.", node)
 
@@ -75,24 +75,24 @@ def _is_missing(node: ValueNode, variables: dict[str, Any] | None) -> bool:
     return isinstance(node, VariableNode) and node.name.value not in (variables or {})
 
 
-def _written(value: Any) -> Any:
-    """Turn the value of a variable back into what its caller wrote: it was read as the type it was declared with."""
+def _uncoerced(value: Any) -> Any:
+    """Return the JSON that the caller sent for a variable, whose value was coerced to the variable's declared type."""
     match value:
         case enum.Enum():
             return value.name
         case datetime():
             return _date_time(value)
         case list():
-            return [_written(item) for item in value]
+            return [_uncoerced(item) for item in value]
         case dict():
-            return {name: _written(member) for name, member in value.items()}
+            return {name: _uncoerced(member) for name, member in value.items()}
         case _:
             return value
 
 
 def _date_time(value: datetime) -> str:
-    there = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return there.isoformat()[: -len("+00:00")] + "Z"
+    in_utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return in_utc.isoformat()[: -len("+00:00")] + "Z"
 
 
 def _parsed_date_time(value: object) -> datetime:
@@ -105,19 +105,19 @@ def _parsed_date_time(value: object) -> datetime:
     try:
         return parsed.astimezone(UTC)
     except OverflowError:
-        raise GraphQLError("This DateTime is beyond the years that can be told.") from None
+        raise GraphQLError("This DateTime is outside the years 1 to 9999.") from None
 
 
 SCALARS: dict[object, Any] = {
     JsonValue: strawberry.scalar(
         name="JSON",
-        description="Any JSON value. Numbers come back as they were written: big integers, 1.0 and 1 are kept apart.",
+        description="Any JSON value. Numbers are kept as written: large integers keep all digits, and 1.0 stays 1.0.",
         parse_value=lambda value: value,
         parse_literal=_json_literal,
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A time as RFC 3339 writes it, in UTC, to the microsecond: 2026-01-31T12:00:00.123456Z.",
+        description="A time in UTC with microseconds in the format of RFC 3339, such as 2026-01-31T12:00:00.123456Z.",
         specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
         serialize=_date_time,
         parse_value=_parsed_date_time,

@@ -1,4 +1,4 @@
-"""What can be watched live."""
+"""The subscriptions."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -29,10 +29,11 @@ async def _follow(info: Info, matching: EventFilter, *, after: str | None) -> As
             yield shared_event_of(event)
 
 
-@strawberry.type(description="What can be watched live, over WebSocket or server-sent events.")
+@strawberry.type(description="The subscriptions, over WebSocket, server-sent events or multipart responses.")
 class Subscription:
     @strawberry.subscription(
-        description="Each change of status, once and in order; with `after`, first what came since that cursor."
+        description="Delivers each change of status once and in order. With `after`, first the changes since that"
+        " cursor."
     )
     async def installation_status_changed(
         self,
@@ -52,8 +53,8 @@ class Subscription:
                     yield event
 
     @strawberry.subscription(
-        description="Each event that the caller may see, once and in order; with `after`, first what came since that"
-        " cursor."
+        description="Delivers each event that the caller sees once and in order. With `after`, first the events since"
+        " that cursor."
     )
     async def installation_events(
         self, info: Info, filter: Events = None, after: Since = None

@@ -110,18 +110,14 @@ class BatchLoader(Generic[Key, Row]):
             task.cancel()
 
 
+@dataclass(slots=True, eq=False)
 class RequestCache(Generic[Key, Row]):
     """The rows that one operation has requested: each is loaded once, and stays the same while the operation runs."""
 
-    __slots__ = ("_futures", "_visible", "loader")
-
-    def __init__(
-        self, loader: BatchLoader[Key, Row], *, visible: Callable[[Row | None], Row | None] | None = None
-    ) -> None:
-        """Cache what `loader` loads; `visible` returns the row, or None where the caller may not see it."""
-        self.loader = loader
-        self._visible = visible
-        self._futures: dict[Key, asyncio.Future[Mapping[Key, Row]]] = {}
+    loader: BatchLoader[Key, Row]
+    visible: Callable[[Row | None], Row | None] | None = None
+    """Returns the row, or None where the caller may not see it; None: the caller sees every row."""
+    _futures: "dict[Key, asyncio.Future[Mapping[Key, Row]]]" = field(default_factory=dict, init=False)
 
     @overload
     def load(self, key: Key) -> MappedFuture[Mapping[Key, Row], Row | None]: ...
@@ -135,8 +131,8 @@ class RequestCache(Generic[Key, Row]):
 
         def transform_row(rows: Mapping[Key, Row]) -> Any:
             row = rows.get(key)
-            if self._visible is not None:
-                row = self._visible(row)
+            if self.visible is not None:
+                row = self.visible(row)
             return row if row is None or transform is None else transform(row)
 
         return MappedFuture(future, transform_row)

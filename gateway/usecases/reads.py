@@ -148,4 +148,5 @@ async def list_events(services: Services, *, matching: EventFilter, window: Wind
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
-    return window.page(await read(services.database, select_event_page, matching=matching, window=window))
+    found = await read(services.database, select_event_page, matching=matching, window=window)
+    return window.page(found)

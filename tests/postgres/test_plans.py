@@ -90,9 +90,7 @@ async def test_a_page_reads_the_rows_it_shows_by_an_index(connection: DriverConn
     accounts: list[UUID] = [row["id"] for row in await connection.fetch("select id from accounts")]
     lists: list[tuple[str, dict[str, Any], list[UUID | None], str]] = [
         ("", {}, [None], "installations_by"),
-        ("bound_application", {"bound_application_id": applications[0]}, [None], "installations_of_application_by"),
         ("application", {"application_id": applications[0]}, [None], "installations_of_application_by"),
-        ("bound_account", {"bound_account_id": accounts[0]}, [None], "installations_of_account_by"),
         ("account", {"account_id": accounts[0]}, [None], "installations_of_account_by"),
         ("of_application", {}, [*applications[:PARENTS]], "installations_of_application_by"),
         ("of_account", {}, [*accounts[:PARENTS]], "installations_of_account_by"),
@@ -114,8 +112,8 @@ async def test_one_application_of_one_account_is_one_row(connection: DriverConne
     some = await connection.fetchrow("select application_id, account_id from installations")
     assert some is not None
     application, account = some
-    query = queries.variant("select_installation_page", {"bound_application", "bound_account", "created_descending"})
-    values = {"parents": [None], "limit": ROWS, "bound_application_id": application, "bound_account_id": account}
+    query = queries.variant("select_installation_page", {"application", "account", "created_descending"})
+    values = {"parents": [None], "limit": ROWS, "application_id": application, "account_id": account}
     for mode in ("force_custom_plan", "force_generic_plan"):
         used, read = await scans(connection, query, values, mode=mode)
         assert (used, read) == ({"one_installation_for_an_application_and_an_account"}, 1)
