@@ -1,1 +1,1 @@
-"""What is true: statuses and transitions, policy, metadata rules, events, errors. Pure: standard library only."""
+"""The rules: statuses and transitions, policy, metadata, events, errors. Pure functions; standard library only."""

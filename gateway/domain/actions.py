@@ -1,4 +1,4 @@
-"""What can be done to an installation, and by which kinds of caller."""
+"""The actions on an installation, and the kinds of caller that may take them."""
 
 import enum
 
@@ -6,7 +6,7 @@ from gateway.domain.principals import PrincipalKind
 
 
 class InstallationAction(enum.Enum):
-    """Something that a caller can do to an installation."""
+    """An action that a caller can take on an installation."""
 
     AUTHORIZE = "AUTHORIZE"
     CREATE = "CREATE"
@@ -21,21 +21,11 @@ class InstallationAction(enum.Enum):
     DELETE = "DELETE"
 
 
-_PLATFORM_ONLY = frozenset({PrincipalKind.PLATFORM})
 _APPLICATION = frozenset({PrincipalKind.PLATFORM, PrincipalKind.APPLICATION})
-_ANYBODY = frozenset({PrincipalKind.PLATFORM, PrincipalKind.APPLICATION, PrincipalKind.ACCOUNT})
 
 ACTORS: dict[InstallationAction, frozenset[PrincipalKind]] = {
-    InstallationAction.AUTHORIZE: _PLATFORM_ONLY,
-    InstallationAction.CREATE: _APPLICATION,
-    InstallationAction.ACTIVATE: _APPLICATION,
-    InstallationAction.START_SYNC: _APPLICATION,
-    InstallationAction.REPORT_SYNC_PROGRESS: _APPLICATION,
-    InstallationAction.FINISH_SYNC: _APPLICATION,
-    InstallationAction.REPORT_CONNECTION_FAILURE: _APPLICATION,
-    InstallationAction.REPORT_CONNECTION_SUCCESS: _APPLICATION,
-    InstallationAction.DEACTIVATE: _APPLICATION,
-    InstallationAction.UPDATE_METADATA: _APPLICATION,
-    InstallationAction.DELETE: _ANYBODY,
+    **dict.fromkeys(InstallationAction, _APPLICATION),
+    InstallationAction.AUTHORIZE: frozenset({PrincipalKind.PLATFORM}),
+    InstallationAction.DELETE: _APPLICATION | {PrincipalKind.ACCOUNT},
 }
-"""Who may ever do it. The platform may do whatever the application may."""
+"""The kinds that may ever take an action. The platform may do whatever the application may."""

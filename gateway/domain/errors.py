@@ -1,13 +1,13 @@
-"""What can go wrong, as the domain sees it.
+"""The errors that a caller may read.
 
-GatewayError                  becomes a top-level error, with its code
+GatewayError                  a top-level error, with its code
 ├── BadUserInput
 ├── Unauthenticated
 ├── Forbidden
 ├── CursorExpired
 ├── TimedOut
 └── Unavailable
-ExpectedFailure               becomes a typed member of a mutation's result
+ExpectedFailure               a typed member of a mutation's result
 ├── InstallationNotFound
 ├── ApplicationNotFound
 ├── AccountNotFound
@@ -28,7 +28,7 @@ from gateway.domain.metadata_rules import MetadataViolation
 
 
 class GatewayError(Exception):
-    """An error that its caller may read: a message and a code, and nothing of the cause."""
+    """An error with a message and a code for the caller; neither reveals the cause."""
 
     code: ClassVar[str]
 
@@ -39,25 +39,25 @@ class GatewayError(Exception):
 
 
 class BadUserInput(GatewayError):
-    """The request cannot be understood as it is; the message says what to change."""
+    """The request is invalid; the message says what to change."""
 
     code = "BAD_USER_INPUT"
 
 
 class Unauthenticated(GatewayError):
-    """Nobody is known by this credential."""
+    """The credential is missing or not valid."""
 
     code = "UNAUTHENTICATED"
 
 
 class Forbidden(GatewayError):
-    """A caller of this kind may never do this."""
+    """This kind of caller may never do this."""
 
     code = "FORBIDDEN"
 
 
 class CursorExpired(GatewayError):
-    """The log no longer holds all that came after this cursor."""
+    """The log no longer has everything after this cursor."""
 
     code = "CURSOR_EXPIRED"
 
@@ -69,13 +69,13 @@ class TimedOut(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """Something that is needed does not answer now; trying again later may help."""
+    """A part that is needed does not answer now; a later attempt may succeed."""
 
     code = "UNAVAILABLE"
 
 
 class ExpectedFailure(Exception):
-    """A failure that is part of a mutation's answer."""
+    """A failure that is part of a mutation's result."""
 
     message: str
 
@@ -134,7 +134,7 @@ class ActionNotAllowed(ExpectedFailure):
 
 
 class VersionConflict(ExpectedFailure):
-    """Somebody changed the installation since the caller read it."""
+    """The installation was changed since the caller read it."""
 
     def __init__(self, *, expected_version: int, installation: Installation) -> None:
         super().__init__(
@@ -155,7 +155,7 @@ class InstallationAlreadyExists(ExpectedFailure):
 
 
 class MetadataRejected(ExpectedFailure):
-    """The metadata breaks at least one rule; every violation found is listed."""
+    """The metadata violates at least one rule; all violations found are listed."""
 
     def __init__(self, violations: tuple[MetadataViolation, ...]) -> None:
         places = ", ".join(f"{violation.path or 'the whole'}: {violation.rule.value}" for violation in violations[:3])

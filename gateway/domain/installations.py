@@ -1,4 +1,4 @@
-"""What an installation is, and what it ties together."""
+"""Installations, and the applications and accounts that they connect."""
 
 import enum
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from uuid import UUID
 
 
 class InstallationStatus(enum.Enum):
-    """Where an installation stands."""
+    """The status of an installation."""
 
     AUTHORIZED = "AUTHORIZED"
     """The user has authorized the application; it is not ready for use yet."""
     ACTIVATED = "ACTIVATED"
     """Active and ready for use."""
     INACTIVE = "INACTIVE"
-    """Not usable: the connection failed too often, or the authorization is no longer valid."""
+    """Not usable: deactivated, not authorized any more, or the connection failed too often."""
     PENDING_INTEGRATION = "PENDING_INTEGRATION"
-    """The application synchronises; disconnecting now would lose data."""
+    """A synchronisation runs; disconnecting now would lose data."""
 
 
 class AuthorizationMethod(enum.Enum):
@@ -47,7 +47,7 @@ class StatusReasonCode(enum.Enum):
 
 
 class DeactivationReason(enum.Enum):
-    """What a caller may deactivate with; each is also a StatusReasonCode."""
+    """The reasons that a caller may give for deactivation; each is also a StatusReasonCode."""
 
     AUTHORIZATION_REVOKED = "AUTHORIZATION_REVOKED"
     NOT_ENTITLED = "NOT_ENTITLED"
@@ -56,20 +56,20 @@ class DeactivationReason(enum.Enum):
 
 
 class SyncOutcome(enum.Enum):
-    """How the application says that a synchronisation ended."""
+    """The outcome of a synchronisation, as the application reports it."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
 
 
 class SyncState(enum.Enum):
-    """How the current or last synchronisation stands."""
+    """The state of the current or last synchronisation."""
 
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     TIMED_OUT = "TIMED_OUT"
-    """Its lease ran out before the application reported again."""
+    """Its lease expired before the application reported again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +106,7 @@ class StatusReason:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyncStep:
-    """One part of a synchronisation, named by the application (tags, tax-codes, vendors, …)."""
+    """A part of a synchronisation, named by the application (tags, tax-codes, vendors, …)."""
 
     name: str
     done: int
@@ -128,9 +128,9 @@ class Sync:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installation:
-    """The tie between one application and one account.
+    """The connection between an application and an account.
 
-    `metadata` is the application's own JSON object, as text: what is stored is what was sent.
+    `metadata` is the application's own JSON object as text, so that numbers and the order of keys stay as sent.
     """
 
     id: UUID

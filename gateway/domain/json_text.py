@@ -1,4 +1,4 @@
-"""JSON as it was written: numbers keep their digits, whatever a machine's floats or ints would make of them."""
+"""Reads JSON so that numbers keep the digits and the form in which they were written."""
 
 import json
 from decimal import Decimal, InvalidOperation
@@ -6,9 +6,9 @@ from typing import Any, Self
 
 
 class WrittenNumber(Decimal):
-    """A number that shows itself as it was written: `1e2` stays so, where a Decimal says `1E+2`.
+    """A Decimal whose text is as it was written: `1e2`, where a Decimal has `1E+2`.
 
-    Made of text that is a number in JSON's grammar (or GraphQL's, which is the same), and of no other.
+    Only for text that is a number in the grammar of JSON, or of GraphQL, which is the same.
     """
 
     __slots__ = ("_written",)
@@ -24,7 +24,7 @@ class WrittenNumber(Decimal):
 
 
 def read_number(written: str) -> Decimal:
-    """Give the number that JSON text of any length and exponent says; infinite where even Decimal cannot hold it."""
+    """Read a number of any length and exponent; infinite where Decimal cannot represent it."""
     try:
         return WrittenNumber(written)
     except InvalidOperation:  # an exponent of 19 digits or more
@@ -32,7 +32,7 @@ def read_number(written: str) -> Decimal:
 
 
 def read_integer(written: str) -> int | Decimal:
-    """Give the integer as an int, except what an int cannot be: `-0`, and more digits than Python converts."""
+    """Read an integer; a WrittenNumber for `-0`, and for more digits than Python converts."""
     if written == "-0":
         return WrittenNumber(written)
     try:
@@ -45,9 +45,9 @@ _DECODER = json.JSONDecoder(parse_float=read_number, parse_int=read_integer)
 
 
 def read_json(text: str) -> Any:
-    """Read JSON text: numbers with a fraction or an exponent are WrittenNumber, NaN and infinities float.
+    """Read JSON: numbers with a fraction or an exponent become WrittenNumber, NaN and infinities float.
 
-    Raises json.JSONDecodeError for what is not JSON, or nested deeper than the interpreter's stack.
+    Raises json.JSONDecodeError for what is not JSON, or is nested deeper than the interpreter's stack allows.
     """
     try:
         return _DECODER.decode(text)

@@ -1,7 +1,7 @@
-"""An installation's metadata: its rules, its one encoding, and how it is changed.
+"""An installation's metadata: how it is checked, encoded, merged and compared.
 
-What is stored is JSON text. What is within the limits comes back equal: numbers as they were written, unicode as
-itself, keys in their order; only the space between tokens and needless escapes go.
+It is stored as JSON text, and returned equal to what was sent: numbers as they were written, characters unescaped,
+keys in their order; only whitespace between tokens and needless escapes are lost.
 """
 
 import math
@@ -30,9 +30,9 @@ _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 def encode_metadata(value: object) -> str:
-    """Give the text to store for this value, which both `json` and `jsonb` of Postgres accept.
+    """Return the text to store, which both `json` and `jsonb` of Postgres accept.
 
-    Raises MetadataRejected with every violation, at most MOST_VIOLATIONS; TypeError for what no JSON or GraphQL makes.
+    Raises MetadataRejected with all violations, at most MOST_VIOLATIONS; TypeError for what is no JSON value.
     """
     encoder = _Encoder()
     if isinstance(value, dict):
@@ -45,15 +45,15 @@ def encode_metadata(value: object) -> str:
 
 
 def decode_metadata(text: str) -> dict[str, Any]:
-    """Read stored metadata: every number as it was written."""
+    """Read stored metadata, with numbers as they were written."""
     metadata: dict[str, Any] = read_json(text)
     return metadata
 
 
 def merge_metadata(target: Any, patch: Any) -> Any:
-    """Apply a JSON Merge Patch (RFC 7396) and give the result, which may share parts with both; neither is changed.
+    """Apply a JSON Merge Patch (RFC 7396). The result may share parts with both arguments; neither is changed.
 
-    Not recursive, since a patch may be nested deeper than metadata may be: `encode_metadata` judges the result.
+    Not recursive, since a patch may be nested deeper than metadata may be; `encode_metadata` checks the result.
     """
     if not isinstance(patch, dict):
         return patch
@@ -73,10 +73,10 @@ def merge_metadata(target: Any, patch: Any) -> Any:
 
 
 def changed_keys(before: str | dict[str, Any], after: str | dict[str, Any]) -> tuple[str, ...]:
-    """Give the top-level keys that were added, removed or changed, sorted; both sides are within the limits.
+    """Return the top-level keys that were added, removed or changed, sorted; both sides are valid metadata.
 
-    A number changes with its text (1, 1.0 and 1e0 differ), as everything that a reader gets back does, except the order
-    of an object's keys: it means nothing in JSON.
+    Numbers are compared as text (1, 1.0 and 1e0 differ), since that is what readers get; the order of keys, which means
+    nothing in JSON, is not compared.
     """
     if before == after and isinstance(before, str):
         return ()
@@ -87,13 +87,13 @@ def changed_keys(before: str | dict[str, Any], after: str | dict[str, Any]) -> t
 
 
 class _Encoder:
-    """One walk over a value, which makes its text and notes each violation by the way."""
+    """Writes a value as text and collects its violations, in one pass."""
 
     __slots__ = ("values_left", "violations")
 
     def __init__(self) -> None:
         self.violations: dict[MetadataViolation, None] = {}
-        """In the order found; a dict, since a key and its value may break one rule at one path."""
+        """In the order found, each once: a key and its value may violate the same rule at the same path."""
         self.values_left = MOST_VALUES
 
     def report(self, rule: MetadataRule, place: Place) -> None:
@@ -163,7 +163,7 @@ class _Encoder:
 
 
 def _rule_broken_by(number: float | Decimal) -> MetadataRule | None:
-    """Judge one number. An infinite Decimal was a number with an exponent beyond all bounds, an infinite float none."""
+    """Check one number. An infinite Decimal was written with too large an exponent, an infinite float is no number."""
     if isinstance(number, float):
         return None if math.isfinite(number) else MetadataRule.NOT_A_NUMBER
     exact = Decimal(number)
@@ -179,7 +179,7 @@ def _rule_broken_by(number: float | Decimal) -> MetadataRule | None:
 
 
 def _number_text(number: float | Decimal) -> str:
-    """Give a finite number's JSON. An int goes through Decimal where it has more digits than Python converts."""
+    """Return the JSON of a finite number. Decimal writes an int of more digits than Python's int converts."""
     try:
         return str(number)
     except ValueError:
@@ -191,7 +191,7 @@ def _object_to_patch(target: Any) -> dict[str, Any]:
 
 
 def _comparable(value: Any) -> Any:
-    """Turn numbers into their text in a tuple, which equals no other value; dicts compare without order as they are."""
+    """Replace numbers by their text in a tuple, which equals no other JSON value; dicts compare without order."""
     match value:
         case dict():
             return {key: _comparable(member) for key, member in value.items()}

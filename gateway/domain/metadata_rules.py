@@ -1,45 +1,45 @@
-"""What an installation's metadata may be, and how a breach of that is named."""
+"""The rules for an installation's metadata, and their violations."""
 
 import enum
 from dataclasses import dataclass
 
 MOST_KEYS = 50
-"""On the top level; what lies deeper is bounded by the size alone."""
+"""On the top level; below it only the size is limited."""
 MOST_KEY_CHARACTERS = 40
 """Code points, on every level."""
 MOST_BYTES = 16 * 1024
-"""Of the stored text, in UTF-8, which has no space between its tokens."""
+"""Of the stored text in UTF-8, which has no whitespace between tokens."""
 MOST_VALUES = MOST_BYTES // 2
-"""What has more is too large, since each value takes a byte and a separator: the search ends there."""
+"""More values are too large in any case: each takes a byte and a separator. The check stops there."""
 MOST_LEVELS = 8
-"""Objects and arrays inside each other; the metadata object itself is the first."""
+"""Nested objects and arrays; the metadata object itself is the first level."""
 MOST_DIGITS_BEFORE_POINT = 131_072
 MOST_DIGITS_AFTER_POINT = 16_383
-"""What Postgres' numeric holds, and with it jsonb (its manual, "Numeric Types").
+"""The limits of Postgres' numeric, and so of jsonb (its manual, "Numeric Types").
 
 Trailing zeros count, and so does the exponent of a zero.
 """
 MOST_VIOLATIONS = 100
-"""As many are reported at once; the search ends there."""
+"""The check stops after so many."""
 
 
 class MetadataRule(enum.Enum):
-    """A rule that metadata can break."""
+    """A rule that metadata can violate."""
 
     NOT_AN_OBJECT = "NOT_AN_OBJECT"
     TOO_MANY_KEYS = "TOO_MANY_KEYS"
     KEY_TOO_LONG = "KEY_TOO_LONG"
     TOO_LARGE = "TOO_LARGE"
     TOO_DEEP = "TOO_DEEP"
-    """What lies below the first level too many is not looked at, and not counted in the size."""
+    """What is below the first level too many is neither checked nor counted in the size."""
     NUL_CHARACTER = "NUL_CHARACTER"
-    """A key or a string has U+0000, which Postgres' text cannot hold."""
+    """A key or a string contains U+0000, which Postgres' text cannot store."""
     LONE_SURROGATE = "LONE_SURROGATE"
-    """A key or a string has half of a surrogate pair, which no UTF-8 can hold."""
+    """A key or a string contains half of a surrogate pair, which UTF-8 cannot represent."""
     NOT_A_NUMBER = "NOT_A_NUMBER"
-    """NaN, Infinity or -Infinity, which JSON does not have."""
+    """NaN, Infinity or -Infinity, which are not JSON."""
     NUMBER_OUT_OF_RANGE = "NUMBER_OUT_OF_RANGE"
-    """More digits before or after the point than Postgres' numeric holds."""
+    """More digits before or after the point than Postgres' numeric allows."""
 
 
 _LIMITS = {
@@ -50,15 +50,15 @@ _LIMITS = {
 }
 
 Place = tuple[str | int, ...]
-"""The keys and indices that lead from the whole to a value."""
+"""The keys and indices from the metadata object to a value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetadataViolation:
-    r"""One rule broken at one place.
+    r"""One rule violated at one place.
 
-    `path` is a JSON Pointer (RFC 6901), "" for the whole. It is safe to show: characters that do not print stand in it
-    as `\uXXXX`, and of a key longer than allowed only the beginning, with an ellipsis.
+    `path` is a JSON Pointer (RFC 6901), "" for the metadata object. It is safe to display: characters that do not print
+    are written as `\uXXXX`, and a key that is too long is cut, with an ellipsis.
     """
 
     path: str
@@ -67,7 +67,7 @@ class MetadataViolation:
 
     @classmethod
     def at(cls, place: Place, *, rule: MetadataRule) -> "MetadataViolation":
-        """Name the breach of `rule` at `place`, with the limit that the rule has."""
+        """Return the violation of `rule` at `place`, with the rule's limit."""
         return cls(path="".join(f"/{_token(step)}" for step in place), rule=rule, limit=_LIMITS.get(rule))
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a list: which rows, in which order, and which page of them."""
+"""Lists: filters, orders and pages (windows) of them."""
 
 import enum
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Place = TypeVar("Place")
 
 
 class InstallationOrderField(enum.Enum):
-    """What a list of installations is ordered by; the id decides between equals."""
+    """The field that a list of installations is ordered by; equal values are ordered by id."""
 
     CREATED_AT = "CREATED_AT"
     UPDATED_AT = "UPDATED_AT"
@@ -39,7 +39,7 @@ class InstallationOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallationFilter:
-    """Each part that is set narrows the list; `metadata` is JSON text to be contained."""
+    """Conditions, of which all that are set hold; `metadata` is JSON text that has to be contained."""
 
     application_id: UUID | None = None
     account_id: UUID | None = None
@@ -60,7 +60,7 @@ class InstallationList:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplicationFilter:
-    """Each part that is set narrows the list; `search` looks in name, slug and description."""
+    """Conditions, of which all that are set hold; `search` is for name, slug and description."""
 
     listed_or_id: UUID | None = None
     """Of the unlisted applications, only the one with this id."""
@@ -74,7 +74,7 @@ class ApplicationFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window(Generic[Place]):
-    """One page: so many rows after one place, or before another, from the end where `backward`."""
+    """A page: `size` rows after one place and before another, from the end where `backward`."""
 
     size: int
     backward: bool
@@ -82,7 +82,7 @@ class Window(Generic[Place]):
     before: Place | None
 
     def page(self, found: list[Item]) -> "Page[Item]":
-        """Make a page of what was found in this window's direction, one row more than its size asked for."""
+        """Make a page of the rows found in this window's direction, of which one more than its size was asked for."""
         more, items = len(found) > self.size, found[: self.size]
         if self.backward:
             return Page(items=items[::-1], has_next=self.before is not None, has_previous=more)

@@ -12,7 +12,7 @@ from gateway.domain.principals import Principal, PrincipalKind
 def allowed_actions(
     principal: Principal, *, installation: Installation | None, application: Application
 ) -> tuple[InstallationAction, ...]:
-    """List what this caller may do with this installation now."""
+    """Return the actions that the caller may take on this installation now and that change something."""
     status = installation.status if installation else None
     return tuple(
         action
@@ -23,21 +23,13 @@ def allowed_actions(
 
 
 def require_actor(principal: Principal, *, action: InstallationAction) -> None:
-    """Refuse a caller whose kind may never do this.
-
-    Raises:
-        Forbidden: This kind of caller may never do it.
-    """
+    """Raise Forbidden where this kind of caller may never take the action."""
     if principal.kind not in ACTORS[action]:
-        raise Forbidden(f"{_A[principal.kind]} may not do {action.value}; {_kinds(ACTORS[action])} may.")
+        raise Forbidden(f"{_NAMES[principal.kind]} may not do {action.value}; {_kinds(ACTORS[action])} may.")
 
 
 def require_platform(principal: Principal, *, intention: str) -> None:
-    """Refuse everybody but the platform.
-
-    Raises:
-        Forbidden: The caller is not the platform.
-    """
+    """Raise Forbidden unless the caller is the platform."""
     if principal.kind is not PrincipalKind.PLATFORM:
         raise Forbidden(f"Only the platform may {intention}.")
 
@@ -45,10 +37,9 @@ def require_platform(principal: Principal, *, intention: str) -> None:
 def require_allowed(
     principal: Principal, *, action: InstallationAction, installation: Installation | None, application: Application
 ) -> None:
-    """Refuse what the installation's status does not allow now. What lifecycle.is_noop tells is not asked here.
+    """Raise ActionNotAllowed where the status, or the application's authorization method, does not allow the action.
 
-    Raises:
-        ActionNotAllowed: The status, or the application's authorization method, does not allow it.
+    To be asked after lifecycle.is_noop.
     """
     status = installation.status if installation else None
     method = application.authorization_method
@@ -62,7 +53,7 @@ def require_allowed(
     )
 
 
-_A = {
+_NAMES = {
     PrincipalKind.PLATFORM: "The platform",
     PrincipalKind.APPLICATION: "An application",
     PrincipalKind.ACCOUNT: "An account's user",
@@ -71,7 +62,7 @@ _A = {
 
 
 def _kinds(kinds: Iterable[PrincipalKind]) -> str:
-    return " and ".join(sorted(_A[kind].lower() for kind in kinds))
+    return " and ".join(sorted(_NAMES[kind].lower() for kind in kinds))
 
 
 def _reason(action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod) -> str:

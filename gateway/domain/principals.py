@@ -1,4 +1,4 @@
-"""Who is calling: a kind and up to two bounds."""
+"""Principals: a kind of caller, and up to two bounds."""
 
 import enum
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from uuid import UUID
 
 
 class PrincipalKind(enum.Enum):
-    """What sort of caller acts."""
+    """The kind of a caller."""
 
     PLATFORM = "PLATFORM"
-    """The spend-management platform itself; it has no bound."""
+    """The spend-management platform; it has no bound."""
     APPLICATION = "APPLICATION"
-    """A third-party application, bound to itself and, optionally, to one account."""
+    """A third-party application, bound to itself and optionally to one account."""
     ACCOUNT = "ACCOUNT"
-    """A user of one company's account."""
+    """A user of one account."""
     SYSTEM = "SYSTEM"
-    """The gateway's own clock; no key is ever issued for it."""
+    """The gateway itself, where it expires installations; no credential is issued for it."""
 
     def fits(self, *, application_id: UUID | None, account_id: UUID | None) -> bool:
-        """Tell whether a credential of this kind may be bound so."""
+        """Tell whether a credential of this kind may have these bounds."""
         match self:
             case PrincipalKind.PLATFORM:
                 return application_id is None and account_id is None
@@ -36,24 +36,24 @@ class PrincipalKind(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """A caller. What it may see matches every bound that is set."""
+    """A caller. It sees what matches every bound that is set."""
 
     kind: PrincipalKind
     application_id: UUID | None = None
     account_id: UUID | None = None
     id: str | None = None
-    """The credential's own identifier, as it stands in the log of events."""
+    """The credential's identifier, as it is stored in the event log."""
     label: str | None = None
     expires_at: datetime | None = None
-    """When the credential ends, and with it every stream that was opened by it; None: it ends when it is revoked."""
+    """When the credential expires, and with it every stream that it opened; None: only a revocation ends it."""
 
     @property
     def bounds(self) -> tuple[PrincipalKind, UUID | None, UUID | None]:
-        """All that visibility depends on: callers with equal bounds see the same."""
+        """Everything that visibility depends on: principals with equal bounds see the same."""
         return (self.kind, self.application_id, self.account_id)
 
     def has_expired(self, *, now: datetime) -> bool:
-        """Tell whether the credential has ended by now."""
+        """Tell whether the credential has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 

@@ -1,4 +1,4 @@
-"""What callers may call things: names, labels, messages, slugs and addresses."""
+"""Checks of texts from callers: names, labels, messages, slugs and URLs."""
 
 import re
 from urllib.parse import urlsplit
@@ -7,17 +7,17 @@ from gateway.domain.errors import BadUserInput
 
 FEWEST_SLUG_CHARACTERS = 2
 MOST_SLUG_CHARACTERS = 63
-"""As a label of a host name (RFC 1035), so that a slug can become one."""
+"""The length of a host name's label (RFC 1035), so that a slug can be one."""
 MOST_URL_CHARACTERS = 2048
 MOST_MESSAGE_CHARACTERS = 1000
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")
-"""What RFC 3986 lets stand in a URL; anything else comes percent-encoded, a host name in its ASCII form."""
+"""The characters of a URL (RFC 3986); others are percent-encoded, a host name is in its ASCII form."""
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Tell whether the text has half of a surrogate pair, which neither UTF-8 nor Postgres can hold."""
+    """Tell whether the text contains half of a surrogate pair, which neither UTF-8 nor Postgres can represent."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -26,9 +26,9 @@ def has_lone_surrogate(text: str) -> bool:
 
 
 def checked_text(value: str, *, name: str, most: int, may_be_blank: bool = False) -> str:
-    """Give the value back, unchanged, if it is text of at most `most` characters that Postgres can hold.
+    """Return the value unchanged, if it has at most `most` characters and Postgres can store it.
 
-    `name` says in the message which input it is. Raises BadUserInput.
+    `name` is the input's, for the message. Raises BadUserInput.
     """
     if len(value) > most:
         raise BadUserInput(f"{name} has {len(value)} characters; at most {most} are allowed.")
@@ -42,19 +42,19 @@ def checked_text(value: str, *, name: str, most: int, may_be_blank: bool = False
 
 
 def checked_message(value: str | None) -> str | None:
-    """Give an optional message back if it is at most MOST_MESSAGE_CHARACTERS of text. Raises BadUserInput."""
+    """Return an optional message of at most MOST_MESSAGE_CHARACTERS. Raises BadUserInput."""
     if value is None:
         return None
     return checked_text(value, name="message", most=MOST_MESSAGE_CHARACTERS, may_be_blank=True)
 
 
 def is_slug(value: str) -> bool:
-    """Tell whether the value is lower-case ASCII letters and digits, single hyphens between."""
+    """Tell whether the value is lower-case ASCII letters and digits, with single hyphens between."""
     return FEWEST_SLUG_CHARACTERS <= len(value) <= MOST_SLUG_CHARACTERS and _SLUG.fullmatch(value) is not None
 
 
 def checked_slug(value: str, *, name: str) -> str:
-    """Give the value back if it is a slug. Raises BadUserInput."""
+    """Return the value if it is a slug. Raises BadUserInput."""
     if not is_slug(value):
         raise BadUserInput(
             f"{name} must be {FEWEST_SLUG_CHARACTERS} to {MOST_SLUG_CHARACTERS} lower-case letters (a to z) and digits,"
@@ -64,7 +64,7 @@ def checked_slug(value: str, *, name: str) -> str:
 
 
 def checked_url(value: str, *, name: str) -> str:
-    """Give the value back if it is an absolute http or https URL that holds no credentials. Raises BadUserInput."""
+    """Return the value if it is an absolute http or https URL without credentials. Raises BadUserInput."""
     if len(value) > MOST_URL_CHARACTERS or not _URL_CHARACTERS.fullmatch(value) or not _is_web_address(value):
         raise BadUserInput(
             f"{name} must be an absolute URL that starts with https:// or http://, without credentials,"
@@ -76,7 +76,7 @@ def checked_url(value: str, *, name: str) -> str:
 def _is_web_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        _ = parts.port  # raises as well where it is no port
+        _ = parts.port  # raises ValueError where it is no port
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
