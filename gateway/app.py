@@ -125,11 +125,11 @@ def build_components(
     api_key_cache = ApiKeyCache(services)
     credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
-    def hear_of_keys() -> None:
+    def forget_keys() -> None:
         api_key_cache.clear()
         credential_monitor.call()
 
-    feed = Feed(database, url=database_url, heard={KEYS_CHANNEL: hear_of_keys})
+    feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: forget_keys})
     return Components(
         settings=settings,
         embedded=embedded,
@@ -184,7 +184,7 @@ def _graphql(house: Components, *, graphiql: GraphiQL | None, meter: OperationMe
 def _metrics(house: Components, *, meter: OperationMetrics) -> Sequence[BaseRoute]:
     return metrics_routes(
         meter,
-        gauges=lambda: gauges(house.feed.observations, registry=house.registry, pool=house.database.usage),
+        gauges=lambda: gauges(house.feed.stats, registry=house.registry, pool=house.database.usage),
         version=__version__,
     )
 

@@ -1,7 +1,7 @@
-"""Cursors: places in the log and in lists, as text that clients hand back and cannot read.
+"""Positions in the log and in lists, and the cursors that encode them: opaque text that clients pass back.
 
-The digest at the end is no protection against forgery (there is nothing to gain by one: a cursor says where to read,
-never what may be seen). It tells a cursor that was cut, mistyped or taken from another list from one of ours.
+The digest at the end is not a protection against forgery: a cursor is a position to read from, and gives no right to
+read. It detects a cursor that was cut, mistyped or taken from another list.
 """
 
 import base64
@@ -10,11 +10,25 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import assert_never
+from typing import NamedTuple, assert_never
 from uuid import UUID
 
 from gateway.domain.errors import BadUserInput
-from gateway.domain.events import Position
+
+
+class Position(NamedTuple):
+    """A position in the log: events are ordered by the transaction that wrote them, then by their number.
+
+    It is always the position of a committed row, or the start (0, 0), and never a bare transaction id: after a crash
+    Postgres assigns again the ids of transactions whose writes were not flushed. Positions of different epochs have no
+    order.
+    """
+
+    epoch: int
+    """Which log: 60 random bits, chosen anew when a dump of the log is found in another cluster."""
+    xid: int
+    id: int
+
 
 _DIGEST_SIZE = 4
 _POSITION = struct.Struct(">QQQ")
@@ -26,7 +40,7 @@ _GREATEST = Position(epoch=2**60 - 1, xid=2**63 - 1, id=2**63 - 1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Keyset:
-    """A place in a list: the value it is ordered by, and the id that decides between equal values."""
+    """A position in a list: the value that it is ordered by, and the id that orders equal values."""
 
     value: datetime | str
     id: UUID
@@ -54,7 +68,7 @@ def decode_position(cursor: str, *, argument: str) -> Position:
 
 
 def encode_keyset(keyset: Keyset, *, connection: str, order: str) -> str:
-    """Make a cursor that is good for this connection in this order (field and direction) alone."""
+    """Make a cursor that is valid for this connection in this order (field and direction) only."""
     match keyset.value:
         case datetime() as time:
             value = b"t" + _TIME.pack((time - _BEGINNING) // timedelta(microseconds=1))
@@ -68,7 +82,7 @@ def encode_keyset(keyset: Keyset, *, connection: str, order: str) -> str:
 def decode_keyset(
     cursor: str, *, connection: str, order: str, value_type: type[datetime | str], argument: str
 ) -> Keyset:
-    """Read a list's cursor. `value_type` is of what the list is ordered by: whoever forges a cursor may lie there too.
+    """Read a list's cursor, whose value is of the type that the list is ordered by: a forged cursor may differ.
 
     Raises:
         BadUserInput: It is from another list or another order, or it was changed.
@@ -102,21 +116,16 @@ def _list(connection: str, order: str) -> bytes:
     return f"list {connection} {order}".encode()
 
 
-def _digest(payload: bytes, *, domain: bytes) -> bytes:
-    return blake2b(domain + b"\0" + payload, digest_size=_DIGEST_SIZE).digest()
-
-
 def _sealed(payload: bytes, *, domain: bytes) -> str:
-    return base64.urlsafe_b64encode(payload + _digest(payload, domain=domain)).rstrip(b"=").decode()
+    digest = blake2b(domain + b"\0" + payload, digest_size=_DIGEST_SIZE).digest()
+    return base64.urlsafe_b64encode(payload + digest).rstrip(b"=").decode()
 
 
 def _opened(cursor: str, *, domain: bytes) -> bytes | None:
-    """Answer the payload, or None for anything that `_sealed` did not make, another spelling of it included."""
+    """Return the payload; None for everything that `_sealed` did not make, including another encoding of it."""
     try:
         sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    payload, digest = sealed[:-_DIGEST_SIZE], sealed[-_DIGEST_SIZE:]
-    if digest != _digest(payload, domain=domain) or _sealed(payload, domain=domain) != cursor:
-        return None
-    return payload
+    payload = sealed[:-_DIGEST_SIZE]
+    return payload if _sealed(payload, domain=domain) == cursor else None

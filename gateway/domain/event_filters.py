@@ -1,16 +1,16 @@
-"""Which events somebody asks for and may see: one value, used by the log's queries and by the live feed alike."""
+"""Filters of events, used by the queries of the log and by the live feed."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from gateway.domain.events import EventKind, NewEvent, kind_of
+from gateway.domain.events import EventKind, NewEvent
 
 ALL_KINDS = frozenset(EventKind)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventFilter:
-    """What matches every field that is set; without any kind, nothing does."""
+    """An event matches when it matches every field that is set; without kinds, none does."""
 
     installation_id: UUID | None = None
     application_id: UUID | None = None
@@ -22,7 +22,7 @@ class EventFilter:
             self.installation_id in {None, event.installation_id}
             and self.application_id in {None, event.application_id}
             and self.account_id in {None, event.account_id}
-            and kind_of(event.change) in self.kinds
+            and event.change.kind in self.kinds
         )
 
 

@@ -1,39 +1,39 @@
-"""The state of the log in one snapshot: how far it can be read, and how far back."""
+"""The state of the log in one snapshot: the last event that can be read, and the first that is kept."""
 
 from dataclasses import dataclass
 from typing import Self
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
-from gateway.domain.events import Position
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogState:
-    """What one snapshot shows of the log."""
+    """The log in one snapshot."""
 
     pruned: Position
-    """The last event that retention has removed, or (0, 0)."""
+    """The last event that retention has removed; (0, 0) where there is none."""
     latest: Position
     """The last event that can be read: no running transaction can write before it. `pruned` where there is none."""
     horizon: int
-    """The oldest transaction that is still running. Events from here on wait for it."""
+    """The oldest running transaction. Events of this and later transactions cannot be read yet."""
     next_xid: int
-    """The first transaction that had not begun."""
+    """The first transaction that had not started."""
     waiting: bool
-    """Whether there are events at or above the horizon."""
+    """Whether there are events that cannot be read yet."""
 
     @property
     def epoch(self) -> int:
         return self.latest.epoch
 
     def require_all_since(self, position: Position) -> None:
-        """Refuse to read on from a place after which something is missing.
+        """Check that the log has all events after a position.
 
-        A place that no transaction has reached yet is one of a history that this server has lost: it was set back to a
-        backup, or a standby took over that had not received everything.
+        A position beyond all transactions belongs to a history that this server has lost: it was restored from a
+        backup, or it is a standby that was promoted before it had received everything.
 
         Raises:
-            CursorExpired: The place is of another epoch, older than what is kept, or of a lost history.
+            CursorExpired: The position is of another epoch, older than what is kept, or of a lost history.
         """
         if position.epoch != self.epoch or position < self.pruned or position.xid >= self.next_xid:
             raise CursorExpired(
@@ -44,17 +44,17 @@ class LogState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """Which transactions were done at one moment."""
+    """The transactions that were committed at one moment."""
 
     latest: Position
-    """The last event of the log that no running transaction could write before."""
+    """The last event before which no running transaction can write."""
     oldest_running: int
     next_xid: int
     running: frozenset[int]
 
     @classmethod
     def parse(cls, text: str, *, xid_offset: int, latest: Position) -> Self:
-        """Read Postgres' form: the oldest running transaction, the first that had not begun, and those running."""
+        """Parse Postgres' form: the oldest running transaction, the first that had not started, and those running."""
         oldest_running, next_xid, running = text.split(":")
         return cls(
             latest=latest,
@@ -64,5 +64,5 @@ class Snapshot:
         )
 
     def sees(self, position: Position) -> bool:
-        """Tell whether the event had been committed by then."""
+        """Return whether the event was committed."""
         return position.xid < self.next_xid and position.xid not in self.running

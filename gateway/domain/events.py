@@ -1,33 +1,30 @@
-"""What has happened to an installation: one event for each version of it, in one append-only log."""
+"""Events: one for each version of an installation, in one append-only log."""
 
 import enum
-from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, assert_never
+from operator import attrgetter
+from typing import ClassVar
 from uuid import UUID
 
+from gateway.domain.cursors import Position
 from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncStep
 from gateway.domain.principals import PrincipalKind
 
 
-class Position(NamedTuple):
-    """A place in the log: events are ordered by the writing transaction, then by their number.
+class EventKind(enum.Enum):
+    """The kind of change that an event records."""
 
-    It is always the place of a row that was committed, or the start (0, 0); never a bare transaction id, since
-    Postgres hands out again, after a crash, the ids of transactions that wrote nothing it had to keep.
-    Positions of different epochs have no order.
-    """
-
-    epoch: int
-    """Which log: 60 bits, drawn anew when a dump of the log is found in another cluster."""
-    xid: int
-    id: int
+    STATUS_CHANGED = "STATUS_CHANGED"
+    METADATA_UPDATED = "METADATA_UPDATED"
+    SYNC_PROGRESSED = "SYNC_PROGRESSED"
+    CONNECTION_REPORTED = "CONNECTION_REPORTED"
+    AUTHORIZATION_RENEWED = "AUTHORIZATION_RENEWED"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """Who did it: copied into the event, so that it outlives the credential."""
+    """The caller that made the change, copied into the event, so that it outlives the credential."""
 
     kind: PrincipalKind
     id: str | None
@@ -38,6 +35,7 @@ class Actor:
 class StatusChanged:
     """`before` is None where the installation was created, `after` where it was deleted."""
 
+    kind: ClassVar = EventKind.STATUS_CHANGED
     before: InstallationStatus | None
     after: InstallationStatus | None
     reason: StatusReasonCode
@@ -46,16 +44,19 @@ class StatusChanged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetadataUpdated:
+    kind: ClassVar = EventKind.METADATA_UPDATED
     changed_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyncProgressed:
+    kind: ClassVar = EventKind.SYNC_PROGRESSED
     steps: tuple[SyncStep, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionReported:
+    kind: ClassVar = EventKind.CONNECTION_REPORTED
     succeeded: bool
     failures: int
     message: str | None
@@ -63,41 +64,16 @@ class ConnectionReported:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuthorizationRenewed:
+    kind: ClassVar = EventKind.AUTHORIZATION_RENEWED
     expires_at: datetime | None
 
 
 Change = StatusChanged | MetadataUpdated | SyncProgressed | ConnectionReported | AuthorizationRenewed
 
 
-class EventKind(enum.Enum):
-    """What sort of change an event tells of."""
-
-    STATUS_CHANGED = "STATUS_CHANGED"
-    METADATA_UPDATED = "METADATA_UPDATED"
-    SYNC_PROGRESSED = "SYNC_PROGRESSED"
-    CONNECTION_REPORTED = "CONNECTION_REPORTED"
-    AUTHORIZATION_RENEWED = "AUTHORIZATION_RENEWED"
-
-
-def kind_of(change: Change) -> EventKind:
-    match change:
-        case StatusChanged():
-            return EventKind.STATUS_CHANGED
-        case MetadataUpdated():
-            return EventKind.METADATA_UPDATED
-        case SyncProgressed():
-            return EventKind.SYNC_PROGRESSED
-        case ConnectionReported():
-            return EventKind.CONNECTION_REPORTED
-        case AuthorizationRenewed():
-            return EventKind.AUTHORIZATION_RENEWED
-        case _:
-            assert_never(change)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """One change of one installation, before it has its place in the log."""
+    """A change of an installation that has no position in the log yet."""
 
     occurred_at: datetime
     actor: Actor
@@ -105,17 +81,17 @@ class NewEvent:
     application_id: UUID
     account_id: UUID
     version: int
-    """The installation's version that this event made."""
+    """The installation's version after the change."""
     change: Change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event(NewEvent):
-    """One change of one installation, at its place in the log."""
+    """A change of an installation, at its position in the log."""
 
     position: Position
+    cursor: str
+    """The position as clients see it."""
 
-    @property
-    def share_key(self) -> Hashable:
-        """Equal for equal events: what is made of one may be shared."""
-        return self.position
+    share_key: ClassVar[property] = property(attrgetter("position"))
+    """Equal for equal events: subscribers with equal share keys get one payload."""

@@ -168,9 +168,11 @@ class _Compiler:
         field = self._field(root_type, details)
         if field is None:
             return RootField(key, lambda _source, _state: root_type.name, lambda value, _state: value)
-        # The base resolver of a subscription opens its stream; the resolver of an event is the GraphQL field's own.
-        direct = self._operation.operation is not OperationType.SUBSCRIPTION and _is_called_directly(field)
-        resolve = self._resolver(root_type, field, details, direct=direct)
+        if self._operation.operation is OperationType.SUBSCRIPTION:
+            # `field.subscribe` has opened the stream; `field.resolve` takes an event of it, and needs nothing else.
+            resolve = cast("Resolver", field.resolve)
+        else:
+            resolve = self._resolver(root_type, field, details, direct=_is_called_directly(field))
         return RootField(key, resolve, self._completer(field.type, details))
 
     def _field(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField | None:

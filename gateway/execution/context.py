@@ -17,7 +17,7 @@ class ExecutionContext(Protocol):
     def share_key(self) -> Hashable:
         """All that an answer may depend on beside operation and variables: equal keys may share one answer."""
 
-    def renewed(self) -> Self:
+    def for_event(self) -> Self:
         """Return the same surroundings, with nothing remembered: for the next event of a subscription."""
 
     def abandon(self) -> None:

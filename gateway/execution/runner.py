@@ -38,9 +38,9 @@ class InvalidValue(Exception):
 
 
 class PendingValue(NamedTuple):
-    """A value that is awaited, and its place in the result."""
+    """A value that is awaited, or a root field's, and its place in the result."""
 
-    value: Awaitable[Any]
+    value: Any
     complete: Completer
     parent: dict[str, Any]
     key: str
@@ -78,9 +78,12 @@ class CompiledExecutionFailed(Exception):
         outcomes = self._outcomes
 
         def replay(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-            if info.path.prev is None and info.path.key in outcomes:
-                return _value(outcomes[str(info.path.key)])
-            return resolve(source, info, **arguments)
+            if info.path.prev is not None or info.path.key not in outcomes:
+                return resolve(source, info, **arguments)
+            outcome = outcomes[str(info.path.key)]
+            if type(outcome) is Raised:
+                raise outcome.error
+            return outcome
 
         return MiddlewareManager(replay)
 
@@ -92,13 +95,15 @@ async def run(groups: Groups, state: ExecutionState) -> dict[str, Any]:
     try:
         for group in groups:
             await _resolve(group, state, outcomes)
-            for root_field in group:
-                data[root_field.key] = root_field.complete(_value(outcomes[root_field.key]), state)
-            while state.pending:
-                batch, state.pending = state.pending, []
-                values = await _settled([pending.value for pending in batch])
+            batch = [PendingValue(None, root_field.complete, data, root_field.key) for root_field in group]
+            values = [outcomes[root_field.key] for root_field in group]
+            while batch:
                 for (_, complete, parent, key), value in zip(batch, values, strict=True):
-                    parent[key] = complete(_value(value), state)
+                    if type(value) is Raised:
+                        raise value.error  # noqa: TRY301 - a resolver's error ends the run as any other
+                    parent[key] = complete(value, state)
+                batch, state.pending = state.pending, []
+                values = await _settled([pending.value for pending in batch]) if batch else []
     except Exception as error:
         for pending in state.pending:
             if isinstance(pending.value, Coroutine):
@@ -121,12 +126,6 @@ async def _resolve(group: Sequence[RootField], state: ExecutionState, outcomes: 
             outcomes[root_field.key] = value
     if pending:
         outcomes |= zip(pending, await _settled(list(pending.values())), strict=True)
-
-
-def _value(outcome: Any) -> Any:
-    if type(outcome) is Raised:
-        raise outcome.error
-    return outcome
 
 
 async def _settled(awaitables: list[Awaitable[Any]]) -> list[Any]:

@@ -1,65 +1,69 @@
-"""Reads of the log by followers, through the pool: few at once, however many clients come back at the same time."""
+"""Subscribers' reads of the log, through the pool: few at once, however many clients reconnect at the same time."""
 
 import asyncio
 import logging
 from typing import Final
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.event_log import Snapshot
-from gateway.domain.events import Position
-from gateway.feed.connections import Backoff
-from gateway.storage.database import Database, connection, read
+from gateway.feed.backoff import Backoff
+from gateway.storage.database import Connection, Database, read
 from gateway.storage.events import LogPage, log_snapshot, read_events
 
 _logger = logging.getLogger(__name__)
 
 
 class BacklogReader:
-    """Reads that wait for each other, and for the database while it is away. No connection is held between reads."""
+    """Reads that queue, and that wait while the database is unavailable. No connection is held between reads."""
 
-    def __init__(self, database: Database, *, at_once: int) -> None:
+    def __init__(self, database: Database, *, max_concurrent: int) -> None:
         self._database: Final = database
-        self._turn: Final = asyncio.Semaphore(at_once)
+        self._semaphore: Final = asyncio.Semaphore(max_concurrent)
         self._next_snapshot: asyncio.Task[Snapshot] | None = None
 
     async def page(self, *, matching: EventFilter, after: Position, limit: int) -> LogPage:
-        """Read on after a place. Raise CursorExpired."""
-        patience = Backoff()
+        """Read the events after a position. Raises CursorExpired."""
+        backoff = Backoff()
         while True:
             try:
-                async with self._turn:
+                async with self._semaphore:
                     return await read(self._database, read_events, matching=matching, after=after, limit=limit)
             except (Unavailable, TimedOut) as error:
-                _logger.warning("A follower waits for the log: %s", error.message)
-                await patience.pause()
+                _logger.warning("A subscriber waits for the event log: %s", error.message)
+                await backoff.pause()
 
     async def snapshot(self) -> Snapshot:
-        """Answer a snapshot that is taken after this call; calls that come together share one. Raise Unavailable."""
+        """Return a snapshot taken after this call; concurrent calls share one. Raises Unavailable."""
         if self._next_snapshot is None:
             self._next_snapshot = asyncio.create_task(self._take_snapshot())
             self._next_snapshot.add_done_callback(_retrieve)
         return await asyncio.shield(self._next_snapshot)
 
-    async def patient_snapshot(self) -> Snapshot:
-        patience = Backoff()
+    async def snapshot_when_available(self) -> Snapshot:
+        """Return a snapshot, as soon as the database is available."""
+        backoff = Backoff()
         while True:
             try:
                 return await self.snapshot()
             except (Unavailable, TimedOut):
-                await patience.pause()
+                await backoff.pause()
 
     async def _take_snapshot(self) -> Snapshot:
+        async def select(connection: Connection) -> Snapshot:
+            self._next_snapshot = None  # the statement begins now: a later call needs a later snapshot
+            return await log_snapshot(connection)
+
         try:
-            async with self._turn, connection(self._database) as held:
-                self._next_snapshot = None  # who comes from here on is too late for this one
-                return await log_snapshot(held)
+            async with self._semaphore:
+                return await read(self._database, select)
         finally:
             if self._next_snapshot is asyncio.current_task():
                 self._next_snapshot = None
 
 
 def _retrieve(task: asyncio.Task[Snapshot]) -> None:
-    """Look at the outcome: where everybody who waited has gone, nobody else does."""
+    """Retrieve the exception of a task that nobody may be waiting for any more; asyncio would log it."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,9 @@
-"""One consumer's own view of the log: the backlog, then what happens; each event once and in order.
+"""One subscriber's view of the log: the backlog, then new events; each event once and in order.
 
-The seam: the follower is armed first, and the log is read after that. The read's snapshot is newer than anything that
-the tail had read by then, so what the tail reads later is in the buffer, and what was read twice is recognised by its
-position. When the buffer was dropped, the same begins again from where the consumer is.
+Backlog and buffer join without a gap or a duplicate: buffering starts first, and the log is read after that. The
+snapshot of that read is newer than everything that the log reader had read when buffering started, so what the log
+reader reads later is in the buffer, and an event that was read twice is recognised by its position. When the buffer was
+dropped, the same starts again from the subscriber's position.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ import weakref
 from collections import deque
 from typing import Final, Self
 
+from gateway.domain.cursors import Position
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.event_log import Snapshot
-from gateway.domain.events import Event, Position
+from gateway.domain.events import Event
 from gateway.feed.backlog import BacklogReader
 from gateway.feed.stats import FeedStats
 from gateway.feed.subscribers import SubscriberBuffer, SubscriberIndex
@@ -21,9 +23,9 @@ from gateway.feed.subscribers import SubscriberBuffer, SubscriberIndex
 class EventStream:
     """An asynchronous iterator over events, for one consumer.
 
-    It begins with `start`, `async with`, or the first event asked for; CursorExpired may come then, and later when a
-    slow consumer falls behind what is kept. It ends with `aclose`, when its consumer is cancelled, or when nobody holds
-    it any more.
+    It starts with `start`, `async with`, or the first `anext`, which raise CursorExpired; a slow consumer may get
+    CursorExpired later, when events are removed that it has not received. It ends with `aclose`, when its consumer is
+    cancelled, or when it is garbage.
     """
 
     def __init__(
@@ -31,37 +33,44 @@ class EventStream:
         *,
         matching: EventFilter,
         after: Position | None,
-        followers: SubscriberIndex,
-        readers: BacklogReader,
-        observations: FeedStats,
+        subscribers: SubscriberIndex,
+        backlog: BacklogReader,
+        stats: FeedStats,
         buffer_size: int,
         batch_size: int,
     ) -> None:
-        self._followers: Final = followers
-        self._readers: Final = readers
-        self._observations: Final = observations
+        self._subscribers: Final = subscribers
+        self._backlog: Final = backlog
+        self._stats: Final = stats
         self._batch_size: Final = batch_size
-        self._follower: Final = SubscriberBuffer(matching=matching, size=buffer_size)
-        self._read: Final[deque[Event]] = deque()
-        self._cursor: Position | None = after
-        """Everything up to here was handed out, or is in `_read`."""
+        self._buffer: Final = SubscriberBuffer(matching=matching, max_size=buffer_size)
+        self._page: Final[deque[Event]] = deque()
+        self._position: Position | None = after
+        """All events up to here were returned, or are in `_page`."""
         self._started = False
         self._live = False
+        """Whether the backlog has been read, so that the buffer comes next."""
         self._closed = False
-        self._known: Snapshot | None = None
-        """What had been committed when the consumer came, where it asked for nothing older."""
+        self._committed_before: Snapshot | None = None
+        """For a subscriber without a position: what was committed when it started, and is not for it."""
 
     async def start(self) -> None:
-        """Begin to follow: what is committed after this returns is received. Raise CursorExpired."""
+        """Subscribe: events committed after this returns are received. Raises CursorExpired."""
         if self._started:
             return
         self._started = True
-        self._register()
+        self._subscribers.add(self._buffer)
+        loop = asyncio.get_running_loop()
+        # A finalizer may run while the log reader iterates over the subscribers: the removal waits for its turn.
+        weakref.finalize(self, _remove_soon, loop, self._subscribers, self._buffer).atexit = False
         try:
-            if self._cursor is None:
-                await self._begin_now()
+            if self._position is None:
+                self._buffer.start_buffering()
+                self._committed_before = await self._backlog.snapshot_when_available()
+                self._position = self._committed_before.latest
+                self._live = True
             else:
-                await self._read_on(self._cursor)
+                await self._read_backlog(self._position)
         except BaseException:
             self.close()
             raise
@@ -79,93 +88,77 @@ class EventStream:
     async def __anext__(self) -> Event:
         if not self._started:
             await self.start()
-        while (event := self._take()) is None:
-            if self._closed or self._follower.ended:
+        while True:
+            while self._page:
+                event = self._page.popleft()
+                if self._committed_before is None or not self._committed_before.sees(event.position):
+                    self._stats.events_delivered += 1
+                    return event
+            while self._live and self._buffer.events:
+                event = self._buffer.events.popleft()
+                if self._is_new(event):
+                    self._stats.events_delivered += 1
+                    return event
+            if self._closed or self._buffer.closed:
                 raise StopAsyncIteration
-            await self._wait()
-        self._observations.events_delivered += 1
-        return event
+            try:
+                if self._live and self._buffer.buffering:
+                    await self._buffer.changed()
+                else:
+                    await self._catch_up()
+            except BaseException:
+                self.close()
+                raise
 
     async def aclose(self) -> None:
         self.close()
 
     def close(self) -> None:
-        """Leave, at once; a consumer that waits gets the end of the iteration."""
+        """Unsubscribe; a consumer that waits gets the end of the iteration."""
         self._started = self._closed = True
-        self._followers.remove(self._follower)
-        self._read.clear()
-        self._follower.buffer.clear()
-        self._follower.wake()
+        self._subscribers.remove(self._buffer)
+        self._page.clear()
+        self._buffer.events.clear()
+        self._buffer.wake()
 
-    def _register(self) -> None:
-        self._followers.add(self._follower)
-        loop = asyncio.get_running_loop()
-        # A finalizer may run in the middle of the tail's loop over followers: the removal waits for its turn.
-        weakref.finalize(self, _remove_soon, loop, self._followers, self._follower).atexit = False
+    def _is_new(self, event: Event) -> bool:
+        """Return whether an event from the buffer is to be returned, and take its position.
 
-    def _take(self) -> Event | None:
-        """Take the next event that is at hand: first what was read, then what the tail has brought."""
-        while self._read:
-            event = self._read.popleft()
-            if not self._is_known(event):
-                return event
-        while self._live and self._follower.buffer:
-            event = self._follower.buffer.popleft()
-            if self._is_news(event):
-                return event
-        return None
-
-    async def _wait(self) -> None:
-        """Wait for what the tail brings, or read from the log; whoever gives up waiting leaves."""
-        try:
-            if self._live and self._follower.armed:
-                await self._follower.news()
-            else:
-                await self._catch_up()
-        except BaseException:
-            self.close()
-            raise
-
-    def _is_news(self, event: Event) -> bool:
-        """Recognise what was read twice. Where the epoch has changed, the tail sends everybody back to the log."""
-        if event.position.epoch != self._place.epoch or event.position <= self._place:
+        Where the epoch has changed, the log reader has all subscribers read the log again.
+        """
+        position, last = event.position, self._position
+        if last is None or position.epoch != last.epoch or position <= last:
             return False
-        self._cursor = event.position
-        return self._known is None or not self._known.sees(event.position)
-
-    def _is_known(self, event: Event) -> bool:
-        return self._known is not None and self._known.sees(event.position)
-
-    @property
-    def _place(self) -> Position:
-        assert self._cursor is not None, "whoever has begun has a place"  # noqa: S101 - so that the type says it too
-        return self._cursor
+        self._position = position
+        if self._committed_before is None:
+            return True
+        if position.xid >= self._committed_before.next_xid:  # and so is every later one
+            self._committed_before = None
+            return True
+        return not self._committed_before.sees(position)
 
     async def _catch_up(self) -> None:
+        position = self._position
+        if position is None:
+            raise RuntimeError("An event stream that has started has a position.")
         if self._live:
-            self._observations.falls_back += 1
-            seen = self._follower.seen
-            if seen is not None and seen.epoch == self._place.epoch:
-                self._cursor = max(self._place, seen)
-        await self._read_on(self._place)
+            self._stats.catchups += 1
+            seen = self._buffer.seen
+            if seen is not None and seen.epoch == position.epoch:
+                position = self._position = max(position, seen)
+        await self._read_backlog(position)
 
-    async def _read_on(self, cursor: Position) -> None:
-        """Read one batch from the log, and go live where there was no more."""
+    async def _read_backlog(self, position: Position) -> None:
+        """Read one batch from the log; where there is no more, the buffer comes next."""
         self._live = False
-        self._follower.arm()
-        page = await self._readers.page(matching=self._follower.matching, after=cursor, limit=self._batch_size)
-        self._observations.events_reread += len(page.events)
-        self._read.extend(page.events)
+        self._buffer.start_buffering()
+        page = await self._backlog.page(matching=self._buffer.matching, after=position, limit=self._batch_size)
+        self._stats.backlog_events_read += len(page.events)
+        self._page.extend(page.events)
         self._live = len(page.events) < self._batch_size
-        self._cursor = max(cursor, page.state.latest) if self._live else page.events[-1].position
-
-    async def _begin_now(self) -> None:
-        self._follower.arm()
-        self._known = await self._readers.patient_snapshot()
-        self._cursor = self._known.latest
-        self._live = True
+        self._position = max(position, page.state.latest) if self._live else page.events[-1].position
 
 
-def _remove_soon(loop: asyncio.AbstractEventLoop, followers: SubscriberIndex, follower: SubscriberBuffer) -> None:
+def _remove_soon(loop: asyncio.AbstractEventLoop, subscribers: SubscriberIndex, buffer: SubscriberBuffer) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(followers.remove, follower)
+        loop.call_soon_threadsafe(subscribers.remove, buffer)

@@ -1,15 +1,15 @@
-"""The feed of one process: its bell, its tail and everybody who follows."""
+"""The feed of one process: its notifier, its log reader and its subscribers."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, Self
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Position
 from gateway.feed.backlog import BacklogReader
-from gateway.feed.connections import SmoothedRate
+from gateway.feed.backoff import SmoothedRate
 from gateway.feed.event_stream import EventStream
 from gateway.feed.log_reader import LogReader
 from gateway.feed.notifier import Notifier
@@ -20,11 +20,11 @@ from gateway.storage.events import ensure_epoch
 
 
 class Feed:
-    """Use with `async with`, or `start` and `stop`. It starts without a database too, and goes on when there is one.
+    """Use with `async with`, or `start` and `stop`. It starts without a database too, and connects when there is one.
 
-    `database` is for reading backlogs, by at most `readers` connections at once; `url` is for two connections of the
-    feed's own. A follower's buffer holds `buffer_size` events; its read takes `batch_size`. `heard` says what to do
-    when other channels are notified, and whenever notifications of theirs may have been missed.
+    `database` is for reading backlogs, by at most `max_backlog_reads` connections at once; `url` is for the two
+    connections of the feed's own. A subscriber's buffer has `buffer_size` events, and its read `batch_size`.
+    `listeners` are called when their channel is notified, and whenever a notification of it may have been missed.
     """
 
     def __init__(
@@ -34,58 +34,58 @@ class Feed:
         url: str,
         poll_seconds: float = 1.0,
         timeout_seconds: float = 5.0,
-        pace_seconds: float = 0.005,
+        min_interval_seconds: float = 0.005,
         buffer_size: int = 1024,
         batch_size: int = 256,
-        readers: int = 4,
-        heard: Mapping[str, Callable[[], None]] | None = None,
+        max_backlog_reads: int = 4,
+        listeners: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
-        self.observations: Final = FeedStats()
+        self.stats: Final = FeedStats()
         self._database: Final = database
         self._buffer_size: Final = buffer_size
         self._batch_size: Final = batch_size
-        self._followers: Final = SubscriberIndex(observations=self.observations)
-        self._readers: Final = BacklogReader(database, at_once=readers)
-        log_growth = SmoothedRate()
+        self._subscribers: Final = SubscriberIndex(stats=self.stats)
+        self._backlog: Final = BacklogReader(database, max_concurrent=max_backlog_reads)
+        log_rate = SmoothedRate()
         self._notifier: Final = Notifier(
             url=url,
-            observations=self.observations,
-            log_growth=log_growth,
+            stats=self.stats,
+            log_rate=log_rate,
             timeout_seconds=timeout_seconds,
-            pace_seconds=pace_seconds,
+            min_interval_seconds=min_interval_seconds,
         )
         self._log_reader: Final = LogReader(
             url=url,
-            followers=self._followers,
-            observations=self.observations,
-            log_growth=log_growth,
-            recognise=self._notifier.recognise,
-            heard=heard or {},
+            subscribers=self._subscribers,
+            notifier=self._notifier,
+            stats=self.stats,
+            log_rate=log_rate,
+            listeners=listeners or {},
             poll_seconds=poll_seconds,
             timeout_seconds=timeout_seconds,
-            pace_seconds=pace_seconds,
-            batch_size=4 * batch_size,  # it reads for all, and every row once
+            min_interval_seconds=min_interval_seconds,
+            batch_size=4 * batch_size,  # it reads each event once for all subscribers
         )
-        self._running: tuple[asyncio.Task[None], ...] = ()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
-        """Begin. Where the database is there, the log has its epoch before anything is written to it."""
+        """Start. Where the database is available, the log has its epoch before anything is written to it."""
         if self._database.is_connected:
-            with suppress(Unavailable, TimedOut):  # then the tail does it as soon as the database is back
+            with suppress(Unavailable, TimedOut):  # the log reader does it when the database is back
                 async with connection(self._database) as held:
                     await ensure_epoch(held)
-        self._running = (
-            asyncio.create_task(self._log_reader.run(), name="the feed's tail"),
-            asyncio.create_task(self._notifier.run(), name="the feed's bell"),
+        self._tasks = (
+            asyncio.create_task(self._log_reader.run(), name="feed log reader"),
+            asyncio.create_task(self._notifier.run(), name="feed notifier"),
         )
 
     async def stop(self) -> None:
-        """Close the feed's connections. Who still follows comes to the end of the iteration."""
-        for task in self._running:
+        """Close the feed's connections, and end all event streams."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self._running = ()
-        self._followers.end()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = ()
+        self._subscribers.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -95,27 +95,28 @@ class Feed:
         await self.stop()
 
     def notify(self) -> None:
-        """Tell everybody, here and in other processes, that there is news. For after each commit; never waits."""
-        self._log_reader.nudge()
+        """Tell the log readers of all processes that there are new events. For after each commit; never blocks."""
+        if self.stats.subscribers:
+            self._log_reader.woken.set()
         self._notifier.notify()
 
     def follow(self, matching: EventFilter, *, after: Position | None = None) -> EventStream:
-        """Follow what matches: all that the log holds after a place, or what is committed from now on; then live."""
+        """Return the matching events: those after a position, or those committed from now on; then live."""
         return EventStream(
             matching=matching,
             after=after,
-            followers=self._followers,
-            readers=self._readers,
-            observations=self.observations,
+            subscribers=self._subscribers,
+            backlog=self._backlog,
+            stats=self.stats,
             buffer_size=self._buffer_size,
             batch_size=self._batch_size,
         )
 
     async def position(self) -> Position:
-        """Answer where the log stands: a state that is read after this answer shows all events up to it.
+        """Return the end of the log: whatever is read after this call shows all events up to there.
 
         Raises:
             Unavailable: The database cannot be reached.
         """
-        snapshot = await self._readers.snapshot()
+        snapshot = await self._backlog.snapshot()
         return snapshot.latest

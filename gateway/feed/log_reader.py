@@ -1,8 +1,8 @@
-"""The tail: the one place in a process where new events are read, each once, and handed to whom they match.
+"""The log reader: the one place in a process that reads new events, each once, and delivers them to subscribers.
 
-It has a line of its own, on which it listens to the bells of all processes. A second without news it reads all the
-same: that finds what no bell told of, and shows that the line is alive. When the line breaks it gets another one, and
-goes on where it stood.
+It has a connection of its own, on which it listens to the notifications of all processes. After a second without one it
+reads the log all the same: that finds events whose notification was lost, and detects a dead connection. When the
+connection is lost it reconnects, and goes on from its position.
 """
 
 import asyncio
@@ -12,21 +12,25 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Position
-from gateway.feed.connections import Backoff, SmoothedRate, Throttle, connect
+from gateway.domain.pages import Window
+from gateway.feed.backoff import Backoff, SmoothedRate, Throttle
+from gateway.feed.connections import connect
+from gateway.feed.notifier import Notifier
 from gateway.feed.stats import FeedStats
 from gateway.feed.subscribers import SubscriberIndex
 from gateway.storage.database import DriverConnection
-from gateway.storage.events import NEWS_CHANNEL, LogPage, ensure_epoch, log_snapshot, read_events
+from gateway.storage.events import EVENTS_CHANNEL, LogPage, ensure_epoch, log_snapshot, read_pages
 
 _logger = logging.getLogger(__name__)
 
-_EVERYTHING = EventFilter()
-_EVENTS_AT_ONCE = 32
-_SHORTEST_WAIT_SECONDS = 0.005
-"""How soon the log is read again where events wait for a transaction that is still running."""
+_ALL_EVENTS = EventFilter()
+_EVENTS_PER_TURN = 32
+"""Events delivered in one turn of the event loop; with many subscribers, other work would wait for more."""
+_SHORTEST_RECHECK_SECONDS = 0.005
+"""The first pause before the log is read again where events wait for a transaction that is still running."""
 
 
 class LogReader:
@@ -36,147 +40,138 @@ class LogReader:
         self,
         *,
         url: str,
-        followers: SubscriberIndex,
-        observations: FeedStats,
-        log_growth: SmoothedRate,
-        recognise: Callable[[int], bool],
-        heard: Mapping[str, Callable[[], None]],
+        subscribers: SubscriberIndex,
+        notifier: Notifier,
+        stats: FeedStats,
+        log_rate: SmoothedRate,
+        listeners: Mapping[str, Callable[[], None]],
         poll_seconds: float,
         timeout_seconds: float,
-        pace_seconds: float,
+        min_interval_seconds: float,
         batch_size: int,
     ) -> None:
         self._url: Final = url
-        self._followers: Final = followers
-        self._observations: Final = observations
-        self._log_growth: Final = log_growth
-        self._recognise: Final = recognise
-        self._heard: Final = heard
+        self._subscribers: Final = subscribers
+        self._notifier: Final = notifier
+        self._stats: Final = stats
+        self._log_rate: Final = log_rate
+        self._listeners: Final = listeners
         self._poll_seconds: Final = poll_seconds
         self._timeout_seconds: Final = timeout_seconds
-        self._pace: Final = Throttle(shortest=pace_seconds)
+        self._throttle: Final = Throttle(shortest=min_interval_seconds)
         self._batch_size: Final = batch_size
-        self._news: Final = asyncio.Event()
+        self.woken: Final = asyncio.Event()
+        """Set it to have the log read soon."""
         self._position: Position | None = None
-        self._recheck_seconds = _SHORTEST_WAIT_SECONDS
-        self._holder, self._held_since = 0, 0.0
-
-    def nudge(self) -> None:
-        """Have the log read soon; nobody needs it where nobody follows."""
-        if self._followers:
-            self._news.set()
+        self._recheck_seconds = _SHORTEST_RECHECK_SECONDS
+        self._oldest_xid, self._oldest_since = 0, 0.0
 
     async def run(self) -> None:
-        patience = Backoff()
+        backoff = Backoff()
         while True:
             try:
-                await self._read_on_one_line(patience)
-            except Exception as error:  # noqa: BLE001 - whatever it was: others wait, and the log can be read again
-                _logger.warning("The tail's connection broke: %r", error)
-            self._observations.connected = False
-            self._observations.reconnects += 1
-            await patience.pause()
+                async with connect(
+                    self._url, application_name="gateway log reader", timeout_seconds=self._timeout_seconds
+                ) as connection:
+                    await self._listen(connection)
+                    while True:
+                        pause = await self._read(connection)
+                        self._stats.connected = True
+                        if not pause:
+                            continue
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(max(pause, self._remaining())):
+                                await self.woken.wait()
+                        await asyncio.sleep(self._remaining())
+                        self.woken.clear()
+            except Exception as error:  # noqa: BLE001 - the reader reconnects after any error; the log keeps the events
+                _logger.warning("The log reader lost its connection: %r", error)
+            self._stats.connected = False
+            self._stats.reconnects += 1
+            await backoff.pause()
 
-    async def _read_on_one_line(self, patience: Backoff) -> None:
-        async with connect(
-            self._url, application_name="gateway tail", timeout_seconds=self._timeout_seconds
-        ) as connection:
-            connection.add_termination_listener(lambda _connection: self._news.set())
-            await connection.add_listener(NEWS_CHANNEL, self._on_notify)
-            for channel, act in self._heard.items():
-                await connection.add_listener(channel, lambda *_, act=act: act())
-                act()  # what was notified before is not told again
-            if await ensure_epoch(connection):
-                _logger.warning("The log was written in another cluster: it has a new epoch, and old cursors expire.")
-            while True:
-                pause = await self._read(connection)
-                self._observations.connected = True
-                patience.reset()
-                await self._wait(pause)
+    async def _listen(self, connection: DriverConnection) -> None:
+        connection.add_termination_listener(lambda _connection: self.woken.set())
+        await connection.add_listener(EVENTS_CHANNEL, self._on_notify)
+        for channel, call in self._listeners.items():
+            await connection.add_listener(channel, lambda *_, call=call: call())
+            call()  # an earlier notification is not repeated
+        if await ensure_epoch(connection):
+            _logger.warning("The log was written in another cluster: it has a new epoch, and old cursors expire.")
 
     def _on_notify(self, _connection: object, process_id: int, _channel: str, _payload: object) -> None:
-        if not self._recognise(process_id):  # of what happens here, the tail has been told already
-            self.nudge()
+        if process_id == self._notifier.process_id:  # its events have woken this reader already
+            self._stats.notify_latency_seconds = time.monotonic() - self._notifier.sent_for
+        elif self._stats.subscribers:  # without subscribers there is no need to read soon
+            self.woken.set()
+
+    def _remaining(self) -> float:
+        return self._throttle.remaining(events_per_second=self._log_rate.per_second)
 
     async def _read(self, connection: DriverConnection) -> float:
-        """Hand out what is new; answer for how many seconds no more is expected."""
-        self._pace.begin()
-        if self._position is None or not self._followers:
-            await self._jump(connection)
-            return self._poll_seconds
-        keys = self._followers.keys()
+        """Deliver the new events, and return the seconds after which to read again without a notification."""
+        self._throttle.started_at = time.monotonic()
+        if self._position is None or not self._stats.subscribers:
+            return await self._resync(connection)
+        keys = self._subscribers.keys()
         try:
-            page = await read_events(
+            [page] = await read_pages(
                 connection,
-                matching=_EVERYTHING,
-                after=self._position,
+                matching=_ALL_EVENTS,
+                window=Window(size=self._batch_size, backward=False, after=self._position, before=None),
                 limit=self._batch_size,
-                wanted=self._followers.want,
+                has_interest=self._subscribers.has_interest,
                 keys=keys,
             )
         except CursorExpired:
-            await self._jump(connection)
-            return self._poll_seconds
-        self._log_growth.see(page.state.latest.id)
-        if keys is not None:
-            self._followers.miss_arrivals()
+            return await self._resync(connection)
+        state = page.state
+        self._log_rate.update(state.latest.id)
+        self._stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
+        if keys is not None and self._subscribers.new:
+            self._subscribers.invalidate_new()
         await self._deliver(page, start=self._position)
-        self._watch_horizon(page.state.horizon, next_xid=page.state.next_xid)
         if page.read == self._batch_size:
             return 0.0
-        return self._pause_while(waiting=page.state.waiting)
-
-    async def _deliver(self, page: LogPage, *, start: Position) -> None:
-        """Hand events out, a few at a time: with many followers others would wait for the loop.
-
-        Who came since the page was asked for finds in the log what was not wanted then.
-        """
-        self._observations.events_read += page.read
-        for first in range(0, len(page.events), _EVENTS_AT_ONCE):
-            some = page.events[first : first + _EVENTS_AT_ONCE]
-            self._followers.deliver(some, before=self._position or start)
-            self._position = some[-1].position
-            await asyncio.sleep(0)
-        if page.end is not None and page.read == self._batch_size:
-            self._position = page.end
-        else:  # all that there is was read, or was not wanted
-            self._position = max(self._position or start, page.state.latest)
-
-    async def _jump(self, connection: DriverConnection) -> None:
-        """Go to where the log stands, and have everybody who follows read from the log what lies between.
-
-        So it is where nobody follows, at the start, and when the tail was away for longer than what is kept.
-        """
-        snapshot = await log_snapshot(connection)
-        self._log_growth.see(snapshot.latest.id)
-        self._followers.fall_back(tail=self._position)
-        self._position = snapshot.latest
-        self._watch_horizon(snapshot.oldest_running, next_xid=snapshot.next_xid)
-
-    def _pause_while(self, *, waiting: bool) -> float:
-        """Look again soon, but ever less so, where events wait for a transaction: its end may ring no bell."""
-        if not waiting:
-            self._recheck_seconds = _SHORTEST_WAIT_SECONDS
+        if not state.waiting:
+            self._recheck_seconds = _SHORTEST_RECHECK_SECONDS
             return self._poll_seconds
+        # Events wait for a running transaction, whose end may send no notification: read again, at growing intervals.
         pause = self._recheck_seconds
         self._recheck_seconds = min(pause * 2, self._poll_seconds)
         return pause
 
-    async def _wait(self, pause: float) -> None:
-        if not pause:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(pause, self._rest_left())):
-                await self._news.wait()
-        await asyncio.sleep(self._rest_left())
-        self._news.clear()
+    async def _deliver(self, page: LogPage, *, start: Position) -> None:
+        """Deliver a page, a few events in each turn of the loop.
 
-    def _rest_left(self) -> float:
-        return self._pace.left(events_a_second=self._log_growth.a_second)
+        A subscriber that arrived after the page was requested reads from the log what the request did not include.
+        """
+        self._stats.events_read += page.read
+        for first in range(0, len(page.events), _EVENTS_PER_TURN):
+            some = page.events[first : first + _EVENTS_PER_TURN]
+            self._subscribers.deliver(some, before=self._position or start)
+            self._position = some[-1].position
+            await asyncio.sleep(0)
+        if page.end is not None and page.read == self._batch_size:
+            self._position = page.end
+        else:  # everything that can be read was read, or nobody is interested in it
+            self._position = max(self._position or start, page.state.latest)
 
-    def _watch_horizon(self, horizon: int, *, next_xid: int) -> None:
-        """Measure for how long the same transaction has been the oldest. Needs no right to see others' sessions."""
-        if horizon != self._holder:
-            self._holder, self._held_since = horizon, time.monotonic()
-        held = horizon < next_xid
-        self._observations.horizon_lag_seconds = time.monotonic() - self._held_since if held else 0.0
+    async def _resync(self, connection: DriverConnection) -> float:
+        """Skip to the end of the log, and have all subscribers read from the log what lies between.
+
+        Done without subscribers, at the start, and when the reader was away for longer than events are kept.
+        """
+        snapshot = await log_snapshot(connection)
+        self._log_rate.update(snapshot.latest.id)
+        self._subscribers.resync(reader_position=self._position)
+        self._position = snapshot.latest
+        oldest, next_xid = snapshot.oldest_running, snapshot.next_xid
+        self._stats.horizon_lag_seconds = self._horizon_lag(oldest) if oldest < next_xid else 0.0
+        return self._poll_seconds
+
+    def _horizon_lag(self, horizon: int) -> float:
+        """Return for how many seconds this transaction has been the oldest; needs no right to see other sessions."""
+        if horizon != self._oldest_xid:
+            self._oldest_xid, self._oldest_since = horizon, time.monotonic()
+        return time.monotonic() - self._oldest_since

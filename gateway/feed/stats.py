@@ -1,31 +1,31 @@
-"""What operators see of the feed: plain numbers, which others show as they like."""
+"""The feed's gauges and counters; the metrics show them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(kw_only=True, slots=True)
 class FeedStats:
-    """Gauges and counters of one process since its start."""
+    """Numbers of one process since its start."""
 
-    followers: int = 0
-    """Gauge: who follows now."""
+    subscribers: int = 0
+    """Gauge: the subscribers now."""
     events_read: int = 0
-    """Events that the tail has read: where few keys are followed, those of these keys alone."""
+    """Events that the log reader has read; with few subscribers, only those of the keys that they ask for."""
     events_delivered: int = 0
-    """Events that were handed to consumers, each counted for each of them."""
-    events_reread: int = 0
-    """Events that followers read from the log themselves."""
-    falls_back: int = 0
-    """How often a follower's buffer was dropped, and the follower went back to the log."""
+    """Events handed to subscribers, counted for each subscriber."""
+    backlog_events_read: int = 0
+    """Events that subscribers have read from the log themselves."""
+    catchups: int = 0
+    """Times that a subscriber's buffer was dropped, and the subscriber read the log again."""
     reconnects: int = 0
-    """How often the tail has lost its connection, or could not get one."""
+    """Times that the log reader has lost its connection, or could not connect."""
     connected: bool = False
-    """Gauge: whether the tail has its connection."""
-    rings: int = 0
-    """How often the bell was asked to ring."""
+    """Gauge: whether the log reader has a connection."""
+    notify_requests: int = 0
+    """Times that a notification was requested."""
     notifications: int = 0
-    """How often it did: rings that come together are one."""
-    bell_latency_seconds: float = 0.0
-    """Gauge: from the last ring to when this process' own tail heard of it through Postgres."""
+    """Notifications sent: requests that come together are one."""
+    notify_latency_seconds: float = 0.0
+    """Gauge: from the last request to the arrival of its notification in the log reader of this process."""
     horizon_lag_seconds: float = 0.0
-    """Gauge: for how long one transaction has held the horizon; events of transactions after it wait for it."""
+    """Gauge: how long one transaction has held the horizon; events of later transactions wait for its end."""

@@ -1,4 +1,4 @@
-"""Who follows, indexed by what they ask for: an event costs what its matching followers cost."""
+"""The subscribers, indexed by the keys of their filters: an event costs what its matching subscribers cost."""
 
 import asyncio
 from collections import deque
@@ -6,195 +6,186 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from uuid import UUID
 
+from gateway.domain.cursors import Position
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Event, Position
+from gateway.domain.events import Event
 from gateway.feed.stats import FeedStats
 from gateway.storage.events import WantedKeys
 
-_MOST_KEYS: Final = 200
+_MAX_KEYS: Final = 200
 
 
 class SubscriberBuffer:
-    """One consumer's buffer of events that the tail has read.
+    """The events that the log reader has delivered to one subscriber and the subscriber has not taken yet.
 
-    Unless `armed`, it takes nothing in. Overfull, it drops all, and its consumer has to read the log again.
+    It accepts events only while `buffering`. When it is full it drops them all, and the subscriber reads the log again.
     """
 
-    __slots__ = ("_size", "_waiter", "armed", "buffer", "ended", "matching", "seen")
+    __slots__ = ("_max_size", "_waiter", "buffering", "closed", "events", "matching", "seen")
 
-    def __init__(self, *, matching: EventFilter, size: int) -> None:
+    def __init__(self, *, matching: EventFilter, max_size: int) -> None:
         self.matching: Final = matching
-        self.buffer: Final[deque[Event]] = deque()
-        self.armed = False
-        self.ended = False
-        """Whether the feed has stopped: nothing more will come."""
+        self.events: Final[deque[Event]] = deque()
+        self.buffering = False
+        self.closed = False
+        """Whether the feed has stopped: no more events will come."""
         self.seen: Position | None = None
-        """Everything up to here that was armed for has been taken out of the buffer."""
-        self._size: Final = size
+        """The subscriber has taken all events up to here that were delivered since buffering started."""
+        self._max_size: Final = max_size
         self._waiter: asyncio.Future[None] | None = None
 
-    def arm(self) -> None:
-        """Take in, from now on, what the tail hands out."""
-        self.buffer.clear()
+    def start_buffering(self) -> None:
+        """Accept, from now on, what the log reader delivers."""
+        self.events.clear()
         self.seen = None
-        self.armed = True
+        self.buffering = True
 
     def push(self, event: Event, *, before: Position) -> None:
-        """Take an event in, or drop all where there is no room. `before` is where the tail stood before it."""
-        if not self.armed:
+        """Accept an event, or drop all where there is no room. `before` is the log reader's position before it."""
+        if not self.buffering:
             return
-        if not self.buffer:
+        if not self.events:
             self.seen = before
-        elif len(self.buffer) >= self._size:
-            self._drop()
+        elif len(self.events) >= self._max_size:
+            self.invalidate()
             return
-        self.buffer.append(event)
+        self.events.append(event)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def invalidate(self) -> None:
+        """Have the subscriber read the log from its position: it may have missed an event."""
+        self.events.clear()
+        self.buffering = False
         self.wake()
 
-    def fall_back(self, *, tail: Position | None) -> None:
-        """Have the consumer read the log again, from where it is or, where it has taken everything, from the tail."""
-        if self.armed and not self.buffer:
-            self.seen = tail
-        self._drop()
-
-    def miss(self) -> None:
-        """Have the consumer read the log again from where it is: something may have passed that it did not get."""
-        self._drop()
+    def resync(self, *, reader_position: Position | None) -> None:
+        """Have the subscriber read the log, from the reader's position where it has taken everything up to there."""
+        if self.buffering and not self.events:
+            self.seen = reader_position
+        self.invalidate()
 
     def wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    def news(self) -> asyncio.Future[None]:
-        """Await this for something in the buffer, or its loss, or a `wake`. For one consumer at a time."""
+    def changed(self) -> asyncio.Future[None]:
+        """Return a future for the next event, invalidation or `wake`. For one subscriber at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
 
-    def _drop(self) -> None:
-        self.buffer.clear()
-        self.armed = False
-        self.wake()
-
 
 class _Group:
-    """Followers with equal filters: whether an event matches is asked once for all of them."""
+    """Subscribers with equal filters: an event is matched once for all of them."""
 
-    __slots__ = ("followers", "matching")
+    __slots__ = ("buffers", "matching")
 
     def __init__(self, matching: EventFilter) -> None:
         self.matching: Final = matching
-        self.followers: Final[dict[SubscriberBuffer, None]] = {}
+        self.buffers: Final[dict[SubscriberBuffer, None]] = {}
 
 
 _Groups = dict[EventFilter, _Group]
 
 
 class SubscriberIndex:
-    """The index. All of it runs in the event loop, between two awaits."""
+    """The index of subscribers. It runs in the event loop, between two awaits."""
 
-    def __init__(self, *, observations: FeedStats) -> None:
-        self._observations: Final = observations
-        self._of_installation: Final[dict[UUID | None, _Groups]] = {}
-        self._of_account: Final[dict[UUID | None, _Groups]] = {}
-        self._of_application: Final[dict[UUID | None, _Groups]] = {}
-        self._arrived: list[SubscriberBuffer] = []
-
-    def __len__(self) -> int:
-        return self._observations.followers
+    def __init__(self, *, stats: FeedStats) -> None:
+        self._stats: Final = stats
+        self._by_installation: Final[dict[UUID | None, _Groups]] = {}
+        self._by_account: Final[dict[UUID | None, _Groups]] = {}
+        self._by_application: Final[dict[UUID | None, _Groups]] = {}
+        self.new: list[SubscriberBuffer] = []
+        """Those added since `keys` was called."""
 
     def __iter__(self) -> Iterator[SubscriberBuffer]:
-        for index in (self._of_installation, self._of_account, self._of_application):
+        for index in (self._by_installation, self._by_account, self._by_application):
             for groups in index.values():
                 for group in groups.values():
-                    yield from group.followers
+                    yield from group.buffers
 
-    def add(self, follower: SubscriberBuffer) -> None:
-        index, key = self._place(follower.matching)
+    def add(self, buffer: SubscriberBuffer) -> None:
+        index, key = self._index_of(buffer.matching)
         groups = index.setdefault(key, {})
-        group = groups.setdefault(follower.matching, _Group(follower.matching))
-        if follower not in group.followers:
-            group.followers[follower] = None
-            self._arrived.append(follower)
-            self._observations.followers += 1
+        group = groups.setdefault(buffer.matching, _Group(buffer.matching))
+        if buffer not in group.buffers:
+            group.buffers[buffer] = None
+            self.new.append(buffer)
+            self._stats.subscribers += 1
 
-    def remove(self, follower: SubscriberBuffer) -> None:
-        """Forget a follower, and what only it needed; one that is not there is no error."""
-        index, key = self._place(follower.matching)
+    def remove(self, buffer: SubscriberBuffer) -> None:
+        """Remove a subscriber; one that is not in the index is ignored."""
+        index, key = self._index_of(buffer.matching)
         groups = index.get(key, {})
-        group = groups.get(follower.matching)
-        if group is None or follower not in group.followers:
+        group = groups.get(buffer.matching)
+        if group is None or buffer not in group.buffers:
             return
-        del group.followers[follower]
-        self._observations.followers -= 1
-        if not group.followers:
-            del groups[follower.matching]
+        del group.buffers[buffer]
+        self._stats.subscribers -= 1
+        if not group.buffers:
+            del groups[buffer.matching]
         if not groups:
             del index[key]
 
     def keys(self) -> WantedKeys | None:
-        """Answer whose events are wanted now; None where somebody wants all, or the keys are too many to ask by.
+        """Return the keys of all filters; None where a filter has no key, or there are too many for a query.
 
-        Whoever comes from then on is an arrival.
+        Subscribers added from now on are new, see `invalidate_new`.
         """
-        self._arrived.clear()
-        indexes = (self._of_installation, self._of_account, self._of_application)
-        if None in self._of_application or sum(map(len, indexes)) > _MOST_KEYS:
+        self.new.clear()
+        indexes = (self._by_installation, self._by_account, self._by_application)
+        if None in self._by_application or sum(map(len, indexes)) > _MAX_KEYS:
             return None
         installations, accounts, applications = ([key for key in index if key is not None] for index in indexes)
         return WantedKeys(installation_ids=installations, account_ids=accounts, application_ids=applications)
 
-    def miss_arrivals(self) -> None:
-        """Send those back to the log who came after the keys were taken: what they want was perhaps not asked for."""
-        for follower in self._arrived:
-            follower.miss()
-        self._arrived.clear()
+    def invalidate_new(self) -> None:
+        """Re-read the log for new subscribers: the running query may lack their keys."""
+        for buffer in self.new:
+            buffer.invalidate()
+        self.new.clear()
 
-    def want(self, installation_id: UUID, application_id: UUID, account_id: UUID) -> bool:
-        """Tell whether there may be anybody for an event, before it is made."""
+    def has_interest(self, installation_id: UUID, application_id: UUID, account_id: UUID) -> bool:
+        """Return whether an event may match a filter; asked before the event is decoded."""
         return (
-            None in self._of_application
-            or installation_id in self._of_installation
-            or account_id in self._of_account
-            or application_id in self._of_application
+            None in self._by_application
+            or installation_id in self._by_installation
+            or account_id in self._by_account
+            or application_id in self._by_application
         )
 
     def deliver(self, events: Iterable[Event], *, before: Position) -> None:
-        """Hand events to whom they match. `before` is where the tail stood before the first of them."""
+        """Deliver events to the matching subscribers. `before` is the log reader's position before the first."""
         for event in events:
-            for group in self._candidates(event):
-                if group.matching.matches(event):
-                    for follower in group.followers:
-                        follower.push(event, before=before)
+            for groups in (
+                self._by_installation.get(event.installation_id),
+                self._by_account.get(event.account_id),
+                self._by_application.get(event.application_id),
+                self._by_application.get(None),
+            ):
+                for group in groups.values() if groups is not None else ():
+                    if group.matching.matches(event):
+                        for buffer in group.buffers:
+                            buffer.push(event, before=before)
 
-    def fall_back(self, *, tail: Position | None) -> None:
-        """Send everybody back to the log, because the tail cannot go on from where it stood."""
-        self._arrived.clear()
-        for follower in self:
-            follower.fall_back(tail=tail)
+    def resync(self, *, reader_position: Position | None) -> None:
+        """Have all subscribers read the log, because the log reader skips events."""
+        self.new.clear()
+        for buffer in self:
+            buffer.resync(reader_position=reader_position)
 
-    def end(self) -> None:
-        for follower in self:
-            follower.ended = True
-            follower.wake()
+    def close(self) -> None:
+        for buffer in self:
+            buffer.closed = True
+            buffer.wake()
 
-    def _candidates(self, event: Event) -> Iterator[_Group]:
-        for index, key in (
-            (self._of_installation, event.installation_id),
-            (self._of_account, event.account_id),
-            (self._of_application, event.application_id),
-            (self._of_application, None),
-        ):
-            groups = index.get(key)
-            if groups is not None:
-                yield from groups.values()
-
-    def _place(self, matching: EventFilter) -> tuple[dict[UUID | None, _Groups], UUID | None]:
+    def _index_of(self, matching: EventFilter) -> tuple[dict[UUID | None, _Groups], UUID | None]:
         """Choose the narrowest index that the filter has a key for; an account has fewer events than an application."""
         if matching.installation_id is not None:
-            return self._of_installation, matching.installation_id
+            return self._by_installation, matching.installation_id
         if matching.account_id is not None:
-            return self._of_account, matching.account_id
-        return self._of_application, matching.application_id
+            return self._by_account, matching.account_id
+        return self._by_application, matching.application_id

@@ -72,7 +72,7 @@ class Engine:
             max_source_bytes=max_document_bytes,
             hide_suggestions=hide_suggestions,
         )
-        self._plans = SharedSubscriptions(event_seconds=operation_seconds)
+        self._shared = SharedSubscriptions(event_seconds=operation_seconds)
         self._variable_limits = variable_limits
         self._budgets = RateLimiter(allowances)
         self._places = ConcurrencyLimiter(max_subscriptions, called="subscriptions")
@@ -120,9 +120,9 @@ class Engine:
         return await observed(self._observe, operation.type, self._subscribed(operation, variables, context))
 
     @property
-    def plans(self) -> int:
-        """How many different subscriptions are being followed now."""
-        return len(self._plans)
+    def shared_subscriptions(self) -> int:
+        """The number of different subscriptions now."""
+        return len(self._shared)
 
     async def _executed(
         self, operation: Operation, variables: Variables, context: ExecutionContext, *, tells_cost: bool
@@ -198,11 +198,11 @@ class Engine:
         executor = self._executor(operation, variables, context)
         rendered_by = {name: value for name, value in (variables or {}).items() if name in operation.payload_variables}
         key = (operation.source, operation.name, repr(rendered_by), context.share_key)
-        plan = self._plans.plan(key, executor, groups=operation.compiled.variant(executor.variable_values))
+        shared = self._shared.acquire(key, executor, groups=operation.compiled.variant(executor.variable_values))
         try:
-            return await plan.opened(executor, leave=leave)
+            return await shared.open(executor, on_close=leave)
         except BaseException:
-            plan.release()
+            shared.release()
             raise
 
     async def _prepare_context(self, operation: Operation, context: ExecutionContext) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Concatenate, Self, TypeAlias, TypeVar
 
 import strawberry
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import Unauthenticated
-from gateway.domain.events import Position
 from gateway.domain.principals import Principal
 from gateway.feed.feed import Feed
 from gateway.storage.database import Connection, Database
@@ -93,7 +93,7 @@ class Context:
         if self.caller is not None:
             self.loaders.abandon()
 
-    def renewed(self) -> Self:
+    def for_event(self) -> Self:
         """Return a context with new loaders, for the next event of a subscription."""
         return replace(self)
 

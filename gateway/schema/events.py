@@ -1,7 +1,6 @@
 """Events as clients see them: in histories, in pages of the log, and in subscriptions."""
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -9,7 +8,7 @@ import strawberry
 from strawberry.types.lazy_type import LazyType
 
 from gateway.domain import events as domain
-from gateway.domain.cursors import decode_position, encode_position
+from gateway.domain.cursors import decode_position
 from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.events import EventKind
 from gateway.domain.installations import Installation, InstallationStatus
@@ -55,11 +54,6 @@ class InstallationEvent:
     def installation(self, info: Info) -> MappedFuture[Any, Installation | None]:
         return info.context.loaders.installations.load(self.row.installation_id)
 
-    @property
-    def share_key(self) -> Hashable:
-        """Equal for equal events, whose rendered payloads may be shared."""
-        return self.row.share_key
-
 
 @strawberry.type(description="An installation was created, changed its status, or was deleted.")
 class InstallationStatusChanged(InstallationEvent):
@@ -103,29 +97,13 @@ EVENT_TYPES = (
 )
 
 
-_KEPT_VIEWS = 64
-_views: OrderedDict[int, tuple[domain.Event, InstallationEvent]] = OrderedDict()
-
-
-def shared_event_of(row: domain.Event) -> InstallationEvent:
-    """Show an event that many are told of: one object for all who are told of it about now, which nobody changes."""
-    known = _views.get(id(row))
-    if known is not None and known[0] is row:
-        return known[1]
-    shown = event_of(row)
-    _views[id(row)] = (row, shown)
-    if len(_views) > _KEPT_VIEWS:
-        _views.popitem(last=False)
-    return shown
-
-
-def event_of(row: domain.Event) -> InstallationEvent:
-    """Show an event as the type that tells of its change."""
+def resolve_event(row: domain.Event, _info: object = None) -> InstallationEvent:
+    """Return an event of the log as the type of its change."""
     actor = row.actor
     shared: dict[str, Any] = {
         "row": row,
         "id": strawberry.ID(str(row.position.id)),
-        "cursor": encode_position(row.position),
+        "cursor": row.cursor,
         "occurred_at": row.occurred_at,
         "actor": Actor(kind=actor.kind, id=strawberry.ID(actor.id) if actor.id else None, label=actor.label),
         "installation_id": strawberry.ID(str(row.installation_id)),
@@ -163,7 +141,7 @@ class InstallationEventConnection:
 
 
 def _connection(page: Page[domain.Event]) -> InstallationEventConnection:
-    nodes = [event_of(row) for row in page.items]
+    nodes = [resolve_event(row) for row in page.items]
     return InstallationEventConnection(
         edges=[InstallationEventEdge(node=node, cursor=node.cursor) for node in nodes],
         nodes=nodes,

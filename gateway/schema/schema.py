@@ -4,7 +4,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.schema.errors import ERROR_MAPPERS
-from gateway.schema.events import EVENT_TYPES
+from gateway.schema.events import EVENT_TYPES, resolve_event
 from gateway.schema.mutations import Mutation
 from gateway.schema.queries import Query
 from gateway.schema.scalars import SCALARS
@@ -13,7 +13,7 @@ from gateway.schema.subscriptions import Subscription
 
 def build_schema() -> strawberry.Schema:
     """Build the schema that the gateway serves and `gateway schema` prints."""
-    return strawberry.Schema(
+    schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -21,6 +21,10 @@ def build_schema() -> strawberry.Schema:
         exception_handlers=ERROR_MAPPERS,
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    subscription_type = schema._schema.subscription_type  # noqa: SLF001 - Strawberry has no public name for it
+    for field in subscription_type.fields.values() if subscription_type else ():
+        field.resolve = resolve_event
+    return schema
 
 
 def print_sdl() -> str:

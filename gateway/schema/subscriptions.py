@@ -1,64 +1,54 @@
-"""The subscriptions."""
+"""Subscriptions: the events of the log, from a cursor or from now on, as they are committed."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from typing import cast
 
 import strawberry
 
 from gateway.domain.cursors import decode_position
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import EventKind
+from gateway.domain.events import Event, EventKind
 from gateway.schema.arguments import Events, OfAccount, OfApplication, OfInstallation, Since
 from gateway.schema.context import Info
-from gateway.schema.events import (
-    InstallationEvent,
-    InstallationStatusChanged,
-    event_filter,
-    shared_event_of,
-)
+from gateway.schema.events import InstallationEvent, InstallationStatusChanged, event_filter
 from gateway.schema.inputs import InstallationEventFilter
 
 _STATUS_CHANGES = frozenset({EventKind.STATUS_CHANGED})
 
 
-async def _follow(info: Info, matching: EventFilter, *, after: str | None) -> AsyncGenerator[InstallationEvent, None]:
+def _events(info: Info, matching: EventFilter, *, after: str | None) -> AsyncIterator[Event]:
     cursor = info.context.last_event_id if after is None else after
     position = None if cursor is None else decode_position(cursor, argument="after")
-    async with aclosing(info.context.feed.follow(matching, after=position)) as events:
-        async for event in events:
-            yield shared_event_of(event)
+    return info.context.feed.follow(matching, after=position)
 
 
 @strawberry.type(description="The subscriptions, over WebSocket, server-sent events or multipart responses.")
 class Subscription:
+    """Each resolver returns events of the log; `schema.build_schema` has them resolved once for each shared payload."""
+
     @strawberry.subscription(
         description="Delivers each change of status once and in order. With `after`, first the changes since that"
         " cursor."
     )
-    async def installation_status_changed(
+    def installation_status_changed(
         self,
         info: Info,
         installation_id: OfInstallation = None,
         application_id: OfApplication = None,
         account_id: OfAccount = None,
         after: Since = None,
-    ) -> AsyncGenerator[InstallationStatusChanged, None]:
+    ) -> AsyncIterator[InstallationStatusChanged]:
         given = InstallationEventFilter(
             installation_id=installation_id, application_id=application_id, account_id=account_id
         )
-        matching = event_filter(info, given, kinds=_STATUS_CHANGES)
-        async with aclosing(_follow(info, matching, after=after)) as events:
-            async for event in events:
-                if isinstance(event, InstallationStatusChanged):
-                    yield event
+        events = _events(info, event_filter(info, given, kinds=_STATUS_CHANGES), after=after)
+        return cast("AsyncIterator[InstallationStatusChanged]", events)
 
     @strawberry.subscription(
         description="Delivers each event that the caller sees once and in order. With `after`, first the events since"
         " that cursor."
     )
-    async def installation_events(
+    def installation_events(
         self, info: Info, filter: Events = None, after: Since = None
-    ) -> AsyncGenerator[InstallationEvent, None]:
-        async with aclosing(_follow(info, event_filter(info, filter), after=after)) as events:
-            async for event in events:
-                yield event
+    ) -> AsyncIterator[InstallationEvent]:
+        return cast("AsyncIterator[InstallationEvent]", _events(info, event_filter(info, filter), after=after))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from gateway.domain.cursors import Keyset
+from gateway.domain.cursors import Keyset, Position
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Event, Position
+from gateway.domain.events import Event
 from gateway.domain.installations import Account, Application, Installation, InstallationStatus
 from gateway.domain.pages import ApplicationFilter, InstallationList, Page, Window
 from gateway.domain.principals import Principal, PrincipalKind

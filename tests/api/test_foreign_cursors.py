@@ -5,8 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gateway.domain.cursors import Keyset, encode_keyset, encode_position
-from gateway.domain.events import Position
+from gateway.domain.cursors import Keyset, Position, encode_keyset, encode_position
 from tests.api.conftest import Client, Served
 from tests.api.populations import BEGINNING
 from tests.api.test_workflow import run

@@ -18,8 +18,7 @@ import asyncpg
 import httpx
 import pytest
 
-from gateway.domain.cursors import Keyset, encode_keyset, encode_position
-from gateway.domain.events import Position
+from gateway.domain.cursors import Keyset, Position, encode_keyset, encode_position
 from gateway.storage.database import DriverConnection, open_database
 from gateway.transport.connections import ConnectionRegistry
 from gateway.usecases.services import Services

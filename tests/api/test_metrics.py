@@ -90,7 +90,7 @@ async def _until(served: Served, *, followers: int, sockets: int) -> None:
         while True:
             found = await samples(served)
             open_now = value(found, "gateway_connections", transport="websocket")
-            if (value(found, "gateway_followers"), open_now) == (followers, sockets):
+            if (value(found, "gateway_subscribers"), open_now) == (followers, sockets):
                 return
 
 

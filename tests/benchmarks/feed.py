@@ -74,7 +74,7 @@ def show(what: str, figure: str) -> None:
 @asynccontextmanager
 async def running(url: str) -> AsyncIterator[tuple[Database, Feed]]:
     async with open_database(url) as database, Feed(database, url=url) as feed:
-        await until(lambda: feed.observations.connected)
+        await until(lambda: feed.stats.connected)
         yield database, feed
 
 

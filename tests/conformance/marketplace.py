@@ -94,7 +94,7 @@ class Context:
     def share_key(self) -> Hashable:
         return None if self.principal is None else self.principal.bounds
 
-    def renewed(self) -> Self:
+    def for_event(self) -> Self:
         return replace(self)
 
     def abandon(self) -> None:

@@ -245,7 +245,7 @@ async def test_operations_that_are_begun_and_left_at_once_leave_nothing_behind(g
         await socket.send({"type": "ping"})
         while (await socket.receive())["type"] != "pong":
             pass
-        await eventually(lambda: gateway.market.followers == 0 and gateway.engine.plans == 0)
+        await eventually(lambda: gateway.market.followers == 0 and gateway.engine.shared_subscriptions == 0)
 
 
 async def test_a_handshake_with_a_giant_header_is_refused(gateway: Gateway) -> None:

@@ -44,10 +44,10 @@ async def test_a_thousand_equal_subscribers_cost_one_execution_for_an_event() ->
         assert {id(payload) for payload in payloads} == {id(payloads[0])}
         assert payloads[0].text == f'{{"data":{{"ticks":{{"place":{place}}}}}}}'
     assert followers.market.executions == [3, 4]
-    assert followers.engine.plans == 1
+    assert followers.engine.shared_subscriptions == 1
     for stream in streams:
         await stream.aclose()
-    assert (followers.engine.plans, followers.market.followers) == (0, 0)
+    assert (followers.engine.shared_subscriptions, followers.market.followers) == (0, 0)
 
 
 async def test_nothing_is_kept_of_events_that_are_over() -> None:
@@ -77,7 +77,7 @@ async def test_what_differs_is_not_shared() -> None:
     ]
     await followers.market.tick(1)
     await next_payloads(streams)
-    assert len(followers.market.executions) == followers.engine.plans == len(streams)
+    assert len(followers.market.executions) == followers.engine.shared_subscriptions == len(streams)
     for stream in streams:
         await stream.aclose()
 
@@ -98,7 +98,7 @@ async def test_where_somebody_began_to_follow_is_no_difference() -> None:
     await next_payloads(streams[:1])
     assert len({id(payload) for payload in await next_payloads([streams[0], streams[1]])}) == 1
     assert followers.market.executions == [1, 2, 3]
-    assert followers.engine.plans == 1
+    assert followers.engine.shared_subscriptions == 1
     for stream in streams:
         await stream.aclose()
 
@@ -128,7 +128,7 @@ async def test_who_leaves_in_the_middle_does_not_take_the_answer_from_the_others
     assert followers.market.executions == [1]
     for stream in streams:
         await stream.aclose()
-    assert followers.engine.plans == 0
+    assert followers.engine.shared_subscriptions == 0
 
 
 async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -> None:
@@ -139,8 +139,8 @@ async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -
         for place in range(200):
             assert (await anext(stream)).cursor == f"c{place}"
     assert len(followers.market.executions) == 400
-    (plan,) = followers.engine._plans._plans.values()
-    assert len(plan._renderings) == 64
+    (shared,) = followers.engine._shared._shared.values()
+    assert len(shared._payloads) == 64
     await ahead.aclose()
     await behind.aclose()
 

@@ -68,7 +68,7 @@ async def test_events_are_framed_with_their_cursors(gateway: Gateway) -> None:
     )
     await eventually(lambda: gateway.market.followers == 0)
     await eventually(lambda: not gateway.registry.connections)
-    assert gateway.engine.plans == 0
+    assert gateway.engine.shared_subscriptions == 0
 
 
 async def test_a_stream_that_ends_says_so(gateway: Gateway) -> None:

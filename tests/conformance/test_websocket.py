@@ -64,7 +64,7 @@ async def test_complete_stops_the_source_at_once_and_frees_the_id(gateway: Gatew
         assert await socket.received(2) == [next_of("1", {"count": 0}), {"type": "complete", "id": "1"}]
         await socket.send({"type": "complete", "id": "never heard of"}, {"type": "ping"})
         assert await socket.receive() == {"type": "pong"}
-    assert gateway.engine.plans == 0
+    assert gateway.engine.shared_subscriptions == 0
 
 
 async def test_a_mutation_that_its_client_no_longer_wants_is_still_finished(gateway: Gateway) -> None:
@@ -302,7 +302,7 @@ async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> Non
         socket.connection.transport.abort()
         await eventually(lambda: gateway.market.followers == 0)
     await eventually(lambda: not gateway.registry.connections)
-    assert gateway.engine.plans == 0
+    assert gateway.engine.shared_subscriptions == 0
 
 
 async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway: Gateway) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.cursors import (
     Keyset,
+    Position,
     _list,
     _sealed,
     decode_keyset,
@@ -16,7 +17,6 @@ from gateway.domain.cursors import (
     encode_position,
 )
 from gateway.domain.errors import BadUserInput
-from gateway.domain.events import Position
 
 positions = st.builds(
     Position, epoch=st.integers(0, 2**60 - 1), xid=st.integers(0, 2**63 - 1), id=st.integers(0, 2**63 - 1)

@@ -1,8 +1,8 @@
 import pytest
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
 from gateway.domain.event_log import LogState, Snapshot
-from gateway.domain.events import Position
 
 LOG = LogState(
     pruned=Position(epoch=9, xid=100, id=5),

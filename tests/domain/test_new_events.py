@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.domain.cursors import Position, encode_position
 from gateway.domain.events import (
     Actor,
     AuthorizationRenewed,
@@ -8,10 +9,8 @@ from gateway.domain.events import (
     Event,
     EventKind,
     MetadataUpdated,
-    Position,
     StatusChanged,
     SyncProgressed,
-    kind_of,
 )
 from gateway.domain.installations import StatusReasonCode
 from gateway.domain.principals import PrincipalKind
@@ -31,11 +30,11 @@ from tests.domain.examples import ACCOUNT_ID, APPLICATION_ID, INSTALLATION_ID, N
         (AuthorizationRenewed(expires_at=None), EventKind.AUTHORIZATION_RENEWED),
     ],
 )
-def test_every_change_is_of_a_kind(change: Change, kind: EventKind) -> None:
-    assert kind_of(change) is kind
+def test_each_change_has_its_kind(change: Change, kind: EventKind) -> None:
+    assert change.kind is kind
 
 
-def test_what_is_made_of_an_event_is_shared_by_its_place() -> None:
+def test_events_are_shared_by_their_position() -> None:
     position = Position(epoch=1, xid=2, id=3)
     event = Event(
         occurred_at=NOW,
@@ -46,5 +45,6 @@ def test_what_is_made_of_an_event_is_shared_by_its_place() -> None:
         version=1,
         change=MetadataUpdated(changed_keys=("a",)),
         position=position,
+        cursor=encode_position(position),
     )
     assert event.share_key == position

@@ -10,9 +10,8 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway.domain.cursors import Keyset, decode_keyset, decode_position, encode_keyset, encode_position
+from gateway.domain.cursors import Keyset, Position, decode_keyset, decode_position, encode_keyset, encode_position
 from gateway.domain.errors import BadUserInput
-from gateway.domain.events import Position
 from tests.generation.plans import identifier, mark
 from tests.generation.sight import Sight, all_texts
 from tests.generation.worlds import World

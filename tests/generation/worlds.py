@@ -11,8 +11,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import ExpectedFailure
-from gateway.domain.events import Position
 from gateway.domain.installations import DeactivationReason, SyncOutcome, SyncStep
 from gateway.storage.database import connection
 from gateway.storage.events import log_position

@@ -26,8 +26,8 @@ def observed_app(*arguments: Any, registry: ConnectionRegistry, **more: Any) -> 
         gc.collect()
         return JSONResponse(
             {
-                "followers": observations.followers,
-                "falls_back": observations.falls_back,
+                "followers": observations.subscribers,
+                "falls_back": observations.catchups,
                 "connections": len(registry.connections),
                 "tasks": len(asyncio.all_tasks()),
                 "memory": psutil.Process().memory_info().rss,

@@ -92,7 +92,7 @@ async def followers_shown(services: GatewayProcess) -> str:
     """Answer the gauge's line as Prometheus gets it."""
     async with httpx.AsyncClient() as http:
         shown = (await http.get(services.url.replace("/graphql", "/metrics"), timeout=30)).text
-    return next(line for line in shown.splitlines() if line.startswith("gateway_followers "))
+    return next(line for line in shown.splitlines() if line.startswith("gateway_subscribers "))
 
 
 async def change(world: World) -> None:
@@ -111,7 +111,7 @@ async def test_clients_that_die_without_a_goodbye_leave_nothing_behind(postgres:
         before = await come_and_die(services, world, count=2 * BATCH)
         for _ in range(BATCHES):
             await come_and_die(services, world, count=BATCH)
-        assert await followers_shown(services) == nobody == "gateway_followers 0.0"
+        assert await followers_shown(services) == nobody == "gateway_subscribers 0.0"
         after = await until_observed(services, lambda observed: observed.tasks <= before.tasks)
     grown = after.memory - before.memory
     print(f"{grown / 2**20:+.1f} MiB after {BATCH * BATCHES:,} clients")  # noqa: T201 - the long form's figure

@@ -21,7 +21,7 @@ SIZE = (
 )
 LISTENERS = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity
-where application_name in ('gateway tail', 'gateway bell')
+where application_name in ('gateway log reader', 'gateway notifier')
 """
 
 

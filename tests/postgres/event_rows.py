@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from gateway.domain.cursors import Position
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Actor, Change, Event, MetadataUpdated, NewEvent, Position
+from gateway.domain.events import Actor, Change, Event, MetadataUpdated, NewEvent
 from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import Database, connection, transaction
 from gateway.storage.events import append_event, read_events

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gateway.domain.cursors import Position
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Event, Position
+from gateway.domain.events import Event
 from gateway.feed import Feed
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.events import append_event

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from gateway.domain.cursors import Position, encode_position
 from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import NOTHING, EventFilter
 from gateway.domain.events import (
@@ -14,7 +15,6 @@ from gateway.domain.events import (
     Event,
     EventKind,
     MetadataUpdated,
-    Position,
     StatusChanged,
     SyncProgressed,
 )
@@ -66,6 +66,7 @@ async def test_event_comes_back_as_it_was_written(database: Database, change: Ch
     (event,) = await whole_log(database)
     assert event == Event(
         position=event.position,
+        cursor=encode_position(event.position),
         occurred_at=TIME,
         actor=ACTOR,
         installation_id=subject.installation_id,

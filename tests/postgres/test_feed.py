@@ -26,7 +26,7 @@ async def feed(database: Database, database_url: str) -> AsyncIterator[Feed]:
 
 @asynccontextmanager
 async def connected(feed: Feed) -> AsyncIterator[None]:
-    await until(lambda: feed.observations.connected)
+    await until(lambda: feed.stats.connected)
     yield
 
 
@@ -97,10 +97,10 @@ async def test_followers_receive_what_they_ask_for_and_nothing_else(database: Da
     assert await receive(followings["application"], count=2) == [one, two]
     assert await receive(followings["account"], count=2) == [one, three]
     assert await receive(followings["both"], count=1) == [one]
-    assert feed.observations.events_delivered == 9
+    assert feed.stats.events_delivered == 9
     for following in followings.values():
         await following.aclose()
-    assert feed.observations.followers == 0
+    assert feed.stats.subscribers == 0
 
 
 async def test_seam_holds_while_many_write(database: Database, feed: Feed) -> None:
@@ -140,15 +140,15 @@ async def test_listening_backend_that_is_killed_again_and_again_loses_nothing(
     murderer = await asyncpg.connect(database_url)
     async with feed.follow(EVERYTHING) as events:
         for killed in range(8):
-            await until(lambda: feed.observations.connected)
+            await until(lambda: feed.stats.connected)
             await murderer.execute("""
                 select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and application_name in ('gateway tail', 'gateway bell')
+                where datname = current_database() and application_name in ('gateway log reader', 'gateway notifier')
             """)
             await commit(database, feed, subject)
             assert await receive(events, count=1) == [(subject.installation_id, killed + 1)]
     await murderer.close()
-    assert feed.observations.reconnects >= 1
+    assert feed.stats.reconnects >= 1
 
 
 async def test_poll_alone_delivers(database: Database, feed: Feed) -> None:
@@ -165,20 +165,20 @@ async def test_bell_reaches_other_processes_before_their_poll(database: Database
         Feed(database, url=database_url, poll_seconds=1000) as there,
         there.follow(EVERYTHING) as events,
     ):
-        await until(lambda: here.observations.connected and there.observations.connected)
+        await until(lambda: here.stats.connected and there.stats.connected)
         await commit(database, here, subject)
         assert await receive(events, count=1) == [(subject.installation_id, 1)]
-        await until(lambda: here.observations.bell_latency_seconds > 0)
-        assert here.observations.notifications == 1
+        await until(lambda: here.stats.notify_latency_seconds > 0)
+        assert here.stats.notifications == 1
 
 
 async def test_rings_that_come_together_are_one(database: Database, feed: Feed) -> None:
     for _ in range(1000):
         feed.notify()
-    await until(lambda: feed.observations.notifications)
+    await until(lambda: feed.stats.notifications)
     await commit(database, feed, Subject())
-    await until(lambda: feed.observations.notifications == 2)
-    assert feed.observations.rings == 1001
+    await until(lambda: feed.stats.notifications == 2)
+    assert feed.stats.notify_requests == 1001
 
 
 async def test_bells_rest_in_a_storm_and_are_awake_after_it(database: Database, database_url: str) -> None:
@@ -188,17 +188,17 @@ async def test_bells_rest_in_a_storm_and_are_awake_after_it(database: Database, 
         Feed(database, url=database_url, poll_seconds=1000) as there,
         there.follow(EVERYTHING) as events,
     ):
-        await until(lambda: here.observations.connected and there.observations.connected)
+        await until(lambda: here.stats.connected and there.stats.connected)
         for _ in range(200):  # 2 seconds, at 2,000 rings a second
             for _ in range(20):
                 here.notify()
             await asyncio.sleep(0.01)
-        assert here.observations.notifications < 40
+        assert here.stats.notifications < 40
         await asyncio.sleep(1)
-        notified = here.observations.notifications
+        notified = here.stats.notifications
         await commit(database, here, subject)
         assert await receive(events, count=1) == [(subject.installation_id, 1)]
-        await until(lambda: here.observations.notifications == notified + 1)
+        await until(lambda: here.stats.notifications == notified + 1)
 
 
 async def test_event_that_waits_for_a_transaction_that_writes_nothing_comes_soon(
@@ -210,12 +210,12 @@ async def test_event_that_waits_for_a_transaction_that_writes_nothing_comes_soon
         Feed(database, url=database_url, poll_seconds=1000) as feed,
         feed.follow(EVERYTHING) as events,
     ):
-        await until(lambda: feed.observations.connected)
+        await until(lambda: feed.stats.connected)
         begun = idle.transaction()
         await begun.start()
         await idle.execute("select pg_current_xact_id()")
         await commit(database, feed, subject)
-        await until(lambda: feed.observations.horizon_lag_seconds > 0)
+        await until(lambda: feed.stats.horizon_lag_seconds > 0)
         await begun.rollback()
         assert await receive(events, count=1) == [(subject.installation_id, 1)]
     await idle.close()
@@ -234,9 +234,9 @@ async def test_slow_follower_goes_back_to_the_log_and_loses_nothing(database: Da
                     await append_event(held, subject.next())
             feed.notify()
             await receive(quick, count=5)
-        assert len(slow._follower.buffer) <= 16
+        assert len(slow._buffer.events) <= 16
         assert await receive(slow, count=100) == [(subject.installation_id, number) for number in range(1, 101)]
-        assert feed.observations.falls_back >= 1
+        assert feed.stats.catchups >= 1
         await commit(database, feed, subject)
         assert await receive(slow, count=1) == [(subject.installation_id, 101)]
 
@@ -246,7 +246,7 @@ async def test_expired_place_is_refused_at_once(feed: Feed) -> None:
     following = feed.follow(EVERYTHING, after=position._replace(epoch=position.epoch ^ 1))
     with pytest.raises(CursorExpired):
         await following.start()
-    assert feed.observations.followers == 0
+    assert feed.stats.subscribers == 0
 
 
 async def test_slow_follower_that_retention_overtook_is_told(database: Database, database_url: str) -> None:
@@ -261,7 +261,7 @@ async def test_slow_follower_that_retention_overtook_is_told(database: Database,
         await pretend_pruning(database, version=4)
         with pytest.raises(CursorExpired):
             await receive(slow, count=6)
-        assert feed.observations.followers == 1
+        assert feed.stats.subscribers == 1
 
 
 async def test_idle_follower_is_not_overtaken_by_retention(database: Database, database_url: str) -> None:
@@ -301,17 +301,17 @@ async def test_consumer_that_goes_away_leaves_nothing_behind(database: Database,
         await following.start()
     waiting = asyncio.create_task(anext(cancelled))
     await asyncio.sleep(0)
-    assert feed.observations.followers == 3
+    assert feed.stats.subscribers == 3
     await closed.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(closed)
     waiting.cancel()
     await asyncio.wait([waiting])
-    assert feed.observations.followers == 1
+    assert feed.stats.subscribers == 1
     del following, forgotten
     gc.collect()
-    await until(lambda: feed.observations.followers == 0)
-    assert not feed._followers._of_application
+    await until(lambda: feed.stats.subscribers == 0)
+    assert not feed._subscribers._by_application
     await commit(database, feed, Subject())
 
 
@@ -322,10 +322,10 @@ async def test_generator_around_a_following_cleans_up(feed: Feed) -> None:
                 yield event.version
 
     task = asyncio.ensure_future(anext(aiter(generate())))
-    await until(lambda: feed.observations.followers == 1)
+    await until(lambda: feed.stats.subscribers == 1)
     task.cancel()
     await asyncio.wait([task])
-    await until(lambda: feed.observations.followers == 0)
+    await until(lambda: feed.stats.subscribers == 0)
 
 
 async def test_feed_starts_before_its_database(server_url: str) -> None:
@@ -333,11 +333,11 @@ async def test_feed_starts_before_its_database(server_url: str) -> None:
     url = address(server_url, database=name)
     subject = Subject()
     async with Feed(open_database(url), url=url, poll_seconds=0.2) as feed:
-        await until(lambda: feed.observations.reconnects)
+        await until(lambda: feed.stats.reconnects)
         await run_on(server_url, f"create database {name}")
         await migrate(url)
         async with open_database(url) as database:
-            await until(lambda: feed.observations.connected)
+            await until(lambda: feed.stats.connected)
             await commit(database, feed, subject)
     await run_on(server_url, f"drop database {name} with (force)")
 

@@ -73,7 +73,7 @@ async def test_storm_survives_the_death_of_its_listeners(database_url: str) -> N
             await asyncio.sleep(0.1)
             await murderer.execute("""
                 select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and application_name in ('gateway tail', 'gateway bell')
+                where datname = current_database() and application_name in ('gateway log reader', 'gateway notifier')
             """)
         await murderer.close()
 
@@ -101,13 +101,17 @@ async def test_crash_that_hands_out_transaction_ids_again_loses_nothing(server: 
         Feed(database, url=server.url, poll_seconds=0.2) as feed,
         feed.follow(EventFilter()) as events,
     ):
-        await until(lambda: feed.observations.connected)
+        await until(lambda: feed.stats.connected)
         await write(database, subject.next())
         await receive(events, count=1)
-        before = await spend_transaction_ids(server.url)
-        position = await feed.position()
-        await server.crash()
-        assert await next_transaction_id(server.url) < before
+        for _ in range(10):  # a busy server may have written the ids to its WAL before it crashes
+            before = await spend_transaction_ids(server.url)
+            position = await feed.position()
+            await server.crash()
+            if await next_transaction_id(server.url) < before:
+                break
+        else:
+            pytest.fail("No crash made the server assign transaction ids again.")
         await write(database, subject.next())
         assert await receive(events, count=1) == [(subject.installation_id, 2)]
         async with feed.follow(EventFilter(), after=position) as resumed:
@@ -172,11 +176,11 @@ async def test_line_that_is_dead_without_a_word_is_replaced(server: Mortal) -> N
         open_database(server.url) as database,
         Feed(database, url=url, poll_seconds=0.2, timeout_seconds=0.5) as feed,
     ):
-        await until(lambda: feed.observations.connected)
+        await until(lambda: feed.stats.connected)
         events = feed.follow(EventFilter())
         await events.start()
         proxy.fall_silent()
         await write(database, subject.next())
         feed.notify()
         assert await receive(events, count=1) == [(subject.installation_id, 1)]
-        assert feed.observations.reconnects >= 1
+        assert feed.stats.reconnects >= 1

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from gateway.domain.cursors import Position
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Event, Position
+from gateway.domain.events import Event
 from gateway.domain.installations import (
     Account,
     Application,

@@ -194,10 +194,11 @@ class HttpEndpoint:
                 finally:
                     await stream.aclose()
             case OperationType.QUERY:
-                yield Payload((await self._executed(operation, request, context)).body, cursor=None)
+                response = await self._executed(operation, request, context)
+                yield Payload(body=response.body, text=response.body.decode(), cursor=None)
             case OperationType.MUTATION:  # what has begun to change is not left half-way when its caller leaves
                 response = await self.registry.completed(self._executed(operation, request, context))
-                yield Payload(response.body, cursor=None)
+                yield Payload(body=response.body, text=response.body.decode(), cursor=None)
 
 
 def _form_of(operation: Operation, forms: tuple[Representation, ...]) -> Representation:

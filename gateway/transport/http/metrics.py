@@ -65,11 +65,9 @@ def metrics_routes(meter: OperationMetrics, *, gauges: Gauges, version: str) -> 
     return [Route("/metrics", metrics, methods=["GET"])]
 
 
-def gauges(
-    observations: FeedStats, *, registry: ConnectionRegistry, pool: Callable[[], tuple[int, int]]
-) -> Iterator[Metric]:
+def gauges(stats: FeedStats, *, registry: ConnectionRegistry, pool: Callable[[], tuple[int, int]]) -> Iterator[Metric]:
     """Read what the feed, the connections and the pool say of themselves now."""
-    yield from _of_feed(observations)
+    yield from _of_feed(stats)
     yield from _of_lifetime(registry)
     size, in_use = pool()
     yield GaugeMetricFamily("gateway_pool_connections", "Connections to Postgres in the pool.", value=size)
@@ -82,27 +80,27 @@ def _build(version: str) -> Metric:
 
 def _of_feed(seen: FeedStats) -> Iterator[Metric]:
     now = (
-        ("gateway_followers", "Who follows the log of events.", seen.followers),
-        ("gateway_feed_connected", "1 while the tail of the log has its connection.", int(seen.connected)),
+        ("gateway_subscribers", "Subscribers of the event log.", seen.subscribers),
+        ("gateway_feed_connected", "1 while the log reader has a connection.", int(seen.connected)),
         (
-            "gateway_bell_latency_seconds",
-            "From the last commit here to when this process heard of it through Postgres.",
-            seen.bell_latency_seconds,
+            "gateway_notify_latency_seconds",
+            "From the last request to notify to the arrival of the notification in this process.",
+            seen.notify_latency_seconds,
         ),
         (
             "gateway_horizon_lag_seconds",
-            "For how long one transaction has kept later events from being read.",
+            "How long one transaction has kept later events from being read.",
             seen.horizon_lag_seconds,
         ),
     )
     ever = (
-        ("gateway_events_read", "Events that the tail has read.", seen.events_read),
-        ("gateway_events_delivered", "Events handed to followers, counted for each of them.", seen.events_delivered),
-        ("gateway_events_reread", "Events that followers have read from the log themselves.", seen.events_reread),
-        ("gateway_falls_back", "How often a follower was too slow, and went back to the log.", seen.falls_back),
-        ("gateway_feed_reconnects", "How often the tail has lost its connection.", seen.reconnects),
-        ("gateway_bell_rings", "How often the bell was asked to ring.", seen.rings),
-        ("gateway_bell_notifications", "How often it rang: rings that come together are one.", seen.notifications),
+        ("gateway_events_read", "Events that the log reader has read.", seen.events_read),
+        ("gateway_events_delivered", "Events delivered, counted for each subscriber.", seen.events_delivered),
+        ("gateway_backlog_events_read", "Events that subscribers have read from the log.", seen.backlog_events_read),
+        ("gateway_feed_catchups", "Times that a subscriber was too slow, and read the log again.", seen.catchups),
+        ("gateway_feed_reconnects", "Times that the log reader has lost its connection.", seen.reconnects),
+        ("gateway_notify_requests", "Times that a notification was requested.", seen.notify_requests),
+        ("gateway_notifications", "Notifications sent: requests that come together are one.", seen.notifications),
     )
     for name, sentence, value in now:
         yield GaugeMetricFamily(name, sentence, value=value)
