@@ -29,8 +29,8 @@ from gateway.transport.routes import WebLimits
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.services import Services
 from gateway.wiring import build_engine, document_policy, quotas, web_limits
-from tests.cli.conftest import Here
-from tests.cli.conftest import here as here  # noqa: PLC0414
+from tests.cli.conftest import Run
+from tests.cli.conftest import run as run  # noqa: PLC0414
 
 ISSUER = {"GATEWAY_TOKEN_ISSUER": "https://id.example/realm", "GATEWAY_TOKEN_AUDIENCES": "https://gateway.example, two"}
 PAGE = Path(__file__).parents[1] / "gateway/cli/SETTINGS.md"
@@ -280,11 +280,11 @@ def test_setting_reaches_its_component_and_no_other(name: str, read: Read) -> No
     assert after == before | {name: expected}
 
 
-def test_log_level_is_the_least_that_is_logged(here: Here) -> None:
+def test_log_level_is_the_least_that_is_logged(run: Run) -> None:
     root = logging.getLogger()
     before = root.level
     try:
-        here("serve", "--port", "0", GATEWAY_LOG_LEVEL="error", DATABASE_URL="postgresql://127.0.0.1:1/none")
+        run("serve", "--port", "0", GATEWAY_LOG_LEVEL="error", DATABASE_URL="postgresql://127.0.0.1:1/none")
         assert root.level == logging.ERROR
     finally:
         root.setLevel(before)

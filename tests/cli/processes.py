@@ -1,4 +1,4 @@
-"""The commands as processes of their own, as people start them; each is bounded by a deadline."""
+"""Runs commands as processes; each has a deadline."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 WITHIN_SECONDS = 60
-"""On a machine that is busy: a command takes two seconds, most of them for imports."""
+"""On a busy machine; on an idle one a command takes two seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +26,9 @@ class Finished:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Answer this process' environment without what would configure a gateway."""
+    """Return this process' environment without the settings of a gateway, and with these variables."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DATABASE_URL"))}
     return {**ours, **more}
-
-
-def gateway(*arguments: str | Path, within: float = WITHIN_SECONDS, **variables: str) -> Finished:
-    """Run a command to its end."""
-    done = subprocess.run(
-        command(arguments), env=environment(**variables), capture_output=True, text=True, timeout=within, check=False
-    )
-    return Finished(status=done.returncode, output=done.stdout, errors=done.stderr)
 
 
 def command(arguments: Sequence[str | Path]) -> list[str]:
@@ -45,7 +37,7 @@ def command(arguments: Sequence[str | Path]) -> list[str]:
 
 @dataclass(kw_only=True)
 class Serving:
-    """A gateway that serves."""
+    """A running `gateway serve`."""
 
     process: "subprocess.Popen[str]"
     log: Path
@@ -80,14 +72,14 @@ class Serving:
         return answer["data"]
 
     def stop(self, number: int = signal.SIGINT, *, within: float = WITHIN_SECONDS) -> int:
-        """Send a signal, and answer the status that it exits with."""
+        """Send a signal, and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(within)
 
 
 @contextmanager
 def serving(*arguments: str | Path, log: Path, **variables: str) -> Iterator[Serving]:
-    """Serve on a free port; what is still running in the end is stopped."""
+    """Serve on a free port until the context ends."""
     with starting(*arguments, log=log, **variables) as process:
         printed = "".join(_until_ready(process))
         assert "Ctrl-C stops it." in printed, log.read_text()
@@ -98,7 +90,7 @@ def serving(*arguments: str | Path, log: Path, **variables: str) -> Iterator[Ser
 
 @contextmanager
 def starting(*arguments: str | Path, log: Path, **variables: str) -> Iterator["subprocess.Popen[str]"]:
-    """Start to serve, in a process group of its own."""
+    """Start `gateway serve` in a process group of its own."""
     with log.open("w") as errors:
         process = subprocess.Popen(
             command(["serve", "--port", "0", *arguments]),
@@ -128,5 +120,5 @@ def _until_ready(process: "subprocess.Popen[str]") -> Iterator[str]:
 def wait_until(condition: Callable[[], bool], *, within: float = WITHIN_SECONDS) -> None:
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.01)

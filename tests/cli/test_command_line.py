@@ -8,8 +8,7 @@ import pytest
 from gateway.cli import commands
 from gateway.schema.schema import print_sdl
 from gateway.settings import describe_settings
-from tests.cli.conftest import Here
-from tests.cli.processes import gateway
+from tests.cli.conftest import Run
 
 COMMANDS = (
     "serve",
@@ -26,7 +25,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
-def test_help_is_there_for_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_a_help_of_80_columns(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         commands.main([*name.split(), "--help"])
     assert ended.value.code == 0
@@ -35,44 +34,44 @@ def test_help_is_there_for_every_command(name: str, capsys: pytest.CaptureFixtur
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
-def test_help_of_serve_names_every_setting(here: Here) -> None:
-    shown = here("serve", "--help").output
+def test_help_of_serve_names_every_setting(run: Run) -> None:
+    shown = run("serve", "--help").output
     for setting in describe_settings():
         assert f"\n  {setting.name}\n" in shown
     assert "\n  DATABASE_URL\n" in shown
 
 
-def test_wrong_setting_stops_the_start() -> None:
-    refused = gateway("serve", "--port", "0", GATEWAY_POOL_SIZE="many")
+def test_wrong_setting_stops_the_start(run: Run) -> None:
+    refused = run("serve", "--port", "0", GATEWAY_POOL_SIZE="many")
     assert (refused.status, refused.output) == (1, "")
     assert refused.errors == ("gateway: GATEWAY_POOL_SIZE is 'many'; allowed is a whole number from 1 to 500.\n")
 
 
-def test_schema_is_printed() -> None:
-    assert gateway("schema").output == print_sdl()
+def test_schema_is_printed(run: Run) -> None:
+    assert run("schema").output == print_sdl()
 
 
-def test_schema_check_says_what_differs(tmp_path: Path, here: Here) -> None:
+def test_schema_check_prints_what_differs(tmp_path: Path, run: Run) -> None:
     kept = tmp_path / "schema.graphql"
-    missing = here("schema", "--check", kept)
+    missing = run("schema", "--check", kept)
     assert (missing.status, missing.errors) == (
         1,
         f"gateway: there is no {kept}. Make it: gateway schema > {kept}\n",
     )
     kept.write_text(print_sdl())
-    assert here("schema", "--check", kept).status == 0
+    assert run("schema", "--check", kept).status == 0
     kept.write_text(print_sdl().replace("statusReason", "reasonOfStatus"))
-    different = here("schema", "--check", kept)
+    different = run("schema", "--check", kept)
     assert different.status == 1
     assert "\n-  reasonOfStatus" in different.output
     assert "\n+  statusReason" in different.output
     assert f"{kept} is not what the code prints" in different.errors
 
 
-def test_port_that_is_taken_is_said(directory: Path, here: Here) -> None:
+def test_port_in_use_is_refused_with_advice(directory: Path, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        refused = here("serve", "--data", directory, "--port", str(port))
+        refused = run("serve", "--data", directory, "--port", str(port))
     assert (refused.status, refused.output) == (1, "")
     assert refused.errors == (
         f"gateway: cannot listen on 127.0.0.1 port {port}: another program listens there."
@@ -82,15 +81,15 @@ def test_port_that_is_taken_is_said(directory: Path, here: Here) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["key"], ["serve", "--port", "70000"], ["serve", "--drain-seconds", "nan"]])
-def test_wrong_calls_are_told_so(arguments: list[str], here: Here) -> None:
-    refused = here(*arguments)
+def test_wrong_arguments_show_the_usage(arguments: list[str], run: Run) -> None:
+    refused = run(*arguments)
     assert (refused.status, refused.output) == (2, "")
     assert refused.errors.startswith("usage: gateway")
 
 
-def test_directory_that_cannot_be_used_is_said(tmp_path: Path, here: Here) -> None:
+def test_unusable_data_directory_is_refused(tmp_path: Path, run: Run) -> None:
     (tmp_path / "file").touch()
     for directory in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
-        refused = here("key", "list", "--data", directory)
+        refused = run("key", "list", "--data", directory)
         assert (refused.status, refused.output) == (1, "")
         assert refused.errors.startswith(f"gateway: The data directory {directory} cannot be used: ")

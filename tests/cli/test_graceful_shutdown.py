@@ -1,4 +1,4 @@
-"""Leaving well: what SIGTERM does to a gateway that is at work, and what a second signal does."""
+"""Graceful shutdown: what SIGTERM does to a gateway with running operations, and what a second signal does."""
 
 import asyncio
 import json
@@ -15,7 +15,6 @@ import httpx
 import pytest
 import websockets
 
-from tests.cli.conftest import Here
 from tests.cli.processes import WITHIN_SECONDS, Serving, serving
 
 WAITING = "65816f7f-9947-513b-ad16-2bf0586ecbd4"
@@ -59,47 +58,40 @@ class Busy:
         answered: int = await self.holder.fetchval(count)
         return answered
 
-    async def nobody_is_connected(self) -> None:
-        """A session whose client has gone ends when its statement does; here all have been told to."""
+    async def no_session_is_left(self) -> None:
+        """Wait until the sessions have ended: each outlives its client as long as its statement runs."""
         async with asyncio.timeout(WITHIN_SECONDS):
             while await self.sessions():
                 continue
 
 
-@pytest.fixture
-def secret(database_url: str, here: Here) -> str:
-    here("demo", DATABASE_URL=database_url)
-    issued = here("key", "issue", "--kind", "platform", "--label", "a test's", DATABASE_URL=database_url)
-    return issued.output.strip()
-
-
 @asynccontextmanager
-async def busy(database_url: str, secret: str, log: Path, *, drain: str) -> AsyncIterator[Busy]:
-    holder = await asyncpg.connect(database_url)
+async def busy(demo_url: str, secret: str, log: Path, *, drain: str) -> AsyncIterator[Busy]:
+    holder = await asyncpg.connect(demo_url)
     headers = {"Authorization": f"Bearer {secret}"}
-    with serving("--drain-seconds", drain, log=log, DATABASE_URL=database_url, **PATIENT) as served:
+    with serving("--drain-seconds", drain, log=log, DATABASE_URL=demo_url, **PATIENT) as served:
         async with httpx.AsyncClient(timeout=WITHIN_SECONDS) as http, holder.transaction():
             await holder.execute("select from installations where id = $1 for update", WAITING)
             mutation = asyncio.create_task(http.post(served.url, json={"query": ACTIVATION}, headers=headers))
-            await _somebody_waits(holder)
+            await _lock_is_awaited(holder)
             yield Busy(served=served, headers=headers, http=http, holder=holder, mutation=mutation)
             await asyncio.wait([mutation])
     await holder.close()
 
 
-async def _somebody_waits(holder: Any) -> None:
+async def _lock_is_awaited(holder: Any) -> None:
     async with asyncio.timeout(WITHIN_SECONDS):
         while not await holder.fetchval("select exists (select from pg_locks where not granted)"):
             continue
 
 
-async def test_running_request_finishes_while_nothing_new_is_taken(database_url: str, secret: str, log: Path) -> None:
-    async with busy(database_url, secret, log, drain="60") as one, _socket(one) as socket, _stream(one) as stream:
+async def test_running_request_finishes_while_new_ones_are_refused(demo_url: str, secret: str, log: Path) -> None:
+    async with busy(demo_url, secret, log, drain="60") as one, _socket(one) as socket, _stream(one) as stream:
         await one.readiness()
         one.signal()
         await one.stops_being_ready()
         assert (await one.readiness()).json() == {"status": "not ready", "reason": "The gateway is stopping."}
-        async with httpx.AsyncClient() as newcomer:  # the listener answers on, so that balancers may learn
+        async with httpx.AsyncClient() as newcomer:  # the listener stays open, so that load balancers get answers
             refused = await newcomer.post(one.served.url, json={"query": "{ viewer { kind } }"}, headers=one.headers)
         assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (503, "UNAVAILABLE")
         with pytest.raises(websockets.ConnectionClosed):
@@ -111,7 +103,7 @@ async def test_running_request_finishes_while_nothing_new_is_taken(database_url:
         await one.holder.execute("commit; begin")
         assert (await one.mutation).json() == {"data": {"activateInstallation": {"__typename": "Installation"}}}
         assert await one.exit_status() == 0
-        await one.nobody_is_connected()
+        await one.no_session_is_left()
     assert one.served.logged == ""
 
 
@@ -133,37 +125,35 @@ async def _stream(one: Busy) -> AsyncIterator[httpx.Response]:
 
 
 @pytest.mark.parametrize(("drain", "least"), [("0", 0.0), ("1", 1.0)])
-async def test_what_does_not_end_in_time_is_cut(
-    database_url: str, secret: str, log: Path, drain: str, least: float
+async def test_operations_that_do_not_end_in_time_are_cancelled(
+    demo_url: str, secret: str, log: Path, drain: str, least: float
 ) -> None:
-    async with busy(database_url, secret, log, drain=drain) as one:
+    async with busy(demo_url, secret, log, drain=drain) as one:
         started = time.monotonic()
         one.signal()
         assert await one.exit_status() == 0
-        assert least <= time.monotonic() - started < least + 10
+        assert least <= time.monotonic() - started
         answer = await one.mutation
         assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "UNAVAILABLE")
-        await one.nobody_is_connected()
+        await one.no_session_is_left()
         status = await one.holder.fetchval("select status from installations where id = $1", WAITING)
         assert status == "AUTHORIZED"
     assert "Traceback" not in one.served.logged
 
 
-async def test_second_signal_stops_at_once(database_url: str, secret: str, log: Path) -> None:
-    async with busy(database_url, secret, log, drain="600") as one:
+async def test_second_signal_stops_at_once(demo_url: str, secret: str, log: Path) -> None:
+    async with busy(demo_url, secret, log, drain="600") as one:
         one.signal()
         await one.stops_being_ready()
         one.signal()
         async with asyncio.timeout(AT_ONCE_SECONDS):
             assert await one.exit_status() == 128 + signal.SIGTERM
-            await one.nobody_is_connected()  # so the statement that waits for the lock was cancelled in Postgres too
+            await one.no_session_is_left()  # so the statement that waits for the lock was cancelled in Postgres too
     assert "Traceback" not in one.served.logged
 
 
-def test_idle_gateway_leaves_at_once(database_url: str, log: Path) -> None:
-    with serving(log=log, DATABASE_URL=database_url) as served:
+def test_idle_gateway_does_not_wait_for_the_end_of_the_drain(demo_url: str, log: Path) -> None:
+    with serving("--drain-seconds", "3600", log=log, DATABASE_URL=demo_url) as served:
         assert served.get("/readyz").status_code == 200  # its connection stays open, idle
-        started = time.monotonic()
         assert served.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - started < 10
     assert served.logged == ""

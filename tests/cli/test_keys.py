@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
-from tests.cli.conftest import Here
+from tests.cli.conftest import Run
 from tests.cli.processes import Finished, Serving, serving, wait_until
 
 BOOKWELL, ACME = APPLICATIONS[1], ACCOUNTS[0]
@@ -20,15 +20,8 @@ Key = Callable[..., Finished]
 
 
 @pytest.fixture
-def key(database_url: str, here: Here) -> Key:
-    return lambda *arguments: here("key", *arguments, DATABASE_URL=database_url)
-
-
-@pytest.fixture
-def served(database_url: str, log: Path, here: Here) -> Iterator[Serving]:
-    here("demo", DATABASE_URL=database_url)
-    with serving(log=log, DATABASE_URL=database_url) as one:
-        yield one
+def key(demo_url: str, run: Run) -> Key:
+    return lambda *arguments: run("key", *arguments, DATABASE_URL=demo_url)
 
 
 def viewer(served: Serving, secret: str) -> tuple[str, str | None, str | None]:
@@ -37,9 +30,15 @@ def viewer(served: Serving, secret: str) -> tuple[str, str | None, str | None]:
     return found["kind"], application and application["slug"], account and account["name"]
 
 
-def test_keys_of_all_kinds_open_what_they_are_for(served: Serving, key: Key) -> None:
+def test_keys_authenticate_until_they_are_revoked(demo_url: str, log: Path, key: Key) -> None:
+    with serving(log=log, DATABASE_URL=demo_url) as served:
+        expect_keys_of_every_kind(served, key)
+        expect_revocation(served, key)
+
+
+def expect_keys_of_every_kind(served: Serving, key: Key) -> None:
     def issued(*arguments: str) -> tuple[str, str | None, str | None]:
-        return viewer(served, key("issue", "--label", "a test's", *arguments).output.strip())
+        return viewer(served, key("issue", "--label", "tests", *arguments).output.strip())
 
     account = str(ACME.id)
     assert issued("--kind", "platform") == ("PLATFORM", None, None)
@@ -53,7 +52,7 @@ def test_keys_of_all_kinds_open_what_they_are_for(served: Serving, key: Key) -> 
     assert issued("--kind", "account", "--account", account) == ("ACCOUNT", None, "Acme Bakery")
 
 
-def test_key_is_one_json_object(key: Key) -> None:
+def test_issued_key_is_printed_as_json(key: Key) -> None:
     printed = key(
         "issue",
         "--kind",
@@ -87,13 +86,13 @@ def test_key_is_one_json_object(key: Key) -> None:
         ("--kind nobody", "invalid choice: 'nobody'"),
     ],
 )
-def test_what_fits_nothing_is_refused(key: Key, arguments: str, said: str) -> None:
+def test_options_that_do_not_match_are_refused(key: Key, arguments: str, said: str) -> None:
     refused = key("issue", "--label", "wrong", *arguments.split())
     assert (refused.status in {1, 2}, refused.output) == (True, "")
     assert said in refused.errors
 
 
-def test_list_shows_all_and_no_secret(key: Key) -> None:
+def test_list_shows_every_key_without_its_secret(key: Key) -> None:
     soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     secret = key("issue", "--kind", "platform", "--label", "ours", "--expires", soon).output.strip()
     shown, listed = key("list"), key("list", "--json")
@@ -101,11 +100,11 @@ def test_list_shows_all_and_no_secret(key: Key) -> None:
     assert prefix in shown.output
     assert tail not in shown.output + listed.output
     assert re.search(r"PLATFORM +in force +never +igw_\S+ +ours\n", shown.output)
-    (one,) = json.loads(listed.output)
+    one = next(one for one in json.loads(listed.output) if one["label"] == "ours")
     assert (one["prefix"], one["label"], one["revokedAt"], one["lastUsedAt"]) == (prefix, "ours", None, None)
 
 
-def test_revoked_key_is_refused_at_once_by_a_gateway_that_runs(served: Serving, key: Key) -> None:
+def expect_revocation(served: Serving, key: Key) -> None:
     made = json.loads(key("issue", "--kind", "platform", "--label", "ours", "--json").output)
     assert served.post(VIEWER, made["secret"]).status_code == 200
     revoked = key("revoke", made["id"])
@@ -116,7 +115,7 @@ def test_revoked_key_is_refused_at_once_by_a_gateway_that_runs(served: Serving, 
     assert key("revoke", made["id"]).output == revoked.output
 
 
-def test_revoking_what_is_not_there_is_refused(key: Key) -> None:
+def test_revoking_an_unknown_key_is_refused(key: Key) -> None:
     unknown = key("revoke", "65816f7f-9947-513b-ad16-2bf0586ecbd4")
     assert (unknown.status, "There is no API key 65816f7f" in unknown.errors) == (1, True)
     assert key("revoke", "igw_abc").status == 2

@@ -1,4 +1,4 @@
-"""The commands with DATABASE_URL: what they do, what they refuse, and in which words."""
+"""The commands with DATABASE_URL: what they do, and what they refuse with which message."""
 
 import asyncio
 import re
@@ -14,20 +14,20 @@ import pytest
 from gateway.storage.cluster import Cluster
 from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import load_migrations
-from tests.cli.conftest import Here
-from tests.cli.processes import WITHIN_SECONDS, command, environment, gateway, serving, wait_until
+from tests.cli.conftest import Run
+from tests.cli.processes import WITHIN_SECONDS, command, environment, serving, wait_until
 from tests.conftest import FORGETFUL, run_on
 
 PUT_OFF = "The database cannot be reached. Try again later."
 SECRET = "correct-horse"
 
 
-def test_nothing_is_loaded_and_no_key_is_printed(database_url: str, log: Path) -> None:
+def test_nothing_is_loaded_and_no_key_is_printed(database_url: str, log: Path, run: Run) -> None:
     with serving(log=log, DATABASE_URL=database_url) as served:
         assert served.keys == {}
         assert served.get("/readyz").json() == {"status": "ready"}
         assert served.http.get(served.url, headers={"Accept": "text/html"}).status_code == 406
-        issued = gateway("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=database_url)
+        issued = run("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=database_url)
         assert served.data("{ installations { totalCount } }", issued.output.strip()) == {
             "installations": {"totalCount": 0}
         }
@@ -35,11 +35,9 @@ def test_nothing_is_loaded_and_no_key_is_printed(database_url: str, log: Path) -
     assert served.logged == ""
 
 
-def test_database_that_is_behind_is_refused_until_it_is_migrated(
-    empty_database_url: str, log: Path, here: Here
-) -> None:
+def test_database_that_is_behind_is_refused_until_it_is_migrated(empty_database_url: str, log: Path, run: Run) -> None:
     names = ", ".join(f"{one.number:04}_{one.name}" for one in load_migrations())
-    refused = here("serve", "--port", "0", DATABASE_URL=empty_database_url)
+    refused = run("serve", "--port", "0", DATABASE_URL=empty_database_url)
     assert (refused.status, refused.output) == (1, "")
     assert refused.errors == (
         f"gateway: The database is behind: it lacks {names}. Run `gateway migrate`, or serve with --migrate.\n"
@@ -48,14 +46,14 @@ def test_database_that_is_behind_is_refused_until_it_is_migrated(
         assert served.get("/readyz").status_code == 200
 
 
-def test_migrate_says_what_it_applied(empty_database_url: str, here: Here) -> None:
-    applied = here("migrate", DATABASE_URL=empty_database_url)
+def test_migrate_prints_what_it_applied(empty_database_url: str, run: Run) -> None:
+    applied = run("migrate", DATABASE_URL=empty_database_url)
     assert applied.output.splitlines() == [f"applied {one.number:04} {one.name}" for one in load_migrations()]
-    again = here("migrate", DATABASE_URL=empty_database_url)
+    again = run("migrate", DATABASE_URL=empty_database_url)
     assert (again.status, again.output, again.errors) == (0, "nothing to apply\n", "")
 
 
-def test_two_that_migrate_at_once_do_it_once(empty_database_url: str) -> None:
+def test_concurrent_migrations_are_applied_once(empty_database_url: str) -> None:
     variables = environment(DATABASE_URL=empty_database_url)
     both = [subprocess.Popen(command(["migrate"]), env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = "".join(process.communicate(timeout=WITHIN_SECONDS)[0] for process in both)
@@ -63,10 +61,10 @@ def test_two_that_migrate_at_once_do_it_once(empty_database_url: str) -> None:
     assert printed.count("applied 0001") == printed.count("nothing to apply") == 1
 
 
-def test_database_that_is_ahead_is_refused(database_url: str, here: Here) -> None:
+def test_database_that_is_ahead_is_refused(database_url: str, run: Run) -> None:
     asyncio.run(run_on(database_url, "insert into schema_migrations values (9000, 'the_future', 'x', now())"))
     for arguments in (["serve", "--port", "0"], ["serve", "--port", "0", "--migrate"], ["key", "list"], ["demo"]):
-        refused = here(*arguments, DATABASE_URL=database_url)
+        refused = run(*arguments, DATABASE_URL=database_url)
         assert (refused.status, refused.output) == (1, "")
         assert refused.errors == (
             "gateway: The database is ahead: it has 9000_the_future, which this gateway does not know."
@@ -74,10 +72,10 @@ def test_database_that_is_ahead_is_refused(database_url: str, here: Here) -> Non
         )
 
 
-def test_demo_loads_once(database_url: str, here: Here) -> None:
-    first = here("demo", DATABASE_URL=database_url)
+def test_demo_loads_once(database_url: str, run: Run) -> None:
+    first = run("demo", DATABASE_URL=database_url)
     assert first.output == "loaded the example data: 62 new installations\n"
-    assert here("demo", DATABASE_URL=database_url).output == "loaded the example data: 0 new installations\n"
+    assert run("demo", DATABASE_URL=database_url).output == "loaded the example data: 0 new installations\n"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +89,8 @@ def test_demo_loads_once(database_url: str, here: Here) -> None:
         (f"postgresql://u:{SECRET}@nowhere.invalid/x", "the name of the server nowhere.invalid is not known"),
     ],
 )
-def test_wrong_address_is_explained_and_its_password_kept(address: str, explanation: str, here: Here) -> None:
-    refused = here("serve", "--port", "0", DATABASE_URL=address)
+def test_wrong_address_is_explained_without_its_password(address: str, explanation: str, run: Run) -> None:
+    refused = run("serve", "--port", "0", DATABASE_URL=address)
     assert (refused.status, refused.output) == (1, "")
     assert refused.errors.startswith(f"gateway: the database of DATABASE_URL cannot be used: {explanation}")
     assert SECRET not in refused.errors
@@ -117,33 +115,33 @@ def test_server_that_is_no_postgres_is_explained() -> None:
     )
 
 
-def test_database_that_does_not_exist_is_explained(database_url: str, here: Here) -> None:
-    refused = here("migrate", DATABASE_URL=database_url.replace("/test_", "/no_"))
+def test_database_that_does_not_exist_is_explained(database_url: str, run: Run) -> None:
+    refused = run("migrate", DATABASE_URL=database_url.replace("/test_", "/no_"))
     assert refused.status == 1
     assert 'database "no_' in refused.errors
     assert refused.errors.endswith("does not exist. Create the database first.\n")
 
 
 @pytest.fixture
-async def stranger_url(database_url: str) -> AsyncIterator[str]:
+async def unprivileged_url(database_url: str) -> AsyncIterator[str]:
     """Yield the address for a role that may log in, and nothing else."""
-    name = f"stranger_{urlsplit(database_url).path[-8:]}"
+    name = f"unprivileged_{urlsplit(database_url).path[-8:]}"
     await run_on(database_url, f"create role {name} login password '{SECRET}'")
     yield database_url.replace("://postgres@", f"://{name}:{SECRET}@")
     await run_on(database_url, f"drop role {name}")
 
 
-def test_role_without_rights_is_told_what_it_lacks(stranger_url: str, here: Here) -> None:
+def test_missing_privilege_is_named(unprivileged_url: str, run: Run) -> None:
     for arguments in (["migrate"], ["serve", "--port", "0"], ["key", "list"]):
-        refused = here(*arguments, DATABASE_URL=stranger_url)
+        refused = run(*arguments, DATABASE_URL=unprivileged_url)
         assert refused.status == 1
         assert refused.errors.startswith("gateway: the database says: permission denied for ")
         assert SECRET not in refused.errors
 
 
-def test_database_that_goes_away_is_no_end_of_serving(database_url: str, log: Path) -> None:
+def test_lost_connections_to_the_database_do_not_end_serving(database_url: str, log: Path, run: Run) -> None:
     with serving(log=log, DATABASE_URL=database_url) as served:
-        key = gateway("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=database_url).output.strip()
+        key = run("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=database_url).output.strip()
         cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'gateway'"
         asyncio.run(run_on(database_url, cut))
         assert served.data("{ installations { totalCount } }", key) == {"installations": {"totalCount": 0}}
