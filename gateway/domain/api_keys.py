@@ -1,6 +1,5 @@
 """API keys: 256 random bits after a readable prefix; only a digest is stored."""
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -27,8 +26,8 @@ class ApiKey:
     label: str
     created_at: datetime
     expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
     @property
     def principal(self) -> Principal:
@@ -47,15 +46,11 @@ class ApiKey:
         return matches and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-def _random_text(size: int) -> str:
-    return base64.urlsafe_b64encode(secrets.token_bytes(size)).decode().rstrip("=")
-
-
 def new_secret() -> str:
     """Return the text of a new key: `igw_<prefix>_<secret>`."""
     # "_" separates the parts, so the prefix must not have one; nor a "-", at which a double-click would end.
-    prefix = _random_text(_PREFIX_BYTES).replace("_", "x").replace("-", "y")
-    return f"{_MARK}_{prefix}_{_random_text(_SECRET_BYTES)}"
+    prefix = secrets.token_urlsafe(_PREFIX_BYTES).replace("_", "x").replace("-", "y")
+    return f"{_MARK}_{prefix}_{secrets.token_urlsafe(_SECRET_BYTES)}"
 
 
 def prefix_of(secret: str) -> str | None:

@@ -118,7 +118,7 @@ def authorize(
 ) -> Transition:
     """The user completed the authorization: create the installation, leave INACTIVE, or renew the expiry.
 
-    Only an OAuth application that requires no configuration is ready for use by that.
+    An OAuth application that requires no configuration is ACTIVATED by that.
     """
     code = StatusReasonCode.AUTHORIZATION_COMPLETED
     ready = application.authorization_method is AuthorizationMethod.OAUTH and not application.requires_configuration

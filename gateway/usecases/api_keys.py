@@ -27,6 +27,10 @@ from gateway.usecases.services import Services
 
 LONGEST_LABEL = 200
 MOST_CACHED_KEYS = 10_000
+_IDS_DO_NOT_FIT = (
+    "A key is for PLATFORM (without ids), for APPLICATION (with its applicationId, and an accountId to bind it to one"
+    " account), or for ACCOUNT (with its accountId alone); these ids do not fit {}."
+)
 _INVALID = "The API key is not known, has expired, or was revoked."
 
 
@@ -58,11 +62,7 @@ async def issue_key(
     """
     require_platform(principal, intention="issue API keys")
     if not kind.fits(application_id=application_id, account_id=account_id):
-        raise BadUserInput(
-            "A key is for PLATFORM (without ids), for APPLICATION (with its applicationId, and an accountId to bind it"
-            f" to one account), or for ACCOUNT (with its accountId alone); these ids do not fit {kind.value}.",
-            argument="kind",
-        )
+        raise BadUserInput(_IDS_DO_NOT_FIT.format(kind.value), argument="kind")
     now, secret = services.now(), new_secret()
     if expires_at is not None and expires_at <= now:
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
@@ -76,8 +76,6 @@ async def issue_key(
         label=checked_text(label, name="label", most=LONGEST_LABEL),
         created_at=now,
         expires_at=expires_at,
-        revoked_at=None,
-        last_used_at=None,
     )
     async with transaction(services.database) as connection:
         if application_id is not None:
@@ -91,9 +89,7 @@ async def issue_key(
 async def revoke_key(services: Services, principal: Principal, *, api_key_id: UUID) -> tuple[ApiKey, datetime]:
     """Revoke a key, and return it with the time of its first revocation.
 
-    Raises:
-        Forbidden: The caller is not the platform.
-        ApiKeyNotFound: There is no such key.
+    Raises Forbidden and ApiKeyNotFound.
     """
     require_platform(principal, intention="revoke API keys")
     async with transaction(services.database) as connection:
@@ -104,11 +100,7 @@ async def revoke_key(services: Services, principal: Principal, *, api_key_id: UU
 
 
 async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
-    """List all keys, oldest first, without their secrets.
-
-    Raises:
-        Forbidden: The caller is not the platform.
-    """
+    """Return all keys, oldest first, without their secrets. Raises Forbidden."""
     require_platform(principal, intention="list API keys")
     return await read(services.database, select_api_keys)
 

@@ -68,16 +68,12 @@ async def authorize_installation(
 async def create_installation(
     services: Services, principal: Principal, *, application_id: UUID | None, account_id: UUID | None, metadata: Any
 ) -> Installation:
-    """Complete the installation of an application of the API-key method; ids left out are the caller's own.
-
-    Doing it again with the same metadata, or with none, succeeds and changes nothing.
+    """Complete the installation of an API-key application; ids left out are the caller's own.
 
     Raises:
         Forbidden: The caller is neither the platform nor this application.
         BadUserInput: An id is left out that the caller is not bound to.
-        MetadataRejected: The metadata breaks a rule.
-        ApplicationNotFound: There is no such application.
-        AccountNotFound: There is no such account.
+        MetadataRejected, ApplicationNotFound, AccountNotFound.
         ActionNotAllowed: The application is of the OAuth method, or the installation is INACTIVE.
         InstallationAlreadyExists: It exists with other metadata.
     """

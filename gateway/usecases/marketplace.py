@@ -54,13 +54,7 @@ async def register_application(
     requires_configuration: bool,
     listed: bool,
 ) -> Application:
-    """Add an application to the marketplace.
-
-    Raises:
-        Forbidden: The caller is not the platform.
-        BadUserInput: A text is out of bounds.
-        SlugTaken: Another application has the slug.
-    """
+    """Add an application to the marketplace. Raises Forbidden, BadUserInput and SlugTaken."""
     require_platform(principal, intention="register applications")
     now = services.now()
     application = _checked(
@@ -89,10 +83,7 @@ async def update_application_details(
 ) -> Application:
     """Change an application; `changes` names fields of Application, the others stay.
 
-    Raises:
-        Forbidden: The caller is not the platform.
-        BadUserInput: A text is out of bounds.
-        ApplicationNotFound: There is no such application.
+    Raises Forbidden, BadUserInput and ApplicationNotFound.
     """
     require_platform(principal, intention="change applications")
     async with transaction(services.database) as connection:
@@ -108,12 +99,7 @@ async def update_application_details(
 
 
 async def register_account(services: Services, principal: Principal, *, account_id: UUID | None, name: str) -> Account:
-    """Register an account; the same id again renames it.
-
-    Raises:
-        Forbidden: The caller is not the platform.
-        BadUserInput: The name is out of bounds.
-    """
+    """Register an account; the same id again renames it. Raises Forbidden and BadUserInput."""
     require_platform(principal, intention="register accounts")
     account = Account(id=account_id or services.new_id(), name=checked_text(name, name="name", most=LONGEST_NAME))
     async with transaction(services.database) as connection:
