@@ -1,10 +1,10 @@
-"""What every action does from every status, by whom and for which applications: written by hand, not from the code.
+"""The expected outcome of every action from every status, for each kind of application and caller; written by hand.
 
-A cell says where an action leads:
-    a status     it becomes so, for the reason at the line's end
-    gone         it is deleted, for the reason at the line's end
+A cell is one of:
+    a status     the new status, with the reason at the end of the line
+    gone         the installation is deleted, with the reason at the end of the line
     kept         the status stays, something else changes
-    same         it succeeds, and nothing changes: it was so already
+    same         a no-op: it succeeds, and nothing changes
     refused      ActionNotAllowed
 """
 
@@ -65,7 +65,7 @@ STATUSES: tuple[InstallationStatus | None, ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One field of the table: whether the action leads on from here, and where to."""
+    """One cell of the table."""
 
     action: InstallationAction
     application: str
@@ -108,10 +108,10 @@ ACTORS: dict[InstallationAction, frozenset[PrincipalKind]] = {
 def expected_actions(
     kind: PrincipalKind, *, application: str, status: InstallationStatus | None
 ) -> tuple[InstallationAction, ...]:
-    """Answer the actions that lead on for this caller, in the order of their declaration."""
-    leading = {
+    """Return the actions that change something for this kind of caller, in the order of their declaration."""
+    changing = {
         cell.action
         for cell in CELLS
         if (cell.application, cell.status) == (application, status) and cell.is_allowed_from
     }
-    return tuple(action for action in InstallationAction if action in leading and kind in ACTORS[action])
+    return tuple(action for action in InstallationAction if action in changing and kind in ACTORS[action])

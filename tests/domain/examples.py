@@ -1,4 +1,4 @@
-"""Applications, installations and callers to try the domain with."""
+"""Applications, installations and principals for the tests of the domain."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -23,7 +23,7 @@ KEY = ApiKey(
 )
 
 
-def test_a_key_makes_its_principal() -> None:
+def test_a_key_has_the_principal_of_its_kind_and_bounds() -> None:
     assert replace(KEY, expires_at=NOW).principal == Principal(
         kind=PrincipalKind.APPLICATION,
         application_id=APPLICATION_ID,
@@ -34,7 +34,7 @@ def test_a_key_makes_its_principal() -> None:
     )
 
 
-def test_new_secrets_have_the_form_that_they_are_found_by_and_never_repeat() -> None:
+def test_new_secrets_are_unique_and_have_a_prefix() -> None:
     made = [new_secret() for _ in range(500)]
     prefixes = [prefix_of(secret) for secret in made]
     assert all(prefix is not None and prefix.isalnum() for prefix in prefixes)
@@ -55,11 +55,11 @@ def test_new_secrets_have_the_form_that_they_are_found_by_and_never_repeat() -> 
         f"igw_abcdefghijkl_{'s' * 42}\ud800",
     ],
 )
-def test_what_is_not_of_a_keys_form_has_no_prefix(text: str) -> None:
+def test_text_that_does_not_have_a_keys_form_has_no_prefix(text: str) -> None:
     assert prefix_of(text) is None
 
 
-def test_the_hidden_part_may_have_the_marks_between_the_parts() -> None:
+def test_the_secret_part_may_contain_the_separator() -> None:
     assert prefix_of(f"igw_abcdefghijkl_{'_' * 43}") == "abcdefghijkl"
 
 
@@ -73,12 +73,12 @@ def test_the_hidden_part_may_have_the_marks_between_the_parts() -> None:
         (None, NOW + timedelta(days=1), False),
     ],
 )
-def test_a_key_opens_until_it_expires_or_is_revoked(
+def test_a_key_is_valid_until_it_expires_or_is_revoked(
     expires_at: datetime | None, revoked_at: datetime | None, *, opens: bool
 ) -> None:
     key = replace(KEY, expires_at=expires_at, revoked_at=revoked_at)
     assert key.is_valid(SECRET, now=NOW) is opens
 
 
-def test_another_secret_of_the_same_prefix_opens_nothing() -> None:
+def test_another_secret_of_the_same_prefix_is_not_valid() -> None:
     assert not KEY.is_valid(SECRET[:-1] + "t", now=NOW)

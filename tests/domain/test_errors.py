@@ -1,4 +1,4 @@
-"""What callers read when something goes wrong."""
+"""The messages of errors."""
 
 import pytest
 
@@ -34,11 +34,11 @@ from tests.domain.examples import OTHER_ID, an_installation
         ),
     ],
 )
-def test_failures_say_what_is_so(failure: ExpectedFailure, message: str) -> None:
+def test_each_failure_has_its_message(failure: ExpectedFailure, message: str) -> None:
     assert (failure.message, str(failure)) == (message, message)
 
 
-def test_a_conflict_tells_both_versions() -> None:
+def test_a_version_conflict_has_both_versions() -> None:
     conflict = VersionConflict(expected_version=3, installation=an_installation())
     assert (conflict.expected_version, conflict.current_version) == (3, 7)
     assert conflict.message == (
@@ -46,7 +46,7 @@ def test_a_conflict_tells_both_versions() -> None:
     )
 
 
-def test_a_refusal_tells_what_is_allowed() -> None:
+def test_an_action_that_is_not_allowed_lists_the_allowed_ones() -> None:
     refused = ActionNotAllowed(
         "No.",
         action=InstallationAction.DELETE,
@@ -68,12 +68,12 @@ def test_a_refusal_tells_what_is_allowed() -> None:
         (5, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP, and 2 more)"),
     ],
 )
-def test_of_many_violations_the_message_names_three(count: int, told: str) -> None:
+def test_the_message_names_three_of_many_violations(count: int, told: str) -> None:
     violations = tuple(MetadataViolation.at((index,), rule=MetadataRule.TOO_DEEP) for index in range(count))
     rejected = MetadataRejected(violations)
     assert (rejected.message, rejected.violations) == (f"The metadata was not stored {told}.", violations)
 
 
-def test_a_violation_of_the_whole_says_so() -> None:
+def test_a_violation_at_the_root_is_named_in_words() -> None:
     whole = MetadataViolation.at((), rule=MetadataRule.TOO_LARGE)
     assert MetadataRejected((whole,)).message == "The metadata was not stored (the whole: TOO_LARGE)."

@@ -40,12 +40,12 @@ def test_number_beyond_decimal_is_infinite() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "[" * 100_000, '{"a":' * 100_000, "01", "'a'"])
-def test_what_cannot_be_read_is_a_decode_error(text: str) -> None:
+def test_invalid_json_is_a_decode_error(text: str) -> None:
     with pytest.raises(json.JSONDecodeError):
         read_json(text)
 
 
-def test_copies_of_a_written_number_show_the_same() -> None:
+def test_copies_of_a_written_number_have_the_same_text() -> None:
     number = WrittenNumber("1e2")
     assert [str(copy.copy(number)), str(copy.deepcopy(number))] == ["1e2", "1e2"]
     assert number == Decimal(100)

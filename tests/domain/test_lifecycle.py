@@ -64,7 +64,7 @@ def inactive_because(code: StatusReasonCode, *, message: str | None = None) -> S
     return StatusReason(code=code, message=message, since=NOW)
 
 
-def test_authorizing_begins_an_installation_without_metadata() -> None:
+def test_authorizing_creates_an_installation_without_metadata() -> None:
     assert authorized(None) == Installation(
         id=OTHER_ID,
         application_id=APPLICATION_ID,
@@ -88,7 +88,7 @@ def test_an_installation_that_is_only_authorized_was_not_activated() -> None:
     assert (begun.status, begun.activated_at) == (AUTHORIZED, None)
 
 
-def test_authorizing_brings_back_what_was_inactive_and_forgets_its_failures() -> None:
+def test_authorizing_an_inactive_installation_activates_it_and_resets_its_failures() -> None:
     before = an_installation(INACTIVE, connection_failures=LIMIT, activated_at=BEFORE)
     assert authorized(before) == replace(
         before,
@@ -102,7 +102,7 @@ def test_authorizing_brings_back_what_was_inactive_and_forgets_its_failures() ->
     )
 
 
-def test_coming_back_as_authorized_keeps_the_time_of_the_last_activation() -> None:
+def test_an_inactive_installation_that_becomes_authorized_keeps_the_time_of_its_last_activation() -> None:
     back = authorized(an_installation(INACTIVE, activated_at=BEFORE), method=AuthorizationMethod.API_KEY)
     assert back is not None
     assert (back.status, back.activated_at) == (AUTHORIZED, BEFORE)
@@ -120,7 +120,7 @@ def test_authorizing_again_renews_the_expiry_and_nothing_else(status: Installati
     assert is_noop(InstallationAction.AUTHORIZE, after, LATER)
 
 
-def test_a_renewal_may_take_the_expiry_away() -> None:
+def test_a_renewal_may_remove_the_expiry() -> None:
     transition = lifecycle.authorize(
         an_installation(authorization_expires_at=LATER), installation_id=OTHER_ID, application=an_application(),
         account_id=ACCOUNT_ID, expires_at=None, now=NOW,
@@ -150,7 +150,7 @@ def test_creating_completes_an_authorized_installation_and_keeps_its_expiry() ->
         (an_installation(AUTHORIZED), "{}", "{}"),
     ],
 )
-def test_metadata_left_out_at_creation_stays_as_it_is(
+def test_creating_without_metadata_keeps_what_there_is(
     before: Installation | None, given: str | None, kept: str
 ) -> None:
     after = created(before, metadata=given)
@@ -158,14 +158,14 @@ def test_metadata_left_out_at_creation_stays_as_it_is(
     assert after.metadata == kept
 
 
-def test_activating_notes_the_time() -> None:
+def test_activating_sets_the_time_of_activation() -> None:
     transition = lifecycle.activate(an_installation(AUTHORIZED), now=NOW)
     assert transition.installation is not None
     assert transition.installation.activated_at == NOW
 
 
 @pytest.mark.parametrize("code", [StatusReasonCode.NOT_ENTITLED, StatusReasonCode.DEACTIVATED])
-def test_deactivating_ends_a_running_sync_as_failed_and_leaves_the_count(code: StatusReasonCode) -> None:
+def test_deactivating_ends_a_running_sync_as_failed_and_keeps_the_failure_count(code: StatusReasonCode) -> None:
     before = an_installation(PENDING)
     transition = lifecycle.deactivate(before, code=code, message="bye", now=NOW)
     assert transition == Transition(
@@ -181,7 +181,7 @@ def test_deactivating_ends_a_running_sync_as_failed_and_leaves_the_count(code: S
     )
 
 
-def test_deactivating_leaves_a_finished_sync_alone() -> None:
+def test_deactivating_keeps_a_finished_sync() -> None:
     sync = a_sync(SyncState.SUCCEEDED)
     transition = lifecycle.deactivate(
         an_installation(sync=sync), code=StatusReasonCode.DEACTIVATED, message=None, now=NOW
@@ -239,7 +239,7 @@ def test_an_authorization_expires(status: InstallationStatus) -> None:
     ],
     ids=["no expiry", "not yet", "inactive already", "lease not yet", "neither yet", "ended already"],
 )
-def test_the_clock_leaves_alone_whose_time_has_not_come(installation: Installation) -> None:
+def test_what_is_not_due_does_not_expire(installation: Installation) -> None:
     assert expired(installation) is None
 
 
@@ -250,9 +250,7 @@ LEASE = "The lease ran out before the application reported again."
     ("failures", "status", "code"),
     [(0, ACTIVATED, StatusReasonCode.SYNC_TIMED_OUT), (LIMIT - 1, INACTIVE, StatusReasonCode.CONNECTION_FAILED)],
 )
-def test_a_lease_that_runs_out_is_a_failed_sync(
-    failures: int, status: InstallationStatus, code: StatusReasonCode
-) -> None:
+def test_an_expired_lease_is_a_failed_sync(failures: int, status: InstallationStatus, code: StatusReasonCode) -> None:
     before = an_installation(PENDING, connection_failures=failures, sync=a_sync(expires_at=NOW))
     assert expired(before) == Transition(
         installation=replace(
@@ -268,7 +266,7 @@ def test_a_lease_that_runs_out_is_a_failed_sync(
     )
 
 
-def test_where_both_ran_out_the_authorization_decides() -> None:
+def test_an_expired_authorization_takes_precedence_over_an_expired_lease() -> None:
     transition = expired(an_installation(PENDING, authorization_expires_at=NOW, sync=a_sync(expires_at=BEFORE)))
     assert transition is not None
     assert transition.installation is not None
@@ -276,7 +274,7 @@ def test_where_both_ran_out_the_authorization_decides() -> None:
     assert expired(transition.installation) is None
 
 
-def test_a_clock_that_goes_back_makes_nothing_older() -> None:
+def test_updated_at_does_not_go_back_where_the_clock_does() -> None:
     transition = lifecycle.activate(an_installation(AUTHORIZED, updated_at=LATER), now=NOW)
     assert transition.installation is not None
     assert (transition.installation.updated_at, transition.installation.version) == (LATER, 8)

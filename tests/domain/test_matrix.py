@@ -40,7 +40,7 @@ ARGUMENTS: dict[InstallationAction, object] = {
     InstallationAction.FINISH_SYNC: SyncOutcome.SUCCEEDED,
     InstallationAction.UPDATE_METADATA: ("a", "plan"),
 }
-"""What `perform` gives the actions of which is_noop has to know it."""
+"""The arguments that is_noop needs, equal to those that `perform` passes."""
 
 
 def perform(action: InstallationAction, *, installation: Installation | None, application: Application) -> Transition:
@@ -117,12 +117,12 @@ def test_every_action_from_every_status_by_every_kind_of_caller(cell: Cell, kind
         assert told == (cell.action, cell.status, expected)
         return
     require_allowed(CALLERS[kind], action=cell.action, installation=installation, application=application)
-    judge(
+    assert_outcome(
         cell, before=installation, transition=perform(cell.action, installation=installation, application=application)
     )
 
 
-def judge(cell: Cell, *, before: Installation | None, transition: Transition) -> None:
+def assert_outcome(cell: Cell, *, before: Installation | None, transition: Transition) -> None:
     match cell.outcome:
         case "kept":
             assert before is not None
@@ -132,7 +132,7 @@ def judge(cell: Cell, *, before: Installation | None, transition: Transition) ->
             assert transition == Transition(installation=None, change=change)
         case status:
             assert cell.reason is not None
-            assert_moved(before, transition=transition, status=InstallationStatus(status), reason=cell.reason)
+            assert_status_changed(before, transition=transition, status=InstallationStatus(status), reason=cell.reason)
 
 
 def assert_kept(before: Installation, *, transition: Transition) -> None:
@@ -144,7 +144,7 @@ def assert_kept(before: Installation, *, transition: Transition) -> None:
     assert (after.id, after.version, after.updated_at) == (INSTALLATION_ID, 8, NOW)
 
 
-def assert_moved(
+def assert_status_changed(
     before: Installation | None, *, transition: Transition, status: InstallationStatus, reason: StatusReasonCode
 ) -> None:
     assert transition.installation is not None
@@ -166,7 +166,7 @@ def test_the_table_has_every_cell() -> None:
 
 @pytest.mark.parametrize("kind", PrincipalKind)
 @pytest.mark.parametrize(("application", "status"), list(itertools.product(APPLICATIONS, STATUSES)))
-def test_allowed_actions_are_those_that_lead_on(
+def test_allowed_actions_are_those_that_change_something(
     application: str, status: InstallationStatus | None, kind: PrincipalKind
 ) -> None:
     method, requires_configuration = APPLICATIONS[application]

@@ -57,11 +57,11 @@ def test_text_within_the_limits_comes_back_byte_for_byte(text: str) -> None:
     assert encode_metadata(decode_metadata(text)) == text
 
 
-def test_space_between_tokens_and_needless_escapes_go() -> None:
+def test_whitespace_and_needless_escapes_are_removed() -> None:
     assert encode_metadata(read_json(' { "a\\/b" : [ 1 , "\\u00e9\\ud83c\\udf89" ] } ')) == '{"a/b":[1,"é🎉"]}'
 
 
-def test_plain_decimals_and_finite_floats_are_taken() -> None:
+def test_plain_decimals_and_finite_floats_are_accepted() -> None:
     value = {"a": Decimal("1.50"), "b": Decimal("1E+2"), "c": Decimal("-0.0"), "d": 0.5, "e": 1e300}
     assert encode_metadata(value) == '{"a":1.50,"b":1E+2,"c":-0.0,"d":0.5,"e":1e+300}'
 
@@ -71,7 +71,7 @@ def test_only_an_object_is_metadata(value: object) -> None:
     assert violations_of(value) == [violation("", MetadataRule.NOT_AN_OBJECT)]
 
 
-def test_fifty_keys_are_taken_and_one_more_is_not() -> None:
+def test_fifty_keys_are_accepted_and_one_more_is_not() -> None:
     keys = {f"key-{number}": number for number in range(50)}
     assert decode_metadata(encode_metadata(keys)) == keys
     assert violations_of(keys | {"more": 1}) == [violation("", MetadataRule.TOO_MANY_KEYS, 50)]
@@ -82,7 +82,7 @@ def test_keys_are_counted_on_the_top_level_only() -> None:
     assert decode_metadata(encode_metadata({"a": inside})) == {"a": inside}
 
 
-def test_key_of_forty_characters_is_taken_and_longer_is_not_on_any_level() -> None:
+def test_a_key_of_forty_characters_is_accepted_and_a_longer_one_is_not_on_any_level() -> None:
     assert encode_metadata({"ü" * 40: 1}) == f'{{"{"ü" * 40}":1}}'
     assert violations_of({"ü" * 41: {"b" * 500: 1}}) == [
         violation(f"/{'ü' * 40}…", MetadataRule.KEY_TOO_LONG, 40),
@@ -98,7 +98,7 @@ def test_size_is_that_of_the_stored_bytes(filling: str, size: int) -> None:
     assert violations_of({"k": largest["k"] + "a"}) == [violation("", MetadataRule.TOO_LARGE, 16384)]
 
 
-def test_search_ends_where_the_metadata_is_too_large_for_certain() -> None:
+def test_the_check_stops_where_the_metadata_is_too_large_in_any_case() -> None:
     assert violations_of({"a": ["\0", *[1] * 8189, "\0", "\0"]}) == [
         violation("/a/0", MetadataRule.NUL_CHARACTER),
         violation("/a/8190", MetadataRule.NUL_CHARACTER),
@@ -108,7 +108,7 @@ def test_search_ends_where_the_metadata_is_too_large_for_certain() -> None:
     assert len(encode_metadata(most_values)) == 16 * 1024 - 1
 
 
-def test_eight_levels_are_taken_and_one_more_is_not() -> None:
+def test_eight_levels_are_accepted_and_one_more_is_not() -> None:
     assert decode_metadata(encode_metadata(nested(8))) == nested(8)
     assert violations_of(nested(9)) == [violation("/a/a/a/a/a/a/a/a", MetadataRule.TOO_DEEP, 8)]
 
@@ -137,12 +137,12 @@ def test_nul_and_lone_surrogates_are_found_in_strings_and_keys() -> None:
     "number",
     [float("nan"), float("inf"), float("-inf"), Decimal("NaN"), Decimal("sNaN")],
 )
-def test_what_is_not_a_number_is_refused(number: object) -> None:
+def test_nan_and_infinities_are_rejected(number: object) -> None:
     assert violations_of({"a": [number]}) == [violation("/a/0", MetadataRule.NOT_A_NUMBER)]
 
 
 @pytest.mark.parametrize("text", ["1e131071", "9.9e131071", "-1e131071", "1e-16383", "0e131071", f"0.{'1' * 16000}"])
-def test_numbers_within_range_are_taken(text: str) -> None:
+def test_numbers_within_range_are_accepted(text: str) -> None:
     assert encode_metadata(read_json(f'{{"a":{text}}}')) == f'{{"a":{text}}}'
 
 
@@ -150,7 +150,7 @@ def test_numbers_within_range_are_taken(text: str) -> None:
     "text",
     ["1e131072", "-1e999999", "1e-16384", "1.50e-16382", "1e99999999999999999999", "-1e99999999999999999999"],
 )
-def test_numbers_out_of_range_are_refused(text: str) -> None:
+def test_numbers_out_of_range_are_rejected(text: str) -> None:
     assert violations_of(read_json(f'{{"a":{text}}}')) == [violation("/a", MetadataRule.NUMBER_OUT_OF_RANGE)]
 
 
@@ -158,7 +158,7 @@ def test_int_with_more_digits_than_python_converts_is_encoded() -> None:
     assert encode_metadata({"a": 10**5000, "b": -(10**5000)}) == f'{{"a":1{"0" * 5000},"b":-1{"0" * 5000}}}'
 
 
-def test_int_out_of_range_is_refused() -> None:
+def test_an_int_out_of_range_is_rejected() -> None:
     assert violations_of({"a": 10**131072}) == [violation("/a", MetadataRule.NUMBER_OUT_OF_RANGE)]
 
 
@@ -176,7 +176,7 @@ def test_all_violations_are_reported_at_once_each_at_its_path() -> None:
     ]
 
 
-def test_key_and_value_that_break_one_rule_at_one_path_are_one_violation() -> None:
+def test_a_key_and_its_value_that_violate_one_rule_are_one_violation() -> None:
     assert violations_of({"\0": "\0"}) == [violation("/\\u0000", MetadataRule.NUL_CHARACTER)]
 
 
@@ -186,7 +186,7 @@ def test_at_most_a_hundred_violations_are_reported() -> None:
     ]
 
 
-def test_what_no_request_can_hold_is_a_mistake_of_the_program() -> None:
+def test_a_value_that_is_not_json_is_a_type_error() -> None:
     with pytest.raises(TypeError, match=re.escape("tuple is no JSON value")):
         encode_metadata({"a": (1, 2)})
 
@@ -213,7 +213,7 @@ def test_what_no_request_can_hold_is_a_mistake_of_the_program() -> None:
         ("{}", '{"":null}', ("",)),
     ],
 )
-def test_changed_keys_are_those_whose_value_a_reader_sees_differently(
+def test_changed_keys_are_those_whose_value_differs_for_a_reader(
     before: str, after: str, changed: tuple[str, ...]
 ) -> None:
     assert changed_keys(before, after) == changed
@@ -253,7 +253,7 @@ anything = st.recursive(
 
 
 @given(value=anything)
-def test_any_value_at_all_is_stored_or_refused_with_paths_that_can_be_sent(value: object) -> None:
+def test_any_value_is_stored_or_rejected_with_printable_paths(value: object) -> None:
     text, broken = stored_or_refused(value)
     if text is not None:
         assert len(text.encode()) <= 16 * 1024

@@ -61,7 +61,7 @@ def test_patch_nested_beyond_the_stack_is_merged() -> None:
     assert depth == levels
 
 
-def test_merging_deeply_leaves_the_target_alone() -> None:
+def test_a_deep_merge_does_not_change_the_target() -> None:
     target = {"a": {"b": {"c": 1, "d": [1]}}}
     before = copy.deepcopy(target)
     assert merge_metadata(target, {"a": {"b": {"c": 2, "e": {"f": None}}}}) == {"a": {"b": {"c": 2, "d": [1], "e": {}}}}

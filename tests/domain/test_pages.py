@@ -17,12 +17,12 @@ def test_without_arguments_a_page_is_the_first_twenty() -> None:
     assert asked() == Window(size=20, backward=False, after=None, before=None)
 
 
-def test_cursors_are_read_with_the_name_of_their_argument() -> None:
+def test_cursors_are_decoded_with_the_name_of_their_argument() -> None:
     assert asked(first=0, after="a", before="b") == Window(size=0, backward=False, after="after a", before="before b")
     assert asked(last=100, before="b") == Window(size=100, backward=True, after=None, before="before b")
 
 
-def test_before_alone_asks_for_the_twenty_just_before() -> None:
+def test_before_alone_is_a_page_of_the_twenty_rows_just_before() -> None:
     assert asked(before="b") == Window(size=20, backward=True, after=None, before="before b")
     assert asked(after="a", before="b") == Window(size=20, backward=False, after="after a", before="before b")
 
@@ -37,7 +37,9 @@ def test_before_alone_asks_for_the_twenty_just_before() -> None:
         (None, 101, "last must be from 0 to 100, not 101.", "last"),
     ],
 )
-def test_sizes_out_of_bounds_are_refused(first: int | None, last: int | None, message: str, argument: str) -> None:
+def test_page_sizes_out_of_bounds_are_bad_input(
+    first: int | None, last: int | None, message: str, argument: str
+) -> None:
     with pytest.raises(BadUserInput) as refused:
         asked(first=first, last=last)
     assert (refused.value.message, refused.value.extensions) == (message, {"argument": argument})
@@ -54,7 +56,5 @@ def test_sizes_out_of_bounds_are_refused(first: int | None, last: int | None, me
         (asked(first=0), [1], Page(items=[], has_next=True, has_previous=False)),
     ],
 )
-def test_a_page_is_what_was_found_in_the_lists_own_order(
-    asked_for: Window[str], found: list[int], page: Page[int]
-) -> None:
+def test_a_page_is_in_the_order_of_the_list(asked_for: Window[str], found: list[int], page: Page[int]) -> None:
     assert asked_for.page(found) == page

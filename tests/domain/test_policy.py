@@ -13,7 +13,7 @@ PLATFORM, APPLICATION, ACCOUNT, SYSTEM = (
 INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
 
 
-def test_only_the_platform_keeps_the_registers() -> None:
+def test_require_platform_rejects_every_other_kind() -> None:
     require_platform(CALLERS[PLATFORM], intention="register accounts")
     for kind in (APPLICATION, ACCOUNT, SYSTEM):
         with pytest.raises(Forbidden, match=r"^Only the platform may register accounts\.$"):
@@ -36,7 +36,7 @@ def test_only_the_platform_keeps_the_registers() -> None:
         ),
     ],
 )
-def test_who_may_never_do_it_is_told_who_may(kind: PrincipalKind, action: InstallationAction, message: str) -> None:
+def test_forbidden_names_the_kinds_that_may(kind: PrincipalKind, action: InstallationAction, message: str) -> None:
     with pytest.raises(Forbidden) as forbidden:
         require_actor(CALLERS[kind], action=action)
     assert forbidden.value.message == message
@@ -68,7 +68,9 @@ def test_who_may_never_do_it_is_told_who_may(kind: PrincipalKind, action: Instal
         ),
     ],
 )
-def test_a_refusal_says_why(action: InstallationAction, status: InstallationStatus | None, message: str) -> None:
+def test_action_not_allowed_says_why(
+    action: InstallationAction, status: InstallationStatus | None, message: str
+) -> None:
     with pytest.raises(ActionNotAllowed) as refused:
         require_allowed(
             CALLERS[PLATFORM],

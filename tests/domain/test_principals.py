@@ -9,7 +9,7 @@ from tests.domain.examples import ACCOUNT_ID, APPLICATION_ID, NOW
 BOUND_TO_BOTH = Principal(kind=PrincipalKind.APPLICATION, application_id=APPLICATION_ID, account_id=ACCOUNT_ID)
 
 
-def test_callers_with_equal_bounds_are_alike_whatever_their_credential() -> None:
+def test_principals_of_different_credentials_may_have_equal_bounds() -> None:
     bounds = (PrincipalKind.APPLICATION, APPLICATION_ID, ACCOUNT_ID)
     other = Principal(
         kind=PrincipalKind.APPLICATION,
@@ -47,6 +47,6 @@ def test_each_kind_of_credential_has_its_bounds(
     ("expires_at", "has_expired"),
     [(None, False), (NOW + timedelta(microseconds=1), False), (NOW, True), (NOW - timedelta(days=1), True)],
 )
-def test_a_principal_ends_with_its_credential(expires_at: datetime | None, *, has_expired: bool) -> None:
+def test_a_principal_expires_with_its_credential(expires_at: datetime | None, *, has_expired: bool) -> None:
     principal = Principal(kind=PrincipalKind.PLATFORM, expires_at=expires_at)
     assert principal.has_expired(now=NOW) is has_expired

@@ -37,7 +37,7 @@ def reported(installation: Installation, *, succeeded: bool) -> Transition:
     return lifecycle.report_connection(installation, succeeded=succeeded, message="503", failure_limit=LIMIT, now=NOW)
 
 
-def test_a_sync_begins_with_a_lease() -> None:
+def test_a_sync_starts_with_a_lease() -> None:
     transition = lifecycle.start_sync(
         an_installation(sync=a_sync(SyncState.FAILED)), lease_seconds=60, steps=STEPS, now=NOW
     )
@@ -47,7 +47,7 @@ def test_a_sync_begins_with_a_lease() -> None:
     )
 
 
-def test_progress_renews_the_lease_and_tells_the_steps() -> None:
+def test_progress_renews_the_lease_and_its_event_has_the_steps() -> None:
     before = an_installation(PENDING, sync=a_sync(lease_seconds=60))
     renewed = a_sync(lease_seconds=60, expires_at=NOW + timedelta(seconds=60), steps=STEPS, message="halfway")
     transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
@@ -55,7 +55,7 @@ def test_progress_renews_the_lease_and_tells_the_steps() -> None:
     assert transition == Transition(installation=after, change=SyncProgressed(steps=STEPS))
 
 
-def test_progress_that_tells_nothing_new_renews_the_lease_without_an_event() -> None:
+def test_progress_without_a_change_renews_the_lease_without_an_event() -> None:
     before = an_installation(PENDING, sync=a_sync(steps=STEPS, message="halfway"))
     renewed = a_sync(steps=STEPS, message="halfway", expires_at=NOW + timedelta(seconds=300))
     transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
@@ -68,7 +68,7 @@ def test_a_new_message_is_progress() -> None:
     assert transition.change == SyncProgressed(steps=STEPS)
 
 
-def test_a_sync_that_succeeds_shows_that_the_connection_works() -> None:
+def test_a_successful_sync_resets_the_failures() -> None:
     before = an_installation(PENDING, connection_failures=4)
     transition = finished(before, SyncOutcome.SUCCEEDED)
     assert transition.installation == replace(
@@ -86,7 +86,7 @@ def test_a_sync_that_succeeds_shows_that_the_connection_works() -> None:
     ("failures", "status", "code"),
     [(0, ACTIVATED, StatusReasonCode.SYNC_FAILED), (LIMIT - 1, INACTIVE, StatusReasonCode.CONNECTION_FAILED)],
 )
-def test_a_sync_that_fails_counts_as_a_failed_connection(
+def test_a_failed_sync_counts_as_a_connection_failure(
     failures: int, status: InstallationStatus, code: StatusReasonCode
 ) -> None:
     before = an_installation(PENDING, connection_failures=failures)
@@ -107,13 +107,13 @@ def test_a_sync_that_fails_counts_as_a_failed_connection(
 
 @pytest.mark.parametrize("outcome", SyncOutcome)
 @pytest.mark.parametrize("state", SyncState)
-def test_a_sync_is_finished_again_only_as_it_was_finished(outcome: SyncOutcome, state: SyncState) -> None:
+def test_finishing_a_sync_again_is_a_noop_for_the_same_outcome(outcome: SyncOutcome, state: SyncState) -> None:
     status = PENDING if state is SyncState.RUNNING else ACTIVATED
     installation = an_installation(status, sync=a_sync(state))
     assert lifecycle.is_noop(InstallationAction.FINISH_SYNC, installation, outcome) is (state.value == outcome.value)
 
 
-def test_what_never_synchronised_did_not_finish() -> None:
+def test_finishing_is_no_noop_without_a_sync() -> None:
     assert not lifecycle.is_noop(InstallationAction.FINISH_SYNC, an_installation(), SyncOutcome.FAILED)
 
 
@@ -126,7 +126,7 @@ def test_failures_are_counted_until_the_limit(status: InstallationStatus) -> Non
     )
 
 
-def test_the_last_failure_makes_inactive_and_ends_a_running_sync() -> None:
+def test_the_failure_at_the_limit_deactivates_and_ends_a_running_sync() -> None:
     before = an_installation(PENDING, connection_failures=LIMIT - 1)
     code = StatusReasonCode.CONNECTION_FAILED
     assert reported(before, succeeded=False) == Transition(
@@ -143,7 +143,7 @@ def test_the_last_failure_makes_inactive_and_ends_a_running_sync() -> None:
     )
 
 
-def test_a_success_ends_the_row_of_failures() -> None:
+def test_a_success_resets_the_failures() -> None:
     before = an_installation(connection_failures=LIMIT - 1)
     assert reported(before, succeeded=True) == Transition(
         installation=replace(before, version=8, connection_failures=0, updated_at=NOW),
@@ -151,5 +151,5 @@ def test_a_success_ends_the_row_of_failures() -> None:
     )
 
 
-def test_a_success_after_a_success_is_nothing_new() -> None:
+def test_a_success_without_failures_is_a_noop() -> None:
     assert lifecycle.is_noop(InstallationAction.REPORT_CONNECTION_SUCCESS, an_installation(connection_failures=0))

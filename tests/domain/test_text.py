@@ -5,7 +5,7 @@ from gateway.domain.text import checked_message, checked_slug, checked_text, che
 
 
 @pytest.mark.parametrize("value", ["a", "Müller & Söhne 🎉", " spaces stay ", "line\nbreak", "x" * 20])
-def test_ordinary_text_comes_back_unchanged(value: str) -> None:
+def test_valid_text_is_returned_unchanged(value: str) -> None:
     assert checked_text(value, name="name", most=20) == value
 
 
@@ -19,18 +19,18 @@ def test_ordinary_text_comes_back_unchanged(value: str) -> None:
         ("a\ud83cb", "name has half of a surrogate pair, which is no character."),
     ],
 )
-def test_text_that_cannot_be_kept_is_bad_input(value: str, message: str) -> None:
+def test_text_that_cannot_be_stored_is_bad_input(value: str, message: str) -> None:
     with pytest.raises(BadUserInput) as raised:
         checked_text(value, name="name", most=20)
     assert raised.value.message == message
 
 
-def test_text_may_be_blank_where_that_is_said() -> None:
+def test_text_may_be_blank_where_that_is_allowed() -> None:
     assert checked_text("", name="description", most=20, may_be_blank=True) == ""
 
 
 @pytest.mark.parametrize("value", ["ab", "a1", "42", "acme-books", "a-b-c-1", "x" * 63])
-def test_slug_comes_back_unchanged(value: str) -> None:
+def test_a_slug_is_returned_unchanged(value: str) -> None:
     assert checked_slug(value, name="slug") == value
 
 
@@ -38,7 +38,7 @@ def test_slug_comes_back_unchanged(value: str) -> None:
     "value",
     ["", "a", "x" * 64, "Acme", "a_b", "a b", "-ab", "ab-", "a--b", "ab\n", "é1", "٣٣", "a\0", "\ud800\ud800"],
 )
-def test_what_is_no_slug_is_bad_input(value: str) -> None:
+def test_an_invalid_slug_is_bad_input(value: str) -> None:
     with pytest.raises(BadUserInput) as raised:
         checked_slug(value, name="slug")
     assert raised.value.message == (
@@ -56,7 +56,7 @@ def test_what_is_no_slug_is_bad_input(value: str) -> None:
         "https://example.com/" + "x" * 2028,
     ],
 )
-def test_url_comes_back_unchanged(value: str) -> None:
+def test_a_url_is_returned_unchanged(value: str) -> None:
     assert checked_url(value, name="logoUrl") == value
 
 
@@ -84,7 +84,7 @@ def test_url_comes_back_unchanged(value: str) -> None:
         "https://example.com/" + "x" * 2029,
     ],
 )
-def test_what_is_no_web_address_is_bad_input(value: str) -> None:
+def test_an_invalid_url_is_bad_input(value: str) -> None:
     with pytest.raises(BadUserInput) as raised:
         checked_url(value, name="logoUrl")
     assert raised.value.message == (
@@ -98,6 +98,6 @@ def test_a_message_may_be_left_out_blank_or_long(message: str | None) -> None:
     assert checked_message(message) == message
 
 
-def test_a_message_may_not_be_longer_than_is_read() -> None:
+def test_a_message_may_not_be_longer_than_the_limit() -> None:
     with pytest.raises(BadUserInput, match=r"^message has 1001 characters; at most 1000 are allowed\.$"):
         checked_message("x" * 1001)

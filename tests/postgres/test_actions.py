@@ -1,4 +1,4 @@
-"""The matrix once more, by the use cases and on the database: what is refused leaves no trace."""
+"""The matrix of actions and statuses, through the use cases and on the database; what fails changes nothing."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -38,7 +38,7 @@ def on_installation(use_case: Callable[..., Awaitable[object]], **arguments: obj
     return act
 
 
-def on_tie(use_case: Callable[..., Awaitable[object]], **arguments: object) -> Act:
+def on_pair(use_case: Callable[..., Awaitable[object]], **arguments: object) -> Act:
     async def act(
         services: Services, principal: Principal, application: Application, account: Account, _: Installation | None
     ) -> object:
@@ -48,10 +48,10 @@ def on_tie(use_case: Callable[..., Awaitable[object]], **arguments: object) -> A
 
 
 ACTS: dict[InstallationAction, Act] = {
-    InstallationAction.AUTHORIZE: on_tie(
+    InstallationAction.AUTHORIZE: on_pair(
         installations.authorize_installation, expires_at=BEGINNING + timedelta(days=90)
     ),
-    InstallationAction.CREATE: on_tie(installations.create_installation, metadata=None),
+    InstallationAction.CREATE: on_pair(installations.create_installation, metadata=None),
     InstallationAction.ACTIVATE: on_installation(installations.activate_installation, expected_version=None),
     InstallationAction.START_SYNC: on_installation(
         syncs.start_installation_sync, lease_seconds=300, steps=(), expected_version=None
@@ -84,7 +84,9 @@ async def prepared(world: World, cell: Cell) -> tuple[Application, Account, Inst
     method, requires_configuration = APPLICATIONS[cell.application]
     application = await world.register(method, requires_configuration=True)
     account = await world.account()
-    installation = None if cell.status is None else await brought_to(world, cell.status, application, account)
+    installation = (
+        None if cell.status is None else await installation_with_status(world, cell.status, application, account)
+    )
     if not requires_configuration:
         application = await marketplace.update_application_details(
             world.services, PLATFORM, application_id=application.id, changes={"requires_configuration": False}
@@ -92,7 +94,7 @@ async def prepared(world: World, cell: Cell) -> tuple[Application, Account, Inst
     return application, account, installation
 
 
-async def brought_to(
+async def installation_with_status(
     world: World, status: InstallationStatus, application: Application, account: Account
 ) -> Installation:
     installation = await world.authorize(application, account)
@@ -117,7 +119,7 @@ def callers(application: Application, account: Account) -> dict[PrincipalKind, P
 
 
 @pytest.mark.parametrize("action", InstallationAction)
-async def test_every_action_does_on_the_database_what_the_table_says(world: World, action: InstallationAction) -> None:
+async def test_every_action_has_the_outcome_of_the_matrix(world: World, action: InstallationAction) -> None:
     for cell in (cell for cell in CELLS if cell.action is action):
         for kind in PrincipalKind:
             assert await outcome(world, cell, kind) == expected(cell, kind), (cell.name, kind)
@@ -148,10 +150,10 @@ async def outcome(world: World, cell: Cell, kind: PrincipalKind) -> str:
         return "same"
     assert (len(events), events[-1].version) == (told + 1, told + 1)
     assert (events[-1].actor.kind, events[-1].occurred_at) == (kind, world.clock())
-    return await led_to(world, cell, before=before, event=events[-1])
+    return await resulting_outcome(world, cell, before=before, event=events[-1])
 
 
-async def led_to(world: World, cell: Cell, *, before: Installation | None, event: Event) -> str:
+async def resulting_outcome(world: World, cell: Cell, *, before: Installation | None, event: Event) -> str:
     after = await world.now(event.installation_id)
     if not isinstance(event.change, StatusChanged):
         assert before is not None

@@ -1,4 +1,4 @@
-"""What time does on the database, however many gateways look at it."""
+"""Expiry on the database, with concurrent gateways."""
 
 import asyncio
 from datetime import timedelta
@@ -30,14 +30,14 @@ async def syncing(world: World, *, count: int = 1, lease_seconds: int = 300) -> 
     return [await world.start_sync(installation, lease_seconds=lease_seconds) for installation in begun]
 
 
-async def test_nothing_happens_before_its_time(world: World) -> None:
+async def test_nothing_expires_before_it_is_due(world: World) -> None:
     (authorized,), (synchronising,) = await expiring(world), await syncing(world, lease_seconds=600)
     world.clock.time = SOON - timedelta(microseconds=1)
     assert await expire_due_installations(world.services) == 0
     assert [await world.now(authorized), await world.now(synchronising)] == [authorized, synchronising]
 
 
-async def test_an_authorization_that_ran_out_makes_inactive_once(world: World) -> None:
+async def test_an_expired_authorization_deactivates_once(world: World) -> None:
     (installation,) = await expiring(world)
     world.clock.time = SOON
     assert await expire_due_installations(world.services) == 1
@@ -51,7 +51,7 @@ async def test_an_authorization_that_ran_out_makes_inactive_once(world: World) -
     assert (now.status, now.status_reason.code, now.version, now.updated_at) == (INACTIVE, code, 2, SOON)
 
 
-async def test_a_lease_that_ran_out_ends_the_sync_once(world: World) -> None:
+async def test_an_expired_lease_ends_the_sync_once(world: World) -> None:
     (installation,) = await syncing(world)
     world.clock.advance(seconds=300)
     assert await expire_due_installations(world.services) == 1
@@ -64,7 +64,7 @@ async def test_a_lease_that_ran_out_ends_the_sync_once(world: World) -> None:
     )  # fmt: skip
 
 
-async def test_leases_that_run_out_again_and_again_end_inactive(world: World) -> None:
+async def test_leases_that_expire_repeatedly_deactivate(world: World) -> None:
     (installation,) = await syncing(world)
     for _ in range(world.services.failure_limit - 1):
         world.clock.advance(seconds=300)
@@ -77,7 +77,7 @@ async def test_leases_that_run_out_again_and_again_end_inactive(world: World) ->
     assert (now.status, now.status_reason.code) == (INACTIVE, StatusReasonCode.CONNECTION_FAILED)
 
 
-async def test_where_both_ran_out_one_event_tells_of_the_authorization(world: World) -> None:
+async def test_where_both_expired_there_is_one_event_for_the_authorization(world: World) -> None:
     (installation,) = await expiring(world)
     await world.start_sync(installation, lease_seconds=600)
     world.clock.time = SOON
@@ -91,7 +91,7 @@ async def test_where_both_ran_out_one_event_tells_of_the_authorization(world: Wo
     )  # fmt: skip
 
 
-async def test_however_many_look_at_once_each_row_is_acted_on_once(world: World) -> None:
+async def test_concurrent_gateways_expire_each_row_once(world: World) -> None:
     due = [*await expiring(world, count=BATCH_SIZE + 30), *await syncing(world, count=BATCH_SIZE)]
     world.clock.time = SOON
 
@@ -108,7 +108,7 @@ async def test_however_many_look_at_once_each_row_is_acted_on_once(world: World)
     assert sorted(by_the_clock) == sorted(installation.id for installation in due)
 
 
-async def test_what_somebody_has_in_hand_is_left_and_taken_the_next_time(world: World) -> None:
+async def test_a_locked_row_is_skipped_and_expired_the_next_time(world: World) -> None:
     held, free = await expiring(world, count=2)
     world.clock.time = SOON
     async with transaction(world.services.database) as holding:
@@ -119,7 +119,7 @@ async def test_what_somebody_has_in_hand_is_left_and_taken_the_next_time(world: 
     assert await expire_due_installations(world.services) == 1
 
 
-async def test_a_lease_that_is_renewed_in_time_goes_on(world: World) -> None:
+async def test_a_renewed_lease_does_not_expire(world: World) -> None:
     (installation,) = await syncing(world)
     async with transaction(world.services.database) as renewing:
         await lock_installation(renewing, installation_id=installation.id)
@@ -129,7 +129,7 @@ async def test_a_lease_that_is_renewed_in_time_goes_on(world: World) -> None:
     assert await expire_due_installations(world.services) == 0
 
 
-async def test_one_installation_can_be_looked_at_alone(world: World) -> None:
+async def test_one_installation_can_be_expired_by_itself(world: World) -> None:
     one, other = await expiring(world, count=2)
     await expire_installation(world.services, installation_id=one.id)
     assert await world.now(one) == one
@@ -153,7 +153,7 @@ from applications a cross join accounts c
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_looking_for_what_is_due_never_reads_the_whole_table(world: World, mode: str) -> None:
+async def test_the_query_for_due_rows_never_scans_the_table(world: World, mode: str) -> None:
     async with connection(world.services.database) as held:
         await held.execute("insert into accounts select gen_random_uuid(), 'many' from generate_series(1, 10000)")
         await world.application()

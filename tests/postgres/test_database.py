@@ -103,7 +103,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled(database_url: str) -
                 await held.execute("select pg_sleep(30)")
 
 
-async def test_a_lock_that_is_held_too_long_is_given_up(database_url: str) -> None:
+async def test_waiting_for_a_lock_is_bounded(database_url: str) -> None:
     async with open_database(database_url, lock_seconds=0.05) as database, transaction(database) as held:
         await held.execute("lock table accounts")
         with pytest.raises(TimedOut):
@@ -117,10 +117,10 @@ async def count_accounts(database: Database) -> int:
 
 
 @pytest.mark.parametrize("held_by", [connection, transaction])
-async def test_lost_connections_are_said_and_replaced(
+async def test_lost_connections_are_unavailable_and_replaced(
     database_url: str, held_by: Callable[[Database], AbstractAsyncContextManager[Connection]]
 ) -> None:
-    """Over and over, so that none leaks; in one task, which must not be stuck with a broken one."""
+    """Repeatedly, so that none leaks, and in one task, which must not keep a broken one."""
 
     async def lose(database: Database) -> None:
         async with held_by(database) as held:
@@ -235,7 +235,7 @@ async def test_a_cancelled_task_gives_its_connection_back(database_url: str) -> 
 
 
 async def test_a_task_cancelled_between_preparing_and_running_leaves_no_statement_open(database_url: str) -> None:
-    """The driver prepares without a sync: until the next statement, the lock stayed, and the statement's clock ran."""
+    """asyncpg prepares without a sync: the lock was held, and statement_timeout ran, until the next statement."""
     async with open_database(database_url, pool_size=1) as database, open_database(database_url) as others:
         for _ in range(5):
             async with connection(others) as other:
@@ -276,6 +276,6 @@ async def test_a_database_that_is_not_there_is_unavailable(server_url: str) -> N
 
 
 @pytest.mark.parametrize("address", ["mysql://somebody@localhost/gateway", "postgresql://localhost/x?sslmode=perhaps"])
-async def test_an_address_without_sense_is_a_value_error(address: str) -> None:
+async def test_an_invalid_url_is_a_value_error(address: str) -> None:
     with pytest.raises(ValueError, match=r"scheme|sslmode"):
         await open_database(address).connect()

@@ -75,13 +75,13 @@ def run(url: str, statement: str) -> str:
 
 @pytest.fixture
 def directory(data_directory: Path) -> Iterator[Path]:
-    """Yield a data directory, and leave no server behind when a test fails."""
+    """Yield a data directory; where a test fails, its server is stopped."""
     yield data_directory / "data"
     with embedded_postgres_blocking(data_directory / "data", exclusive=False):
         """The last to leave stops it."""
 
 
-def test_data_is_kept_and_nothing_runs_on(directory: Path) -> None:
+def test_data_is_kept_and_the_server_stops(directory: Path) -> None:
     with embedded_postgres_blocking(directory, exclusive=True) as url:
         server = postmaster(directory)
         run(url, "create table kept as select 'data' as it")
@@ -93,7 +93,7 @@ def test_data_is_kept_and_nothing_runs_on(directory: Path) -> None:
         assert run(url, "select it from kept") == "data"
 
 
-def test_a_second_serve_is_refused_and_does_no_harm(directory: Path) -> None:
+def test_a_second_serve_is_rejected_and_does_no_harm(directory: Path) -> None:
     with user(directory, role="serve") as (first, url):
         with (
             pytest.raises(AlreadyServed, match=rf"already serves from .* \(process {first.pid}\)"),
@@ -103,7 +103,7 @@ def test_a_second_serve_is_refused_and_does_no_harm(directory: Path) -> None:
         assert run(url, "select 1") == "1"
 
 
-def test_a_command_uses_the_server_that_runs(directory: Path) -> None:
+def test_a_command_uses_the_running_server(directory: Path) -> None:
     with user(directory, role="serve") as (_, url):
         server = postmaster(directory)
         with embedded_postgres_blocking(directory, exclusive=False) as same:
@@ -112,7 +112,7 @@ def test_a_command_uses_the_server_that_runs(directory: Path) -> None:
         assert run(url, "select 1") == "1"
 
 
-def test_the_last_to_leave_stops_the_server(directory: Path) -> None:
+def test_the_last_user_stops_the_server(directory: Path) -> None:
     with user(directory, role="command") as (command, url), user(directory, role="serve") as (serve, same):
         server = postmaster(directory)
         command.terminate()
@@ -123,7 +123,7 @@ def test_the_last_to_leave_stops_the_server(directory: Path) -> None:
         wait_until(lambda: is_gone(server))
 
 
-def test_a_terminals_interrupt_reaches_the_gateway_alone(directory: Path) -> None:
+def test_an_interrupt_from_the_terminal_does_not_reach_the_server(directory: Path) -> None:
     with user(directory, role="serve") as (serve, _):
         server = postmaster(directory)
         assert os.getpgid(server.pid) != os.getpgid(serve.pid)
@@ -169,7 +169,7 @@ def test_a_stale_pid_that_is_another_process_now_does_not_matter(directory: Path
         assert psutil.pid_exists(other)
 
 
-def test_a_start_that_died_halfway_is_begun_anew(directory: Path) -> None:
+def test_an_interrupted_initialization_is_repeated(directory: Path) -> None:
     unfinished = directory / "postgres.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
@@ -179,7 +179,7 @@ def test_a_start_that_died_halfway_is_begun_anew(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a, b", 'it\'s "so" $HOME', "ümläut"])
-def test_any_name_of_a_directory_will_do(data_directory: Path, name: str) -> None:
+def test_a_data_directory_may_have_any_name(data_directory: Path, name: str) -> None:
     with embedded_postgres_blocking(data_directory / name, exclusive=True) as url:
         assert run(url, "select current_setting('data_directory')") == str(data_directory / name / "postgres")
         sockets = Path(parse_qs(urlsplit(url).query)["host"][0])
@@ -194,7 +194,7 @@ def test_only_its_owner_reaches_the_server(directory: Path) -> None:
         assert (directory / "gateway.lock").stat().st_mode & 0o077 == 0
 
 
-def test_data_of_another_major_version_is_left_alone(data_directory: Path) -> None:
+def test_data_of_another_major_version_is_not_touched(data_directory: Path) -> None:
     (data_directory / "postgres").mkdir()
     (data_directory / "postgres" / "PG_VERSION").write_text("16\n")
     with (
@@ -204,7 +204,7 @@ def test_data_of_another_major_version_is_left_alone(data_directory: Path) -> No
         pytest.fail("a server runs on the data of another version")
 
 
-def test_a_directory_that_cannot_be_is_refused(data_directory: Path) -> None:
+def test_a_directory_that_is_not_usable_is_rejected(data_directory: Path) -> None:
     (data_directory / "file").touch()
     with (
         pytest.raises(DirectoryNotUsable, match="cannot be used"),
@@ -213,7 +213,7 @@ def test_a_directory_that_cannot_be_is_refused(data_directory: Path) -> None:
         pytest.fail("a server runs in a file")
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing(directory: Path) -> None:
+async def test_a_cancelled_start_leaves_nothing_behind(directory: Path) -> None:
     async def use() -> None:
         async with embedded_postgres(directory, exclusive=True):
             pytest.fail("the start was not cancelled")
@@ -240,7 +240,7 @@ with embedded_postgres_blocking(Path(sys.argv[1]), exclusive=True) as url:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_an_ordinary_user_needs_nothing_special(data_directory: Path) -> None:
+def test_an_ordinary_user_needs_no_preparation(data_directory: Path) -> None:
     data_directory.chmod(0o777)
     command = [sys.executable, "-c", ORDINARY_USER, str(data_directory / "data")]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -1,4 +1,4 @@
-"""The platform's own registers: applications, accounts and keys, and who is told of them."""
+"""Applications, accounts and API keys, and who sees them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -63,7 +63,7 @@ async def test_a_slug_is_taken_once_even_in_a_race(world: World) -> None:
     }
 
 
-async def test_an_application_changes_in_what_is_given(world: World) -> None:
+async def test_an_update_changes_only_the_given_fields(world: World) -> None:
     registered = await register(world, "ledger")
     at = world.clock.advance(hours=1)
     changed = await marketplace.update_application_details(
@@ -78,7 +78,7 @@ async def test_an_application_changes_in_what_is_given(world: World) -> None:
     assert await found(world, find_applications, PLATFORM, ids=[registered.id]) == [changed]
 
 
-async def test_an_application_cannot_be_changed_to_what_it_could_not_be(world: World) -> None:
+async def test_an_update_is_checked_as_a_registration_is(world: World) -> None:
     registered = await register(world, "ledger")
     for changes in ({"name": " "}, {"logo_url": "javascript:alert(1)"}, {"categories": ("x",) * 21}):
         with pytest.raises(BadUserInput):
@@ -96,7 +96,7 @@ async def test_the_same_account_again_is_renamed(world: World) -> None:
     assert await found(world, find_accounts, PLATFORM, ids=[account.id]) == [renamed]
 
 
-async def test_the_registers_are_the_platforms_alone(world: World) -> None:
+async def test_only_the_platform_registers_and_issues(world: World) -> None:
     application, account = await world.application(), await world.account()
     for principal in (itself(application), user_of(account.id)):
         attempts = (
@@ -180,7 +180,7 @@ async def test_many_gateways_store_the_last_use_of_the_same_keys_at_once(world: 
     assert used == {BEGINNING}
 
 
-async def test_a_key_fits_its_kind_and_what_exists(world: World) -> None:
+async def test_a_keys_ids_fit_its_kind_and_exist(world: World) -> None:
     application, account = await world.application(), await world.account()
     one, other = application.id, account.id
     for kind, application_id, account_id in (

@@ -1,4 +1,4 @@
-"""What the metadata rules let through, Postgres stores and indexes; what they refuse for its sake, it would refuse."""
+"""Postgres stores and indexes the metadata that the rules accept, and rejects what they reject on its account."""
 
 import asyncpg
 import pytest
@@ -43,7 +43,7 @@ values = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example has a temporary table of its own
 )
 @given(samples=st.lists(st.dictionaries(st.text(characters, max_size=40), values, max_size=5), max_size=20))
-async def test_metadata_within_the_limits_is_stored_and_comes_back_byte_for_byte(
+async def test_metadata_within_the_limits_is_stored_and_returned_byte_for_byte(
     database_url: str, samples: list[dict[str, object]]
 ) -> None:
     texts = []
@@ -65,7 +65,7 @@ async def test_numbers_at_the_edge_of_the_range_are_stored(database_url: str) ->
 
 
 @pytest.mark.parametrize("number", EDGES_BEYOND)
-async def test_numbers_beyond_the_range_are_what_postgres_would_refuse(database_url: str, number: str) -> None:
+async def test_postgres_rejects_numbers_beyond_the_range(database_url: str, number: str) -> None:
     text = f'{{"a":{number}}}'
     with pytest.raises(asyncpg.NumericValueOutOfRangeError):
         await stored(database_url, text)
@@ -74,7 +74,7 @@ async def test_numbers_beyond_the_range_are_what_postgres_would_refuse(database_
 
 
 @pytest.mark.parametrize("escaped", [r"\u0000", r"\ud83c", r"\udf89"])
-async def test_characters_that_are_refused_are_what_postgres_would_refuse(database_url: str, escaped: str) -> None:
+async def test_postgres_rejects_the_characters_that_are_rejected(database_url: str, escaped: str) -> None:
     text = f'{{"a":"{escaped}"}}'
     with pytest.raises((asyncpg.UntranslatableCharacterError, asyncpg.InvalidTextRepresentationError)):
         await stored(database_url, text)

@@ -19,7 +19,7 @@ KNOWN = load_migrations()
 NEXT = Migration(number=KNOWN[-1].number + 1, name="later", digest="0" * 64, text="create table later (id integer)")
 
 
-async def test_migrating_many_times_at_once_does_it_once(empty_database_url: str) -> None:
+async def test_concurrent_migrations_apply_each_once(empty_database_url: str) -> None:
     applied = await asyncio.gather(*(migrate(empty_database_url) for _ in range(4)))
     assert sorted(applied) == [(), (), (), KNOWN]
 

@@ -1,4 +1,4 @@
-"""How pages are found: by an index in the list's order, few rows more than are asked for, among many."""
+"""Plans: a page is read by an index in its order, with few more rows than it has."""
 
 import itertools
 import json
@@ -28,15 +28,15 @@ insert into installations (
     created_at, updated_at
 )
 select
-    gen_random_uuid(), tie.application_id, tie.account_id, 'ACTIVATED', 'CONFIGURATION_COMPLETED', now(),
-    json_build_object('tenant', tie.n % 1000, 'region', tie.n % 3), 1, 0,
-    timestamptz '2026-01-01 00:00Z' + tie.n % 5000 * interval '17 s',
-    timestamptz '2026-01-01 00:00Z' + tie.n % 7000 * interval '12 s'
+    gen_random_uuid(), pair.application_id, pair.account_id, 'ACTIVATED', 'CONFIGURATION_COMPLETED', now(),
+    json_build_object('tenant', pair.n % 1000, 'region', pair.n % 3), 1, 0,
+    timestamptz '2026-01-01 00:00Z' + pair.n % 5000 * interval '17 s',
+    timestamptz '2026-01-01 00:00Z' + pair.n % 7000 * interval '12 s'
 from (
     select a.id as application_id, b.id as account_id, row_number() over (order by md5(a.slug || b.name)) as n
     from applications a cross join accounts b
-) as tie
-order by tie.n;
+) as pair
+order by pair.n;
 analyze;
 """
 
@@ -64,7 +64,7 @@ def literal(value: Any) -> str:
 async def scans(
     connection: DriverConnection, query: Query, values: dict[str, Any], *, mode: str
 ) -> tuple[set[str], int]:
-    """Run a query as a prepared statement; answer how it reads installations, and how many rows of them."""
+    """Run a query as a prepared statement; return how it scans installations, and how many rows."""
     await connection.execute(f"set plan_cache_mode = {mode}")
     await connection.execute(f"prepare page as {query.sql.rstrip().rstrip(';')}")
     given = ", ".join(literal(values[parameter]) for parameter in query.parameters)
@@ -84,8 +84,8 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_a_page_reads_the_rows_it_shows_by_an_index(connection: DriverConnection, mode: str) -> None:
-    """Whoever asks, in each order and direction, from the start and from the middle, for one parent and for many."""
+async def test_a_page_is_read_by_an_index(connection: DriverConnection, mode: str) -> None:
+    """For each principal, order and direction, from the start and from the middle, for one parent and for many."""
     applications: list[UUID] = [row["id"] for row in await connection.fetch("select id from applications")]
     accounts: list[UUID] = [row["id"] for row in await connection.fetch("select id from accounts")]
     lists: list[tuple[str, dict[str, Any], list[UUID | None], str]] = [
@@ -119,7 +119,7 @@ async def test_one_application_of_one_account_is_one_row(connection: DriverConne
         assert (used, read) == ({"one_installation_for_an_application_and_an_account"}, 1)
 
 
-async def test_metadata_that_few_have_is_found_by_its_index_however_often(
+async def test_rare_metadata_is_found_by_its_index_in_every_run(
     connection: DriverConnection,
 ) -> None:
     """A plan for any object would read the whole list in its order."""
@@ -133,8 +133,8 @@ async def test_metadata_that_few_have_is_found_by_its_index_however_often(
     assert await scans(connection, query, values, mode="force_custom_plan") == ({"installations_by_metadata"}, 20)
 
 
-async def test_writing_an_event_reads_none_of_those_before(database_url: str) -> None:
-    """Also by the plan that is made while the log is empty, and kept: it must not be one for a small log alone."""
+async def test_inserting_an_event_reads_no_earlier_events(database_url: str) -> None:
+    """Also by a plan that was made while the log was empty, and is kept."""
     held = await asyncpg.connect(database_url)
     try:
         await held.execute("set plan_cache_mode = force_generic_plan")

@@ -1,4 +1,4 @@
-"""What happens when several want different things at once, each on a connection of its own."""
+"""Concurrent use cases, each on its own connection."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ PENDING = InstallationStatus.PENDING_INTEGRATION
 
 
 async def race(*contenders: Awaitable[object]) -> list[object]:
-    """Let all begin at once; answer what each got, expected failures included."""
+    """Run all concurrently; return their results, expected failures included."""
     results = await asyncio.gather(*contenders, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, ExpectedFailure):
@@ -43,7 +43,7 @@ async def race(*contenders: Awaitable[object]) -> list[object]:
 
 
 def told(events: list[Event]) -> dict[UUID, list[int]]:
-    """Answer each installation's versions in the order of the log."""
+    """Return each installation's versions in the order of the log."""
     versions: dict[UUID, list[int]] = defaultdict(list)
     for event in events:
         versions[event.installation_id].append(event.version)
@@ -61,7 +61,7 @@ async def create(world: World, application: Application, account: Account, metad
     )
 
 
-async def test_of_two_equal_creates_both_answer_the_one_installation(world: World) -> None:
+async def test_two_equal_creates_return_the_same_installation(world: World) -> None:
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
@@ -74,7 +74,7 @@ async def test_of_two_equal_creates_both_answer_the_one_installation(world: Worl
         assert told(await world.events(account=account)) == {one.id: [1]}
 
 
-async def test_of_two_different_creates_one_wins_and_the_other_is_shown_it(world: World) -> None:
+async def test_one_of_two_different_creates_fails_with_the_installation(world: World) -> None:
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
@@ -85,7 +85,7 @@ async def test_of_two_different_creates_one_wins_and_the_other_is_shown_it(world
         assert told(await world.events(account=account)) == {winner.id: [1]}
 
 
-async def test_create_against_authorize_ends_activated_whoever_is_first(world: World) -> None:
+async def test_create_against_authorize_ends_activated_in_any_order(world: World) -> None:
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
@@ -190,7 +190,7 @@ async def test_deleting_against_installing_again_leaves_one_or_none(world: World
         ]  # fmt: skip
 
 
-async def test_an_event_that_would_stand_before_what_it_follows_is_not_written(world: World) -> None:
+async def test_an_event_that_would_precede_its_predecessor_is_not_written(world: World) -> None:
     database, subject = world.services.database, Subject()
     first, second = subject.next(), subject.next()
     async with transaction(database) as early:
@@ -202,7 +202,7 @@ async def test_an_event_that_would_stand_before_what_it_follows_is_not_written(w
     assert told(await world.events()) == {subject.installation_id: [1, 2]}
 
 
-async def test_who_is_overtaken_too_often_may_come_again_later(world: World) -> None:
+async def test_too_many_write_conflicts_are_unavailable(world: World) -> None:
     attempts: list[None] = []
 
     async def attempt(_: Connection) -> Written[None]:
@@ -214,11 +214,11 @@ async def test_who_is_overtaken_too_often_may_come_again_later(world: World) -> 
     assert len(attempts) == 50
 
 
-async def rampage(world: World, ties: list[tuple[Application, Account]], *, chance: random.Random) -> None:
-    """Do one thing after the other, whatever comes to mind."""
+async def random_actions(world: World, pairs: list[tuple[Application, Account]], *, chance: random.Random) -> None:
+    """Take random actions, one after the other."""
     known: list[Installation] = []
     for number in range(40):
-        application, account = chance.choice(ties)
+        application, account = chance.choice(pairs)
         expires_at = world.clock.advance(seconds=1) + timedelta(seconds=chance.choice([1, 20, 1000]))
         one = chance.choice(known) if known else None
         try:
@@ -242,12 +242,12 @@ async def rampage(world: World, ties: list[tuple[Application, Account]], *, chan
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_whatever_everybody_does_at_once_the_log_tells_it_in_order(world: World, seed: int) -> None:
-    ties = [(await world.application("key"), await world.account()) for _ in range(3)]
-    await asyncio.gather(*(rampage(world, ties, chance=random.Random(f"{seed} {one}")) for one in range(9)))
+async def test_the_log_is_in_order_after_concurrent_random_actions(world: World, seed: int) -> None:
+    pairs = [(await world.application("key"), await world.account()) for _ in range(3)]
+    await asyncio.gather(*(random_actions(world, pairs, chance=random.Random(f"{seed} {one}")) for one in range(9)))
     await assert_the_log_is_in_order(world)
     last = {event.installation_id: event for event in await world.events()}
-    assert len(last) > len(ties)
+    assert len(last) > len(pairs)
     for installation_id, event in last.items():
         now = await world.now(installation_id)
         gone = isinstance(event.change, StatusChanged) and event.change.after is None

@@ -1,4 +1,4 @@
-"""What is done to installations: each failure that callers are told of, and what the log tells."""
+"""The use cases on installations: each failure, and the events."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -52,7 +52,7 @@ async def create(
     )
 
 
-async def test_a_whole_life_is_told_once_and_in_order(world: World) -> None:
+async def test_each_change_of_a_lifecycle_has_one_event_in_order(world: World) -> None:
     application, account = await world.application("settings"), await world.account()
     own = itself(application)
     begun = await world.authorize(application, account, expires_at=LATER)
@@ -101,7 +101,7 @@ async def test_a_whole_life_is_told_once_and_in_order(world: World) -> None:
     assert {(event.application_id, event.account_id) for event in events} == {(application.id, account.id)}
 
 
-async def test_an_event_is_of_the_same_moment_as_its_change(world: World) -> None:
+async def test_an_event_has_the_time_of_its_change(world: World) -> None:
     moments = (BEGINNING + timedelta(seconds=number) for number in range(1000))
     world.services = replace(world.services, now=lambda: next(moments))
     begun = await world.installation(AUTHORIZED, kind="settings")
@@ -112,7 +112,7 @@ async def test_an_event_is_of_the_same_moment_as_its_change(world: World) -> Non
     assert activated.status_reason.since == activated.updated_at
 
 
-async def test_who_came_back_is_the_same_installation_and_who_was_deleted_another(world: World) -> None:
+async def test_a_reauthorized_installation_keeps_its_id_and_a_deleted_one_does_not(world: World) -> None:
     application, account = await world.application(), await world.account()
     first = await world.authorize(application, account)
     await world.deactivate(first)
@@ -121,7 +121,7 @@ async def test_who_came_back_is_the_same_installation_and_who_was_deleted_anothe
     assert (await world.authorize(application, account)).id != first.id
 
 
-async def test_authorizing_needs_the_platform_a_future_and_both_ends(world: World) -> None:
+async def test_authorizing_needs_the_platform_a_future_expiry_and_an_existing_pair(world: World) -> None:
     application, account = await world.application(), await world.account()
     for principal in (itself(application), user_of(account.id)):
         with pytest.raises(Forbidden):
@@ -163,7 +163,7 @@ async def test_creating_is_for_the_application_itself_in_its_own_account(world: 
     assert await world.events() == []
 
 
-async def test_creating_tells_what_is_missing_or_in_the_way(world: World) -> None:
+async def test_creating_fails_with_the_reason(world: World) -> None:
     application, account = await world.application("key"), await world.account()
     with pytest.raises(ApplicationNotFound):
         await create(world, PLATFORM, application_id=uuid4(), account_id=account.id)
@@ -207,7 +207,7 @@ async def test_another_order_of_keys_is_no_change_of_metadata(world: World) -> N
     assert (again, again.metadata) == (first, '{"a":1,"b":2}')
 
 
-async def test_metadata_that_breaks_a_rule_changes_nothing(world: World) -> None:
+async def test_rejected_metadata_changes_nothing(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     with pytest.raises(MetadataRejected):
         await world.merge(installation, name="\0")
@@ -260,7 +260,7 @@ async def test_deactivating_keeps_the_reason_and_the_message(world: World, reaso
     assert await world.now(installation) == after
 
 
-async def test_failures_in_a_row_make_inactive_and_authorizing_forgets_them(world: World) -> None:
+async def test_failures_in_a_row_deactivate_and_authorizing_resets_them(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     for _ in range(world.services.failure_limit):
         installation = await installations.report_installation_connection(
@@ -275,7 +275,7 @@ async def test_failures_in_a_row_make_inactive_and_authorizing_forgets_them(worl
     assert (back.status, back.connection_failures, back.version) == (ACTIVATED, 0, 7)
 
 
-async def test_a_sync_that_was_finished_is_finished_again_only_so(world: World) -> None:
+async def test_a_finished_sync_can_be_finished_again_with_the_same_outcome_only(world: World) -> None:
     installation = await world.installation(PENDING)
     finished = await syncs.finish_installation_sync(
         world.services, PLATFORM, installation_id=installation.id, outcome=SyncOutcome.FAILED, message="no"
@@ -292,7 +292,7 @@ async def test_a_sync_that_was_finished_is_finished_again_only_so(world: World) 
         )
 
 
-async def test_progress_that_is_not_new_renews_the_lease_in_silence(world: World) -> None:
+async def test_progress_without_a_change_renews_the_lease_without_an_event(world: World) -> None:
     installation = await world.installation(PENDING)
     world.clock.advance(seconds=200)
     after = await syncs.report_installation_sync_progress(
@@ -319,7 +319,7 @@ STEP = SyncStep(name="tags", done=0, total=None)
         (1, (replace(STEP, total=-1),)),
     ],
 )
-async def test_syncs_out_of_bounds_are_refused(world: World, lease_seconds: int, steps: tuple[SyncStep, ...]) -> None:
+async def test_syncs_out_of_bounds_are_bad_input(world: World, lease_seconds: int, steps: tuple[SyncStep, ...]) -> None:
     installation = await world.installation(ACTIVATED)
     with pytest.raises(BadUserInput):
         await syncs.start_installation_sync(
@@ -331,8 +331,8 @@ async def test_syncs_out_of_bounds_are_refused(world: World, lease_seconds: int,
 
 async def test_a_commit_that_fails_leaves_neither_the_change_nor_its_event(world: World) -> None:
     installation = await world.installation(ACTIVATED)
-    rings: list[None] = []
-    services = replace(world.services, notify=lambda: rings.append(None))
+    notified: list[None] = []
+    services = replace(world.services, notify=lambda: notified.append(None))
     async with connection(world.services.database) as held:
         await held.execute(
             """
@@ -350,20 +350,22 @@ async def test_a_commit_that_fails_leaves_neither_the_change_nor_its_event(world
         await installations.authorize_installation(
             services, PLATFORM, application_id=application.id, account_id=account.id, expires_at=None
         )
-    assert (await world.now(installation), rings) == (installation, [])
+    assert (await world.now(installation), notified) == (installation, [])
     assert [(event.installation_id, event.version) for event in await world.events()] == [(installation.id, 1)]
 
 
-async def test_the_bell_rings_after_the_commit(world: World) -> None:
-    rings: list[None] = []
-    world.services = replace(world.services, notify=lambda: rings.append(None))
+async def test_notify_is_called_after_the_commit_of_an_event_only(world: World) -> None:
+    notified: list[None] = []
+    world.services = replace(world.services, notify=lambda: notified.append(None))
     application, account = await world.application(), await world.account()
-    rings.clear()
+    assert notified == []
     await world.authorize(application, account)
-    assert rings == [None]
+    assert notified == [None]
+    await world.authorize(application, account)  # nothing to do
+    assert notified == [None]
 
 
-async def test_who_did_it_is_told_as_they_were(world: World) -> None:
+async def test_the_actor_of_an_event_is_the_caller_at_that_time(world: World) -> None:
     installation = await world.installation(ACTIVATED)
     await installations.delete_installation(
         world.services, user_of(installation.account_id), installation_id=installation.id, expected_version=1

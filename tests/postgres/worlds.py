@@ -1,4 +1,4 @@
-"""A gateway on a fresh database, with a clock that stands still until it is moved, and installations to work with."""
+"""Use cases on a fresh database, with a clock that the test moves, and installations."""
 
 import asyncio
 from dataclasses import dataclass, field
