@@ -1,21 +1,22 @@
-"""The one place where the rooms are put together."""
+"""The composition root: `create_app` builds the components from settings, and the ASGI application on top of them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from gateway import __version__
 from gateway.auth.access_tokens.verification import AccessTokens
-from gateway.auth.authentication import Authentication, Credentials
+from gateway.auth.authentication import Authentication
 from gateway.background_tasks import act_on_time, attempt, prune, repeated
 from gateway.domain.errors import GatewayError
-from gateway.domain.principals import Principal
 from gateway.feed.feed import Feed
+from gateway.operations.pipeline import OperationPipeline
 from gateway.schema.context import Context
 from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
@@ -24,55 +25,48 @@ from gateway.storage.migrations import MigrationError, check_migrations
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import GraphiQL, Prefilled
+from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, gauges, metrics_routes
-from gateway.transport.http.security_headers import browser_rules, unforeseen
+from gateway.transport.http.security_headers import browser_rules, unexpected_error
+from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.revocation import CredentialMonitor
-from gateway.transport.routes import graphql_routes
+from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
 from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.services import Services, utc_now
-from gateway.wiring import access_tokens, build_database, build_engine, document_policy, web_limits
+from gateway.wiring import (
+    access_tokens,
+    build_database,
+    build_documents,
+    document_policy,
+    http_limits,
+    quotas,
+    websocket_limits,
+)
 
-CLOCK_SECONDS = 1.0
+EXPIRY_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Components:
-    """The parts of one application."""
+    """The components of one application."""
 
     settings: Settings
-    embedded: bool
     registry: ConnectionRegistry
     database: Database
     services: Services
     feed: Feed
     api_key_cache: ApiKeyCache
-    batch_loaders: BatchLoaders
     tokens: AccessTokens | None
+    authentication: Authentication
     credential_monitor: CredentialMonitor
-
-    def context(self, principal: Principal | None, *, last_event_id: str | None = None) -> Context:
-        """Make the surroundings of one operation."""
-        return Context(
-            services=self.services,
-            feed=self.feed,
-            api_key_cache=self.api_key_cache,
-            batch_loaders=self.batch_loaders,
-            caller=principal,
-            last_event_id=last_event_id,
-        )
-
-    def unless_set(self, setting: bool | None) -> bool:
-        """Follow a setting; where it is not set, the way the gateway was started."""
-        return self.embedded if setting is None else setting
-
-    @property
-    def introspection(self) -> str:
-        return self.settings.introspection or ("anyone" if self.embedded else "callers")
+    pipeline: OperationPipeline
+    operation_metrics: OperationMetrics | None
+    graphiql: GraphiQL | None
 
 
 def create_app(
@@ -83,30 +77,33 @@ def create_app(
     prefilled: Prefilled | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> Starlette:
-    """Make the application. Its lifespan refuses a database whose migrations are behind or ahead: MigrationError.
+    """Make the application. Its lifespan raises MigrationError for a database whose migrations are behind or ahead.
 
-    `registry` is the caller's way to drain it. `prefilled` is given for the embedded database alone; then
-    GraphiQL and metrics are served, and introspection needs no key, unless the settings say otherwise.
+    `registry` lets the caller drain it. `prefilled` is given for the embedded database alone: then GraphiQL and metrics
+    are served, and introspection needs no key, unless the settings say otherwise.
     """
-    house = build_components(
-        settings,
-        database_url=database_url,
-        registry=registry or ConnectionRegistry(),
-        embedded=prefilled is not None,
-        now=now,
+    parts = build_components(
+        settings, database_url=database_url, registry=registry or ConnectionRegistry(), prefilled=prefilled, now=now
     )
-    graphiql = _graphiql(prefilled) if house.unless_set(settings.graphiql) else None
-    meter = OperationMetrics() if house.unless_set(settings.metrics) else None
+    routes = graphql_routes(
+        pipeline=parts.pipeline,
+        authentication=parts.authentication,
+        registry=parts.registry,
+        page=parts.graphiql.page_app if parts.graphiql else None,
+        http_limits=http_limits(settings),
+        websocket_limits=websocket_limits(settings),
+    )
+    if parts.graphiql is not None:
+        routes += parts.graphiql.routes()
+    if parts.operation_metrics is not None:
+        read_gauges = partial(gauges, parts.feed.stats, registry=parts.registry, pool=parts.database.usage)
+        routes += metrics_routes(parts.operation_metrics, gauges=read_gauges, version=__version__)
+    routes += health_routes(registry=parts.registry, ready=partial(_reason_not_ready, parts.database))
     return Starlette(
-        routes=[
-            *_graphql(house, graphiql=graphiql, meter=meter),
-            *(graphiql.routes() if graphiql else ()),
-            *(_metrics(house, meter=meter) if meter else ()),
-            *health_routes(registry=house.registry, ready=lambda: _unreadiness(house.database)),
-        ],
+        routes=routes,
         middleware=browser_rules(settings.allowed_origins),
-        exception_handlers={Exception: unforeseen},
-        lifespan=lambda _app: _life(house),
+        exception_handlers={Exception: unexpected_error},
+        lifespan=lambda _app: _lifespan(parts),
     )
 
 
@@ -115,14 +112,18 @@ def build_components(
     *,
     database_url: str,
     registry: ConnectionRegistry,
-    embedded: bool,
+    prefilled: Prefilled | None,
     now: Callable[[], datetime],
 ) -> Components:
-    """Make all parts; nothing is opened yet."""
+    """Make all components; none of them is open yet."""
+    embedded = prefilled is not None
+    introspection = settings.introspection or ("anyone" if embedded else "callers")
+    metrics = OperationMetrics() if (embedded if settings.metrics is None else settings.metrics) else None
     database = build_database(settings, url=database_url)
-    # The feed is made last, since it has to be told of the others; nothing rings before it is there.
+    # The feed comes last because its listeners are made before it; nothing notifies before it exists.
     services = Services(database=database, now=now, notify=lambda: feed.notify(), failure_limit=settings.failure_limit)  # noqa: PLW0108
     api_key_cache = ApiKeyCache(services)
+    tokens = access_tokens(settings, now=now)
     credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
     def forget_keys() -> None:
@@ -130,70 +131,92 @@ def build_components(
         credential_monitor.call()
 
     feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: forget_keys})
+    pipeline = OperationPipeline(
+        build_documents(settings, introspection=introspection != "off"),
+        make_context=partial(
+            Context,
+            services=services,
+            feed=feed,
+            api_key_cache=api_key_cache,
+            batch_loaders=BatchLoaders(database),
+        ),
+        policy=document_policy(settings, RegisteredDocuments(services)),
+        quotas=quotas(settings),
+        max_subscriptions=settings.max_caller_subscriptions,
+        operation_seconds=settings.operation_seconds,
+        run_to_completion=registry.completed,
+        observe=metrics.observe if metrics else None,
+    )
     return Components(
         settings=settings,
-        embedded=embedded,
         registry=registry,
         database=database,
         services=services,
         feed=feed,
         api_key_cache=api_key_cache,
-        batch_loaders=BatchLoaders(database),
-        tokens=access_tokens(settings, now=now),
+        tokens=tokens,
+        authentication=Authentication(
+            keys=api_key_cache.authenticate,
+            tokens=tokens.authenticate if tokens else None,
+            anonymous_introspection=introspection == "anyone",
+        ),
         credential_monitor=credential_monitor,
+        pipeline=pipeline,
+        operation_metrics=metrics,
+        graphiql=(
+            GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled())
+            if (embedded if settings.graphiql is None else settings.graphiql)
+            else None
+        ),
     )
+
+
+def graphql_routes(
+    *,
+    pipeline: OperationPipeline,
+    authentication: Authentication,
+    registry: ConnectionRegistry,
+    page: ASGIApp | None = None,
+    http_limits: HttpLimits = HttpLimits(),  # noqa: B008 - frozen
+    stream_limits: StreamLimits = StreamLimits(),  # noqa: B008 - frozen
+    websocket_limits: WebSocketLimits = WebSocketLimits(),  # noqa: B008 - frozen
+) -> list[BaseRoute]:
+    """Return the routes of the GraphQL endpoint. The application has to run inside `registry.watching()`."""
+    http = HttpEndpoint(
+        pipeline=pipeline,
+        authentication=authentication,
+        registry=registry,
+        page=page,
+        limits=http_limits,
+        stream_limits=stream_limits,
+    )
+    websocket = WebSocketEndpoint(
+        pipeline=pipeline, authentication=authentication, registry=registry, limits=websocket_limits
+    )
+    return [Route("/graphql", http), WebSocketRoute("/graphql", websocket)]
 
 
 @asynccontextmanager
-async def _life(house: Components) -> AsyncIterator[None]:
-    """Open what is needed, in this order, and close it in the other."""
-    settings, services = house.settings, house.services
+async def _lifespan(parts: Components) -> AsyncIterator[None]:
+    """Open the components in this order, and close them in the reverse one."""
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(house.database)
-        await check_migrations(house.database)
-        await stack.enter_async_context(house.feed)
-        await stack.enter_async_context(repeated(CLOCK_SECONDS, partial(act_on_time, services)))
-        if settings.retention_days:
-            pruning = partial(prune, services, days=settings.retention_days)
+        await stack.enter_async_context(parts.database)
+        await check_migrations(parts.database)
+        await stack.enter_async_context(parts.feed)
+        await stack.enter_async_context(repeated(EXPIRY_SECONDS, partial(act_on_time, parts.services)))
+        if parts.settings.retention_days:
+            pruning = partial(prune, parts.services, days=parts.settings.retention_days)
             await stack.enter_async_context(repeated(RETENTION_SECONDS, pruning))
-        stack.push_async_callback(attempt, house.api_key_cache.store_last_used)
-        await stack.enter_async_context(repeated(KEY_USE_SECONDS, house.api_key_cache.store_last_used))
-        if house.tokens is not None:
-            await stack.enter_async_context(house.tokens)
-        await stack.enter_async_context(house.registry.watching())
-        await stack.enter_async_context(house.credential_monitor.watching())
+        stack.push_async_callback(attempt, parts.api_key_cache.store_last_used)
+        await stack.enter_async_context(repeated(KEY_USE_SECONDS, parts.api_key_cache.store_last_used))
+        if parts.tokens is not None:
+            await stack.enter_async_context(parts.tokens)
+        await stack.enter_async_context(parts.registry.watching())
+        await stack.enter_async_context(parts.credential_monitor.watching())
         yield
 
 
-def _graphql(house: Components, *, graphiql: GraphiQL | None, meter: OperationMetrics | None) -> list[BaseRoute]:
-    settings, tokens = house.settings, house.tokens
-    credentials = Credentials(keys=house.api_key_cache.authenticate, tokens=tokens.authenticate if tokens else None)
-    return graphql_routes(
-        engine=build_engine(settings, introspection=house.introspection, observe=meter.observe if meter else None),
-        authentication=Authentication(
-            credentials.authenticate, anonymous_introspection=house.introspection == "anyone"
-        ),
-        make_context=house.context,
-        registry=house.registry,
-        limits=web_limits(settings),
-        documents=document_policy(settings, RegisteredDocuments(house.services)),
-        page=graphiql.page_app if graphiql else None,
-    )
-
-
-def _metrics(house: Components, *, meter: OperationMetrics) -> Sequence[BaseRoute]:
-    return metrics_routes(
-        meter,
-        gauges=lambda: gauges(house.feed.stats, registry=house.registry, pool=house.database.usage),
-        version=__version__,
-    )
-
-
-def _graphiql(prefilled: Prefilled | None) -> GraphiQL:
-    return GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled())
-
-
-async def _unreadiness(database: Database) -> str | None:
+async def _reason_not_ready(database: Database) -> str | None:
     try:
         await check_migrations(database)
     except (MigrationError, GatewayError) as error:

@@ -11,18 +11,16 @@ from gateway.auth.access_tokens.jwks_client import JwksClient
 from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.principals import PrincipalKind
 from gateway.execution.costs import CostModel
+from gateway.execution.documents import Documents
 from gateway.execution.limits import DocumentLimits
-from gateway.operations.observation import Observe
 from gateway.operations.persisted_operations import DocumentPolicy
-from gateway.operations.pipeline import Engine
-from gateway.operations.quotas import Quota, Quotas
+from gateway.operations.quotas import Quota
 from gateway.schema.costs import FIELD_WEIGHTS
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.database import Database, open_database
 from gateway.transport.http.endpoint import HttpLimits
-from gateway.transport.routes import WebLimits
-from gateway.transport.websocket.connection import SocketLimits
+from gateway.transport.websocket.connection import WebSocketLimits
 from gateway.usecases.documents import RegisteredDocuments
 
 
@@ -36,28 +34,25 @@ def build_database(settings: Settings, *, url: str) -> Database:
     )
 
 
-def build_engine(settings: Settings, *, introspection: str, observe: Observe | None = None) -> Engine:
-    """Make the pipeline that runs operations on the schema."""
-    closed = introspection == "off"
-    return Engine(
+def build_documents(settings: Settings, *, introspection: bool) -> Documents:
+    """Make the cache of valid documents. Without introspection, error messages suggest no names either."""
+    return Documents(
         build_schema(),
-        rules=(NoSchemaIntrospectionCustomRule,) if closed else (),
-        hide_suggestions=closed,
+        rules=() if introspection else (NoSchemaIntrospectionCustomRule,),
+        hide_suggestions=not introspection,
         limits=DocumentLimits(depth=settings.max_depth),
         costs=CostModel(weights=FIELD_WEIGHTS),
-        allowances=quotas(settings),
-        max_subscriptions=settings.max_caller_subscriptions,
-        operation_seconds=settings.operation_seconds,
-        observe=observe,
     )
 
 
-def web_limits(settings: Settings) -> WebLimits:
-    """Return how much one request and one caller may take."""
-    return WebLimits(
-        http=HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch),
-        socket=SocketLimits(per_caller=settings.max_caller_connections),
-    )
+def http_limits(settings: Settings) -> HttpLimits:
+    """Return the limits on one HTTP request."""
+    return HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch)
+
+
+def websocket_limits(settings: Settings) -> WebSocketLimits:
+    """Return the limits on WebSockets."""
+    return WebSocketLimits(per_caller=settings.max_caller_connections)
 
 
 def document_policy(settings: Settings, registered: RegisteredDocuments) -> DocumentPolicy:
@@ -72,17 +67,15 @@ def document_policy(settings: Settings, registered: RegisteredDocuments) -> Docu
     )
 
 
-def quotas(settings: Settings) -> Quotas:
+def quotas(settings: Settings) -> dict[PrincipalKind | None, Quota]:
     """Return what each kind of caller may spend. An operation of the platform may cost twice as much as others."""
     cost, rates = settings.max_operation_cost, settings.rates
-    return Quotas(
-        kinds={
-            PrincipalKind.PLATFORM: Quota(operation=2 * cost, minute=rates["platform"] or None),
-            PrincipalKind.APPLICATION: Quota(operation=cost, minute=rates["application"] or None),
-            PrincipalKind.ACCOUNT: Quota(operation=cost, minute=rates["account"] or None),
-        },
-        nobody=Quota(operation=cost, minute=rates["anonymous"] or None),
-    )
+    return {
+        PrincipalKind.PLATFORM: Quota(operation=2 * cost, minute=rates["platform"] or None),
+        PrincipalKind.APPLICATION: Quota(operation=cost, minute=rates["application"] or None),
+        PrincipalKind.ACCOUNT: Quota(operation=cost, minute=rates["account"] or None),
+        None: Quota(operation=cost, minute=rates["anonymous"] or None),
+    }
 
 
 def access_tokens(settings: Settings, *, now: Callable[[], datetime]) -> AccessTokens | None:

@@ -19,16 +19,14 @@ from gateway.cli.help_text import settings_page
 from gateway.cli.serve import server_configuration
 from gateway.demo.loading import load_example_data
 from gateway.domain.principals import PrincipalKind
-from gateway.operations.persisted_operations import DocumentPolicy
-from gateway.operations.pipeline import Engine
-from gateway.operations.quotas import Quotas
+from gateway.operations.pipeline import OperationPipeline
 from gateway.settings import SettingRefused, Settings, SettingUnknown, describe_settings, read_settings, variable
 from gateway.storage.database import connection, open_database
 from gateway.transport.connections import ConnectionRegistry
-from gateway.transport.routes import WebLimits
-from gateway.usecases.documents import RegisteredDocuments
+from gateway.transport.http.endpoint import HttpLimits
+from gateway.transport.websocket.connection import WebSocketLimits
 from gateway.usecases.services import Services
-from gateway.wiring import build_engine, document_policy, quotas, web_limits
+from gateway.wiring import http_limits, websocket_limits
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run  # noqa: PLC0414
 
@@ -174,10 +172,9 @@ class Built:
     app: Starlette
     server: uvicorn.Config
     parts: Components
-    engine: Engine
-    quotas: Quotas
-    documents: DocumentPolicy
-    limits: WebLimits
+    pipeline: OperationPipeline
+    http_limits: HttpLimits
+    websocket_limits: WebSocketLimits
 
     @property
     def paths(self) -> set[str]:
@@ -196,23 +193,22 @@ def build(settings: Settings) -> Built:
     url = "postgresql://nowhere.invalid/none"
     app = create_app(settings, database_url=url)
     parts = build_components(
-        settings, database_url=url, registry=ConnectionRegistry(), embedded=False, now=partial(datetime.now, UTC)
+        settings, database_url=url, registry=ConnectionRegistry(), prefilled=None, now=partial(datetime.now, UTC)
     )
     return Built(
         app=app,
         server=server_configuration(app, settings),
         parts=parts,
-        engine=build_engine(settings, introspection=parts.introspection),
-        quotas=quotas(settings),
-        documents=document_policy(settings, RegisteredDocuments(parts.services)),
-        limits=web_limits(settings),
+        pipeline=parts.pipeline,
+        http_limits=http_limits(settings),
+        websocket_limits=websocket_limits(settings),
     )
 
 
 REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "graphiql": ("on", lambda built: "/graphiql/config.json" in built.paths, True),
     "metrics": ("on", lambda built: "/metrics" in built.paths, True),
-    "introspection": ("off", lambda built: built.engine._hide_suggestions, True),
+    "introspection": ("off", lambda built: built.pipeline.documents.hide_suggestions, True),
     "allowed_origins": (
         "https://app.example",
         lambda built: [
@@ -220,31 +216,33 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
         ],
         [("https://app.example",)],
     ),
-    "documents": ("trusted", lambda built: built.documents.trusted_only, True),
-    "untrusted_documents": ("account", lambda built: built.documents.excepted, {PrincipalKind.ACCOUNT}),
-    "automatic_documents": ("17", lambda built: built.documents.automatic, 17),
+    "documents": ("trusted", lambda built: built.pipeline._policy.trusted_only, True),
+    "untrusted_documents": ("account", lambda built: built.pipeline._policy.excepted, {PrincipalKind.ACCOUNT}),
+    "automatic_documents": ("17", lambda built: built.pipeline._policy.automatic, 17),
     "pool_size": ("17", lambda built: built.pool["max_size"], 17),
     "statement_seconds": (
         "17",
         lambda built: [built.pool["server_settings"][name] for name in ("statement_timeout", "lock_timeout")],
         ["17000", "8500"],
     ),
-    "operation_seconds": ("17", lambda built: built.engine._operation_seconds, 17),
+    "operation_seconds": ("17", lambda built: built.pipeline._operation_seconds, 17),
     "failure_limit": ("17", lambda built: built.parts.services.failure_limit, 17),
     "drain_seconds": ("17", lambda built: built.server.timeout_graceful_shutdown, 17),
-    "max_body_bytes": ("1700", lambda built: (built.limits.http.body_bytes, built.server.ws_max_size), (1700, 1700)),
-    "max_depth": ("17", lambda built: built.engine._documents._limits.depth, 17),
-    "max_batch": ("17", lambda built: built.limits.http.batch, 17),
+    "max_body_bytes": ("1700", lambda built: (built.http_limits.body_bytes, built.server.ws_max_size), (1700, 1700)),
+    "max_depth": ("17", lambda built: built.pipeline.documents._limits.depth, 17),
+    "max_batch": ("17", lambda built: built.http_limits.batch, 17),
     "max_operation_cost": (
         "17",
-        lambda built: [built.quotas.kinds[kind].operation for kind in (PrincipalKind.PLATFORM, PrincipalKind.ACCOUNT)],
+        lambda built: [
+            built.pipeline._quotas[kind].operation for kind in (PrincipalKind.PLATFORM, PrincipalKind.ACCOUNT)
+        ],
         [34, 17],
     ),
-    "max_caller_connections": ("17", lambda built: built.limits.socket.per_caller, 17),
-    "max_caller_subscriptions": ("17", lambda built: built.engine._places._most, 17),
+    "max_caller_connections": ("17", lambda built: built.websocket_limits.per_caller, 17),
+    "max_caller_subscriptions": ("17", lambda built: built.pipeline._subscriptions._limit, 17),
     "rates": (
         "platform=1,application=2,account=3,anonymous=4",
-        lambda built: [*(quota.minute for quota in built.quotas.kinds.values()), built.quotas.nobody.minute],
+        lambda built: [quota.minute for quota in built.pipeline._quotas.values()],
         [1, 2, 3, 4],
     ),
     "token_issuer": (

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.cli.database_target import database_target, open_services
-from gateway.domain.errors import BadUserInput
-from gateway.execution.errors import Refusal
+from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.settings import read_settings
 from gateway.usecases.documents import register_documents
-from gateway.wiring import build_engine
+from gateway.wiring import build_documents
 
 SUFFIXES = frozenset({".graphql", ".gql"})
 
@@ -18,7 +17,7 @@ SUFFIXES = frozenset({".graphql", ".gql"})
 async def register(*, data: Path | None, source: Path) -> int:
     """Check documents against the schema and register all of them, or none; print their digests and names."""
     settings = read_settings()
-    engine = build_engine(settings, introspection="anyone")
+    checked = build_documents(settings, introspection=True)
     documents = dict(_load(source))
     if not documents:
         raise BadUserInput(
@@ -26,9 +25,9 @@ async def register(*, data: Path | None, source: Path) -> int:
         )
     for name, text in documents.items():
         try:
-            engine.check(text)
-        except Refusal as refusal:
-            raise BadUserInput(f"{name} cannot be registered: {refusal}") from None
+            checked.check(text)
+        except GatewayError as error:
+            raise BadUserInput(f"{name} cannot be registered: {error}") from None
     async with database_target(data) as target, open_services(target, settings) as services:
         new = await register_documents(services, texts=list(documents.values()))
     for name, text in documents.items():

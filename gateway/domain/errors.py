@@ -19,7 +19,7 @@ ExpectedFailure               a typed member of a mutation's result
 └── SlugTaken
 """
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
@@ -30,7 +30,7 @@ from gateway.domain.metadata_rules import MetadataViolation
 class GatewayError(Exception):
     """An error with a message and a code for the caller; neither reveals the cause."""
 
-    code: ClassVar[str]
+    code: str
 
     def __init__(self, message: str, **extensions: Any) -> None:
         super().__init__(message)

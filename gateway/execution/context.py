@@ -1,4 +1,4 @@
-"""What an operation runs in: the engine knows this much of it, and the schema all the rest."""
+"""The context that an operation runs in, as far as execution knows it; `schema/context.py` implements it."""
 
 from collections.abc import Collection, Hashable
 from typing import Protocol, Self
@@ -7,24 +7,27 @@ from gateway.domain.principals import Principal
 
 
 class ExecutionContext(Protocol):
-    """One caller's surroundings for one operation; resolvers find it as `info.context`."""
+    """The context of one operation; resolvers find it as `info.context`."""
 
     @property
     def caller(self) -> Principal | None:
-        """Who asks, and pays; None is nobody in particular."""
+        """The principal that sent the operation; None for an anonymous caller."""
 
     @property
     def share_key(self) -> Hashable:
-        """All that an answer may depend on beside operation and variables: equal keys may share one answer."""
+        """What a payload depends on beside the operation and its variables: equal keys may share a payload."""
 
     def for_event(self) -> Self:
-        """Return the same surroundings, with nothing remembered: for the next event of a subscription."""
+        """Return the same context with empty caches, for the next event of a subscription."""
 
     def abandon(self) -> None:
-        """End whatever still reads for this operation alone: nobody waits for it any more."""
+        """Cancel the statements that run for this operation alone."""
 
     async def prepare(self, root_fields: Collection[str]) -> None:
-        """Do what has to be done before anything of this operation is read.
+        """Read what has to be read before any field. A GatewayError raised here refuses the operation."""
 
-        A GatewayError raised here refuses the whole operation.
-        """
+
+class MakeContext(Protocol):
+    """Makes the context of one operation."""
+
+    def __call__(self, *, caller: Principal | None, last_event_id: str | None = None) -> ExecutionContext: ...

@@ -14,7 +14,6 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLError,
-    GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -24,23 +23,20 @@ from graphql import (
     VisitorAction,
     get_operation_ast,
     parse,
+    specified_rules,
     validate,
     visit,
 )
 from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
+from strawberry import Schema
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from gateway.domain.errors import BadUserInput
+from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.execution.compiler import CompiledOperation
 from gateway.execution.costs import Cost, CostModel, estimate
-from gateway.execution.errors import (
-    FormattedError,
-    OperationTooComplex,
-    Refusal,
-    formatted,
-    refuse,
-    request_error,
-)
+from gateway.execution.errors import InvalidDocument, OperationTooComplex
 from gateway.execution.fragments import fragments_of
 from gateway.execution.limits import DocumentLimits, check_size
 
@@ -89,20 +85,22 @@ class Documents:
 
     def __init__(
         self,
-        schema: GraphQLSchema,
+        schema: Schema,
         *,
-        rules: Sequence[type[ASTValidationRule]],
-        limits: DocumentLimits,
-        costs: CostModel,
-        max_count: int,
-        max_source_bytes: int,
-        hide_suggestions: bool,
+        rules: Sequence[type[ASTValidationRule]] = (),
+        limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - frozen
+        costs: CostModel = CostModel(),  # noqa: B008 - frozen
+        max_count: int = 1_000,
+        max_source_bytes: int = 400_000,
+        hide_suggestions: bool = False,
     ) -> None:
-        self._schema = schema
-        self._rules = tuple(rules)
+        """Validate by `rules` in addition to the specification's. Parsed, a document takes 120 times its source."""
+        self.schema = schema
+        self.hide_suggestions = hide_suggestions
+        self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
+        self._rules = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules)
         self._limits = limits
         self._costs = costs
-        self._hide_suggestions = hide_suggestions
         min_weight = max_source_bytes / max_count  # so that the sum of the weights bounds the count as well
         self._operations: LRUCache[tuple[str, str | None], Operation] = LRUCache(
             max_source_bytes,
@@ -112,16 +110,24 @@ class Documents:
         overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = _MAX_COMPARISONS
         validation_context.MAX_FRAGMENT_WORK = _MAX_FRAGMENT_WORK
 
-    def get(self, source: str, *, name: str | None) -> Operation | None:
+    def get(self, source: str, *, name: str | None = None) -> Operation | None:
         """Return the operation if it is kept."""
         return self._operations.get((source, name))
 
-    def prepare(self, source: str, *, name: str | None) -> Operation:
-        """Parse, validate and keep the operation of that name, or the document's only one. Raises Refusal."""
+    def prepare(self, source: str, *, name: str | None = None) -> Operation:
+        """Return the operation of that name, or the document's only one: kept, or parsed and validated now.
+
+        Raises:
+            InvalidDocument: The document does not parse or validate.
+            OperationTooComplex: It exceeds a limit.
+            BadUserInput: It has no operation of that name, or several and no name was given.
+        """
+        if (kept := self.get(source, name=name)) is not None:
+            return kept
         document = self.check(source)
         definition = get_operation_ast(document, name)
         if definition is None:
-            refuse(BadUserInput(_which_operation(name)))
+            raise BadUserInput(_which_operation(name))
         operation = Operation(
             source=source,
             name=name,
@@ -137,7 +143,7 @@ class Documents:
         return operation
 
     def check(self, source: str) -> DocumentNode:
-        """Parse and validate a document, within its limits. Raises Refusal."""
+        """Parse and validate a document, within its limits. Raises InvalidDocument and OperationTooComplex."""
         try:
             document = parse(
                 source,
@@ -147,21 +153,20 @@ class Documents:
             )
             check_size(document, self._limits)
         except GraphQLError as error:  # also where the document is nested too deeply
-            raise Refusal([_document_error(error)]) from None
-        except OperationTooComplex as error:
-            refuse(error)
+            raise _refused([error]) from None
         if errors := validate(
-            self._schema, document, self._rules, max_errors=_MAX_ERRORS, hide_suggestions=self._hide_suggestions
+            self._schema, document, self._rules, max_errors=_MAX_ERRORS, hide_suggestions=self.hide_suggestions
         ):
-            raise Refusal(map(_document_error, errors))
+            raise _refused(errors)
         return document
 
 
-def _document_error(error: GraphQLError) -> FormattedError:
-    """Format an error of a document. Where graphql-core stopped at a limit, its message is the only sign of it."""
-    if error.message.endswith(("Parsing aborted.", "Validation aborted.")) and "errors" not in error.message:
-        return formatted(OperationTooComplex(error.message.removeprefix("Syntax Error: ")))
-    return request_error(error)
+def _refused(errors: Sequence[GraphQLError]) -> GatewayError:
+    """Return the error of a document. Where graphql-core stopped at a limit, its message is the only sign of it."""
+    for error in errors:
+        if error.message.endswith(("Parsing aborted.", "Validation aborted.")) and "errors" not in error.message:
+            return OperationTooComplex(error.message.removeprefix("Syntax Error: "))
+    return InvalidDocument(errors)
 
 
 def _which_operation(name: str | None) -> str:

@@ -15,7 +15,7 @@ import orjson
 from graphql import ExecutionResult
 from graphql.execution import Executor
 
-from gateway.execution.errors import FormattedError, field_error, formatted
+from gateway.execution.errors import FormattedError, format_errors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ async def execute(executor: Executor[Any], *, extensions: dict[str, Any] | None 
         if isawaitable(result):
             result = await cast("Awaitable[ExecutionResult]", result)
         result = cast("ExecutionResult", result)
-        errors = tuple(map(field_error, result.errors or ()))
+        errors = tuple(formatted for error in result.errors or () for formatted in format_errors(error))
         return encode_response(result.data, errors=errors, extensions=extensions)
     except Exception as error:  # noqa: BLE001 - any error becomes a masked response
         return error_response(error)
@@ -60,7 +60,7 @@ def encode_response(
 
 def error_response(error: Exception) -> Response:
     """Return the response of an operation that has no data because of this error."""
-    errors = (formatted(error),)
+    errors = tuple(format_errors(error))
     return Response(body=encode({"data": None, "errors": errors}), errors=errors)
 
 

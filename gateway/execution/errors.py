@@ -1,12 +1,13 @@
-"""Errors as clients read them: made here, and nowhere else.
+"""Errors as clients read them: `format_errors` turns any exception into members of a response's `errors`.
 
-An error says what its caller needs: a message, a code, where it happened. What was not foreseen says none of its cause;
-it gets an `errorId`, and the log has the traceback under the same one.
+A GatewayError tells its message, its code and its extensions. An unexpected exception tells nothing of its cause: it
+gets an `errorId`, and the log has the traceback under the same id. Exceptions are formatted where an answer is made,
+and nowhere before.
 """
 
 import logging
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 from graphql import GraphQLError
@@ -16,17 +17,17 @@ from gateway.domain.errors import BadUserInput, GatewayError
 LOG = logging.getLogger("gateway.errors")
 
 FormattedError = dict[str, Any]
-"""An error as the GraphQL specification has it in a response: message, locations, path, extensions."""
+"""An error of a response, as the GraphQL specification defines it: message, locations, path, extensions."""
 
 
 class OperationTooComplex(GatewayError):
-    """The operation is more than the gateway is ready to do at once."""
+    """The operation exceeds a limit of the gateway."""
 
     code = "QUERY_TOO_COMPLEX"
 
 
 class RateLimited(GatewayError):
-    """The caller has had what it may have for now; `retryAfter` says for how many seconds."""
+    """The caller has used its quota; `retryAfter` is in seconds."""
 
     code = "RATE_LIMITED"
 
@@ -34,68 +35,72 @@ class RateLimited(GatewayError):
         super().__init__(message, retryAfter=retry_after)
 
 
-class Refusal(Exception):
-    """Nothing was done, or nothing more will be: the answer has errors, and no data."""
+class InvalidDocument(GatewayError):
+    """The document does not parse or validate, or the variables do not fit it. Its code is that of the first error."""
 
-    def __init__(self, errors: Iterable[FormattedError]) -> None:
-        self.errors = tuple(errors)
-        super().__init__("; ".join(error["message"] for error in self.errors))
-
-    @property
-    def code(self) -> str:
-        """What went wrong first."""
-        return str(self.errors[0]["extensions"]["code"])
+    def __init__(self, errors: Iterable[GraphQLError]) -> None:
+        self.graphql_errors = tuple(errors)
+        super().__init__("; ".join(error.message for error in self.graphql_errors))
+        self.code = _request_error(self.graphql_errors[0]).code
 
 
-def refuse(error: Exception) -> NoReturn:
-    """Raise the refusal that an error outside of any field amounts to."""
-    raise Refusal([formatted(error)]) from error
+def format_errors(error: BaseException) -> list[FormattedError]:
+    """Return what clients read of an exception: several errors for an invalid document, one for any other.
+
+    Logs an unexpected exception.
+    """
+    match error:
+        case InvalidDocument():
+            return [_located(_format(_request_error(each)), each) for each in error.graphql_errors]
+        case GraphQLError():
+            return [_located(_format(_field_error(error)), error)]
+        case _:
+            return [_format(error)]
 
 
-def request_error(error: GraphQLError) -> FormattedError:
-    """Format an error in the request itself: its syntax, its sense, its variables."""
+def error_code(error: BaseException) -> str:
+    """Return the code of the first of the errors that `format_errors` makes of an exception."""
+    match error:
+        case GraphQLError():
+            return error_code(_field_error(error))
+        case GatewayError():
+            return error.code
+        case RecursionError():
+            return OperationTooComplex.code
+        case _:
+            return "INTERNAL"
+
+
+def _request_error(error: GraphQLError) -> GatewayError:
+    """Return the error of a request that GraphQL refused: its syntax, its validity, its variables."""
     cause = error.original_error
-    if isinstance(cause, GatewayError):
-        return _located(formatted(cause), error)
-    return _located(_formatted(error.message, BadUserInput.code), error)
+    return cause if isinstance(cause, GatewayError) else BadUserInput(error.message)
 
 
-def field_error(error: GraphQLError) -> FormattedError:
-    """Format an error that happened while the operation ran."""
+def _field_error(error: GraphQLError) -> BaseException:
+    """Return the error of a field. graphql-core's own errors have no cause, and point at what the caller wrote."""
     cause = error.original_error
-    if cause is None or (isinstance(cause, GraphQLError) and cause.nodes):
-        # of graphql-core's own making, and it points at what the caller wrote
-        return request_error(error)
-    return _located(formatted(cause), error)
+    return _request_error(error) if cause is None or (isinstance(cause, GraphQLError) and cause.nodes) else cause
 
 
-def formatted(error: BaseException) -> FormattedError:
-    """Format any error, without a place; masks and logs what its caller must not read."""
+def _format(error: BaseException) -> FormattedError:
     match error:
         case GatewayError():
-            return _formatted(error.message, error.code, **error.extensions)
+            return {"message": error.message, "extensions": {"code": error.code, **error.extensions}}
         case RecursionError():
-            LOG.warning("An operation was nested too deeply to be run.")
-            return formatted(OperationTooComplex("The operation is nested too deeply."))
+            LOG.warning("The operation was nested too deeply to be executed.")
+            return _format(OperationTooComplex("The operation is nested too deeply."))
         case _:
-            return _masked(error)
+            error_id = uuid4().hex
+            LOG.error("Unexpected error %s", error_id, exc_info=error, extra={"error_id": error_id})
+            return {"message": "Internal error.", "extensions": {"code": error_code(error), "errorId": error_id}}
 
 
-def _masked(error: BaseException) -> FormattedError:
-    error_id = uuid4().hex
-    LOG.error("Unforeseen error %s", error_id, exc_info=error, extra={"error_id": error_id})
-    return _formatted("Internal error.", "INTERNAL", errorId=error_id)
-
-
-def _formatted(message: str, code: str, **extensions: Any) -> FormattedError:
-    return {"message": message, "extensions": {"code": code, **extensions}}
-
-
-def _located(formatted_error: FormattedError, error: GraphQLError) -> FormattedError:
-    located: FormattedError = {"message": formatted_error["message"]}
+def _located(formatted: FormattedError, error: GraphQLError) -> FormattedError:
+    located: FormattedError = {"message": formatted["message"]}
     if error.locations:
         located["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
         located["path"] = error.path
-    located["extensions"] = formatted_error["extensions"]
+    located["extensions"] = formatted["extensions"]
     return located

@@ -17,7 +17,6 @@ from graphql.execution import Executor, MiddlewareManager, create_source_event_s
 
 from gateway.domain.errors import TimedOut
 from gateway.execution.encoding import Response, encode_response, error_response, execute
-from gateway.execution.errors import Refusal, field_error, refuse
 from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, Groups, run
 
 _MAX_PAYLOADS: Final = 64
@@ -36,7 +35,7 @@ class Payload:
 
 
 class PayloadStream:
-    """One subscriber's payloads. It ends with StopAsyncIteration, or with Refusal where the source failed.
+    """One subscriber's payloads. It ends with StopAsyncIteration, or with the exception of its source.
 
     Iterate it in one task only; cancelling that task closes the source too. Close it in any case.
     """
@@ -57,12 +56,9 @@ class PayloadStream:
             raise StopAsyncIteration
         try:
             event = await anext(self._source)
-        except StopAsyncIteration:
+        except Exception:  # also StopAsyncIteration
             await self.aclose()
             raise
-        except Exception as error:  # noqa: BLE001 - any error becomes a masked answer
-            await self.aclose()
-            refuse(error)
         return await self._shared.payload(event)
 
     async def aclose(self) -> None:
@@ -121,12 +117,12 @@ class SharedSubscription:
         self._payloads: LRUCache[Hashable, asyncio.Task[Payload]] = LRUCache(_MAX_PAYLOADS)
 
     async def open(self, executor: Executor[Any], *, on_close: Callable[[], None]) -> PayloadStream:
-        """Open the source of one subscriber by its own executor. Raises Refusal."""
+        """Open the source of one subscriber by its own executor. Raises the error of its resolver."""
         source = create_source_event_stream(executor)
         if isawaitable(source):
             source = await source
-        if isinstance(source, ExecutionResult):
-            raise Refusal(map(field_error, source.errors or ()))
+        if isinstance(source, ExecutionResult) and source.errors:
+            raise source.errors[0]  # there is no more than one
         return PayloadStream(self, source, on_close=on_close)
 
     async def payload(self, event: Any) -> Payload:

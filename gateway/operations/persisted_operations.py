@@ -1,17 +1,16 @@
-"""From what a request names to the operation that it may run: a document's text, or the digest of a known one."""
+"""Persisted operations: documents that a request names by their SHA-256, and the policy of which documents may run."""
 
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cachetools import LRUCache
+
 from gateway.domain.errors import BadUserInput, Forbidden, GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.documents import Operation
-from gateway.execution.errors import refuse
-from gateway.operations.pipeline import Engine
+from gateway.operations.quotas import RateLimiter
 from gateway.operations.requests import GraphQLRequest
 
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
@@ -21,6 +20,13 @@ class DocumentNotFound(GatewayError):
     """No document is known by this digest."""
 
     code = "PERSISTED_DOCUMENT_NOT_FOUND"
+
+
+class UntrustedDocument(Forbidden):
+    """The document is not registered."""
+
+    def __init__(self) -> None:
+        super().__init__("Only registered documents are run here: send the documentId of one.")
 
 
 async def _find_none(_digest: bytes) -> str | None:
@@ -36,88 +42,73 @@ class DocumentPolicy:
     trusted_only: bool = False
     """Whether a document has to be registered."""
     excepted: Collection[PrincipalKind] = frozenset()
-    """Whose documents need not be."""
+    """The kinds of callers that may send any document."""
     introspection_excepted: bool = False
-    """Whether introspection need not be, whoever asks for it."""
+    """Whether any caller may send a document that only introspects."""
     automatic: int = 0
-    """So many documents are remembered that came along with their digests; none where they have to be trusted."""
+    """How many automatic persisted queries are kept; none where only trusted documents run."""
 
 
 class OperationResolver:
-    """Takes operations in."""
+    """Finds the document of a request; asked where the request names one, or where only trusted ones are run."""
 
-    def __init__(self, engine: Engine, rules: DocumentPolicy) -> None:
-        self._engine = engine
-        self._rules = rules
-        self._automatic: OrderedDict[bytes, str] = OrderedDict()
+    def __init__(self, policy: DocumentPolicy, rate_limiter: RateLimiter) -> None:
+        self._policy = policy
+        self._rate_limiter = rate_limiter
+        self._automatic: LRUCache[bytes, str] = LRUCache(0 if policy.trusted_only else policy.automatic)
 
-    async def operation(self, request: GraphQLRequest, caller: Principal | None) -> Operation:
-        """Return the operation that a request asks for, parsed and validated. Raises Refusal."""
-        try:
-            text, trusted = await self._text(request, caller)
-        except GatewayError as error:
-            refuse(error)
-        operation = await self._engine.prepared(text, request.operation_name, caller=caller)
-        if not trusted and not operation.introspects_only:
-            _refuse_untrusted()
-        return operation
+    async def resolve(self, request: GraphQLRequest, caller: Principal | None) -> tuple[str, bool]:
+        """Return the document's text, and whether it may run as it is; otherwise it may only introspect.
 
-    async def _text(self, request: GraphQLRequest, caller: Principal | None) -> tuple[str, bool]:
-        """Return the document's text, and whether it may run as it is; where not, it may still be introspection."""
-        digest = _digest_asked(request)
+        Raises:
+            DocumentNotFound: No document has the digest.
+            UntrustedDocument: The document has to be registered.
+            BadUserInput: The digest is malformed, or is not that of the document.
+            RateLimited: Looking a document up costs one unit.
+        """
+        digest = _named_digest(request)
         if request.query is None:
-            return await self._found(request, digest, caller), True
+            return await self._find(request, digest, caller), True
         if digest is not None and digest != _digest_of(request.query):
-            raise BadUserInput("The document's SHA-256 is another than the request says.")
-        if not await self._must_be_registered(request.query, caller):
-            if digest is not None:
-                self._remember(digest, request.query)
+            raise BadUserInput("The document's SHA-256 is not the one that the request names.")
+        if await self._is_trusted(request.query, caller):
+            if digest is not None and self._automatic.maxsize:
+                self._automatic[digest] = request.query
             return request.query, True
-        if not self._rules.introspection_excepted:
-            _refuse_untrusted()
+        if not self._policy.introspection_excepted:
+            raise UntrustedDocument
         return request.query, False
 
-    async def _found(self, request: GraphQLRequest, digest: bytes | None, caller: Principal | None) -> str:
-        text = None if digest is None else self._automatic.get(digest) or await self._registered(digest, caller)
+    async def _find(self, request: GraphQLRequest, digest: bytes | None, caller: Principal | None) -> str:
+        text = None
+        if digest is not None:
+            text = self._automatic.get(digest) or await self._find_registered(digest, caller)
         if text is not None:
             return text
-        if request.document_id is None:  # clients of automatic persisted queries go by this word
+        if request.document_id is None:  # the message that clients of automatic persisted queries recognise
             raise DocumentNotFound("PersistedQueryNotFound")
         raise DocumentNotFound("No document is known by this documentId.")
 
-    async def _registered(self, digest: bytes, caller: Principal | None) -> str | None:
-        await self._engine.charge(caller, cost=1)
-        return await self._rules.find(digest)
+    async def _is_trusted(self, text: str, caller: Principal | None) -> bool:
+        policy = self._policy
+        if not policy.trusted_only or (caller is not None and caller.kind in policy.excepted):
+            return True
+        return await self._find_registered(_digest_of(text), caller) is not None
 
-    async def _must_be_registered(self, text: str, caller: Principal | None) -> bool:
-        """Tell whether this document is to be refused for not being registered."""
-        rules = self._rules
-        if not rules.trusted_only or (caller is not None and caller.kind in rules.excepted):
-            return False
-        return await self._registered(_digest_of(text), caller) is None
-
-    def _remember(self, digest: bytes, text: str) -> None:
-        if self._rules.automatic and not self._rules.trusted_only:
-            self._automatic[digest] = text
-            self._automatic.move_to_end(digest)
-            if len(self._automatic) > self._rules.automatic:
-                self._automatic.popitem(last=False)
-
-
-def _refuse_untrusted() -> None:
-    refuse(Forbidden("Only registered documents are run here: send the documentId of one."))
+    async def _find_registered(self, digest: bytes, caller: Principal | None) -> str | None:
+        await self._rate_limiter.charge(caller, cost=1)
+        return await self._policy.find(digest)
 
 
 def _digest_of(text: str) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
-def _digest_asked(request: GraphQLRequest) -> bytes | None:
-    """Read by which digest the document is named. None: by none, or by an id that cannot be one."""
-    if request.document_id is not None:
-        named: Any = request.document_id
-    else:
-        persisted = (request.extensions or {}).get("persistedQuery")
+def _named_digest(request: GraphQLRequest) -> bytes | None:
+    """Return the digest that the request names; None where it names none, or an id that is not a digest."""
+    named: Any = request.document_id
+    if named is None:
+        persisted = request.extensions.get("persistedQuery")
         if persisted is None:
             return None
         if not isinstance(persisted, dict) or persisted.get("version") != 1:

@@ -1,237 +1,255 @@
-"""How an operation runs: from a document's text to the bytes of an answer.
+"""The operation pipeline, the same for every transport.
 
-Documents are parsed and validated once (`operations`), errors are formatted in one place (`errors`), and what several
-subscribers would be told alike is said once (`subscriptions`).
+`prepare` finds the document, parses and validates it (cached) and authorizes the caller; `execute` and `subscribe`
+charge the caller, run the operation and encode its response. Both raise GatewayError where nothing ran.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar, cast
 
-from graphql import ASTValidationRule, specified_rules
 from graphql.execution import Executor, MiddlewareManager
-from strawberry import Schema
 from strawberry.execution import optimized_is_awaitable
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from gateway.domain.errors import BadUserInput, GatewayError, TimedOut
-from gateway.domain.principals import Principal
-from gateway.execution.context import ExecutionContext
-from gateway.execution.costs import CostModel
+from gateway.domain.errors import BadUserInput, GatewayError, TimedOut, Unauthenticated
+from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.context import ExecutionContext, MakeContext
 from gateway.execution.documents import Documents, Operation, OperationType
 from gateway.execution.encoding import Response, encode_response, execute
-from gateway.execution.errors import Refusal, refuse, request_error
-from gateway.execution.limits import DocumentLimits, VariableLimits, check_variables
+from gateway.execution.errors import InvalidDocument, OperationTooComplex, error_code
+from gateway.execution.limits import VariableLimits, check_variables
 from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, run
-from gateway.execution.subscriptions import PayloadStream, SharedSubscriptions
-from gateway.operations.observation import Observe, observed
-from gateway.operations.quotas import ConcurrencyLimiter, Quotas, RateLimiter
+from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscriptions
+from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
+from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
+from gateway.operations.requests import GraphQLRequest
 
-Variables = Mapping[str, Any] | None
+Result = TypeVar("Result")
+
+Observe = Callable[[OperationType | None, str, float], None]
+"""Called after each operation with its type (None where its document was refused), its outcome and its seconds.
+
+The outcome is OK, ABANDONED where it was cancelled, or the code of its first error. A subscription counts as done when
+its stream is open.
+"""
 
 _CHARACTERS_PER_UNIT = 20
-"""Of a document that is read for the first time: broken ones are read each time, and cost no less."""
+"""One unit of cost for so much of a document that is not cached. Invalid documents are not cached, and cost no less."""
+_MAX_COERCION_ERRORS = 10
+_DEFAULT_QUOTA = Quota()
 
 
-class Engine:
-    """Runs operations on one schema. Any number of them at a time, all on one event loop."""
+class OperationPipeline:
+    """Runs operations of one schema, any number of them concurrently, on one event loop."""
 
     def __init__(
         self,
-        schema: Schema,
+        documents: Documents,
         *,
-        rules: Sequence[type[ASTValidationRule]] = (),
-        limits: DocumentLimits = DocumentLimits(),  # noqa: B008 - frozen
+        make_context: MakeContext,
+        policy: DocumentPolicy = DocumentPolicy(),  # noqa: B008 - frozen
         variable_limits: VariableLimits = VariableLimits(),  # noqa: B008 - frozen
-        costs: CostModel = CostModel(),  # noqa: B008 - frozen
-        allowances: Quotas = Quotas(),  # noqa: B008 - frozen
+        quotas: Mapping[PrincipalKind | None, Quota] | None = None,
         max_subscriptions: int = 10_000,
         operation_seconds: float = 30,
-        max_documents: int = 1_000,
-        max_document_bytes: int = 400_000,
-        max_coercion_errors: int = 10,
-        hide_suggestions: bool = False,
+        run_to_completion: Callable[[Coroutine[Any, Any, Response]], Awaitable[Response]] = asyncio.shield,
         observe: Observe | None = None,
     ) -> None:
-        """Prepare to run `schema`.
+        """Prepare to run the operations of `documents`.
 
-        `rules` are validated beside those of the specification. `max_tokens` bounds what is parsed of one document,
-        `max_documents` and `max_document_bytes` what is kept (of their source: parsed, it takes 120 times as much).
+        `max_subscriptions` is per caller. `run_to_completion` awaits a mutation without cancelling it when its own
+        awaiter is cancelled.
         """
-        self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
-        self._executor_class: type[Executor[Any]] = schema.execution_context_class
-        self._max_coercion_errors = max_coercion_errors
-        self._hide_suggestions = hide_suggestions
-        self._documents = Documents(
-            self._schema,
-            rules=(*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules),
-            limits=limits,
-            costs=costs,
-            max_count=max_documents,
-            max_source_bytes=max_document_bytes,
-            hide_suggestions=hide_suggestions,
-        )
-        self._shared = SharedSubscriptions(event_seconds=operation_seconds)
+        self.documents = documents
+        self._make_context = make_context
+        self._policy = policy
         self._variable_limits = variable_limits
-        self._budgets = RateLimiter(allowances)
-        self._places = ConcurrencyLimiter(max_subscriptions, called="subscriptions")
+        self._quotas = quotas or {}
+        self._rate_limiter = RateLimiter(self._quotas)
+        self._resolver = OperationResolver(policy, self._rate_limiter)
+        self._subscriptions = ConcurrencyLimiter(max_subscriptions, things="subscriptions")
+        self._shared = SharedSubscriptions(event_seconds=operation_seconds)
         self._operation_seconds = operation_seconds
+        self._run_to_completion = run_to_completion
         self._observe = observe
-
-    def prepare(self, query: str, operation_name: str | None = None) -> Operation:
-        """Return the operation of this document, parsed and validated. Raises Refusal."""
-        return self._documents.get(query, name=operation_name) or self._documents.prepare(query, name=operation_name)
-
-    async def prepared(self, query: str, operation_name: str | None, *, caller: Principal | None) -> Operation:
-        """Return the operation as `prepare` does; who brings a new document pays for the reading. Raises Refusal."""
-        if self._documents.get(query, name=operation_name) is None:
-            try:
-                await self.charge(caller, cost=1 + len(query) // _CHARACTERS_PER_UNIT)
-            except GatewayError as error:
-                refuse(error)
-        try:
-            return self.prepare(query, operation_name)
-        except Refusal as refusal:
-            if self._observe is not None:
-                self._observe(None, refusal.code, 0.0)
-            raise
-
-    async def charge(self, caller: Principal | None, *, cost: int) -> None:
-        """Take what something costs that is done for this caller. Raises RateLimited."""
-        await self._budgets.charge(caller, cost=cost)
-
-    def check(self, query: str) -> None:
-        """Raise Refusal unless all operations of this document could be run."""
-        self._documents.check(query)
-
-    async def execute(
-        self, operation: Operation, variables: Variables, context: ExecutionContext, *, tells_cost: bool = False
-    ) -> Response:
-        """Run a query or a mutation. Raises Refusal where nothing of it ran, or where it took too long.
-
-        `tells_cost` has the answer say, in its extensions, what it was estimated to cost.
-        """
-        work = self._executed(operation, variables, context, tells_cost=tells_cost)
-        return await observed(self._observe, operation.type, work)
-
-    async def subscribe(self, operation: Operation, variables: Variables, context: ExecutionContext) -> PayloadStream:
-        """Open a subscription's stream. Raises Refusal where there is none to open."""
-        return await observed(self._observe, operation.type, self._subscribed(operation, variables, context))
 
     @property
     def shared_subscriptions(self) -> int:
-        """The number of different subscriptions now."""
+        """How many different subscriptions are open now."""
         return len(self._shared)
 
-    async def _executed(
-        self, operation: Operation, variables: Variables, context: ExecutionContext, *, tells_cost: bool
-    ) -> Response:
+    async def prepare(self, request: GraphQLRequest, caller: Principal | None) -> Operation:
+        """Return the operation that a request asks for, which its caller may run."""
+        text, trusted = request.query, True
+        if text is None or self._policy.trusted_only or request.document_id or "persistedQuery" in request.extensions:
+            text, trusted = await self._resolver.resolve(request, caller)
+        operation = self.documents.get(text, name=request.operation_name)
+        if operation is None:
+            await self._rate_limiter.charge(caller, cost=1 + len(text) // _CHARACTERS_PER_UNIT)
+            try:
+                operation = self.documents.prepare(text, name=request.operation_name)
+            except GatewayError as error:
+                if self._observe is not None:
+                    self._observe(None, error.code, 0.0)
+                raise
+        if not operation.introspects_only:
+            if not trusted:
+                raise UntrustedDocument
+            if caller is None:
+                raise Unauthenticated("Anonymous callers may only introspect. Send Authorization: Bearer and a key.")
+        return operation
+
+    async def execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
+        """Run a query or a mutation. A mutation that has begun is finished even if its awaiter is cancelled."""
+        work = self._execute(operation, request, caller)
+        if self._observe is not None:
+            work = self._observed(self._observe, operation.type, work)
+        return await (self._run_to_completion(work) if operation.type is OperationType.MUTATION else work)
+
+    async def subscribe(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        caller: Principal | None,
+        *,
+        last_event_id: str | None = None,
+    ) -> PayloadStream:
+        """Open the stream of a subscription. It has to be closed."""
+        work = self._subscribe(operation, request, self._make_context(caller=caller, last_event_id=last_event_id))
+        if self._observe is not None:
+            work = self._observed(self._observe, operation.type, work)
+        return await work
+
+    async def stream(
+        self,
+        operation: Operation,
+        request: GraphQLRequest,
+        caller: Principal | None,
+        *,
+        last_event_id: str | None = None,
+    ) -> AsyncIterator[Payload]:
+        """Yield the payloads of an operation of any type: a query or a mutation has one."""
+        if operation.type is not OperationType.SUBSCRIPTION:
+            body = (await self.execute(operation, request, caller)).body
+            yield Payload(body=body, text=body.decode(), cursor=None)
+            return
+        payloads = await self.subscribe(operation, request, caller, last_event_id=last_event_id)
+        try:
+            async for payload in payloads:
+                yield payload
+        finally:
+            await payloads.aclose()
+
+    async def _observed(
+        self, observe: Observe, operation_type: OperationType, work: Coroutine[Any, Any, Result]
+    ) -> Result:
+        outcome, started = "ABANDONED", time.perf_counter()
+        try:
+            result = await work
+            errors = result.errors if isinstance(result, Response) else ()
+            outcome = errors[0]["extensions"]["code"] if errors else "OK"
+        except Exception as error:
+            outcome = error_code(error)
+            raise
+        finally:
+            observe(operation_type, outcome, time.perf_counter() - started)
+        return result
+
+    async def _execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
+        """Run it compiled; where that is not possible, or fails, graphql-core executes it on the root fields' values.
+
+        See `execution/runner` for why no root field is resolved twice.
+        """
         if operation.type is OperationType.SUBSCRIPTION:
-            refuse(BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart."))
-        cost = await self._pay(operation, variables, context)
+            raise BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart.")
+        context = self._make_context(caller=caller)
+        extensions = await self._charge(operation, request, caller)
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
-                await self._prepare_context(operation, context)
-                told = self._told(cost, context) if tells_cost else None
-                return await self._answered(operation, variables, context, extensions=told)
+                await context.prepare(operation.root_fields)
+                replay = None
+                values = operation.compiled.coerced(request.variables)
+                groups = None if values is None else operation.compiled.variant(values)
+                if values is not None and groups is not None:
+                    try:
+                        data = await run(groups, ExecutionState(context=context, variable_values=values))
+                    except CompiledExecutionFailed as failure:
+                        replay = failure.middleware
+                    else:
+                        return encode_response(data, extensions=extensions)
+                executor = self._executor(operation, request.variables, context, middleware=replay)
+                return await execute(executor, extensions=extensions)
         except TimeoutError:
             if not limit.expired():
                 raise
             context.abandon()
-            refuse(TimedOut(f"The operation took longer than {self._operation_seconds:g} seconds, and was given up."))
+            raise TimedOut(f"The operation was stopped after {self._operation_seconds:g} seconds.") from None
 
-    async def _answered(
-        self,
-        operation: Operation,
-        variables: Variables,
-        context: ExecutionContext,
-        *,
-        extensions: dict[str, Any] | None,
-    ) -> Response:
-        """Run it compiled; where that cannot be, or fails, graphql-core runs it, on what the root fields answered."""
-        replay = None
-        values = operation.compiled.coerced(variables)
-        groups = None if values is None else operation.compiled.variant(values)
-        if values is not None and groups is not None:
-            try:
-                data = await run(groups, ExecutionState(context=context, variable_values=values))
-            except CompiledExecutionFailed as failure:
-                replay = failure.middleware
-            else:
-                return encode_response(data, extensions=extensions)
-        executor = self._executor(operation, variables, context, middleware=replay)
-        return await execute(executor, extensions=extensions)
+    async def _charge(
+        self, operation: Operation, request: GraphQLRequest, caller: Principal | None
+    ) -> dict[str, Any] | None:
+        """Charge the estimated cost. Return the response's extensions, if the request asks for the cost."""
+        if request.variables:
+            check_variables(request.variables, self._variable_limits)
+        cost = operation.cost.value(request.variables)
+        quota = self._quotas.get(None if caller is None else caller.kind, _DEFAULT_QUOTA)
+        if cost > quota.operation:
+            raise OperationTooComplex(
+                f"The operation would cost {cost}; at most {quota.operation} are allowed. Ask for shorter pages,"
+                " or for less of each item.",
+                limit="cost",
+                allowed=quota.operation,
+                cost=cost,
+            )
+        if quota.minute is not None:
+            await self._rate_limiter.charge(caller, cost=cost)
+        asks = request.extensions.get("cost") is True
+        return {"cost": {"estimated": cost, "allowed": quota.operation}} if asks else None
 
-    async def _subscribed(self, operation: Operation, variables: Variables, context: ExecutionContext) -> PayloadStream:
-        await self._pay(operation, variables, context)
-        caller = context.caller
-        self._take_place(caller)
-        try:
-            return await self._opened(operation, variables, context, leave=lambda: self._places.leave(caller))
-        except BaseException:
-            self._places.leave(caller)
-            raise
-
-    async def _pay(self, operation: Operation, variables: Variables, context: ExecutionContext) -> int:
-        try:
-            check_variables(variables, self._variable_limits)
-            cost = operation.cost.value(variables)
-            await self._budgets.spend(context.caller, cost=cost)
-        except GatewayError as error:
-            refuse(error)
-        return cost
-
-    def _told(self, cost: int, context: ExecutionContext) -> dict[str, Any]:
-        return {"cost": {"estimated": cost, "allowed": self._budgets.allowed(context.caller)}}
-
-    def _take_place(self, caller: Principal | None) -> None:
-        try:
-            self._places.take(caller)
-        except GatewayError as error:
-            refuse(error)
-
-    async def _opened(
-        self, operation: Operation, variables: Variables, context: ExecutionContext, *, leave: Callable[[], None]
+    async def _subscribe(
+        self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
     ) -> PayloadStream:
-        await self._prepare_context(operation, context)
-        executor = self._executor(operation, variables, context)
-        rendered_by = {name: value for name, value in (variables or {}).items() if name in operation.payload_variables}
-        key = (operation.source, operation.name, repr(rendered_by), context.share_key)
-        shared = self._shared.acquire(key, executor, groups=operation.compiled.variant(executor.variable_values))
-        try:
-            return await shared.open(executor, on_close=leave)
-        except BaseException:
-            shared.release()
-            raise
-
-    async def _prepare_context(self, operation: Operation, context: ExecutionContext) -> None:
+        caller, variables = context.caller, request.variables
+        await self._charge(operation, request, caller)
+        self._subscriptions.acquire(caller)
         try:
             await context.prepare(operation.root_fields)
-        except GatewayError as error:
-            refuse(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
-            refuse(error)
+            executor = self._executor(operation, variables, context)
+            payload_variables = {
+                name: value for name, value in (variables or {}).items() if name in operation.payload_variables
+            }
+            key = (operation.source, operation.name, repr(payload_variables), context.share_key)
+            shared = self._shared.acquire(key, executor, groups=operation.compiled.variant(executor.variable_values))
+            try:
+                return await shared.open(executor, on_close=lambda: self._subscriptions.release(caller))
+            except BaseException:
+                shared.release()
+                raise
+        except BaseException:
+            self._subscriptions.release(caller)
+            raise
 
     def _executor(
         self,
         operation: Operation,
-        variables: Variables,
+        variables: Mapping[str, Any] | None,
         context: ExecutionContext,
         *,
         middleware: MiddlewareManager | None = None,
     ) -> Executor[Any]:
-        executor = self._executor_class.build(
-            self._schema,
+        schema = self.documents.schema
+        executor = schema.execution_context_class.build(
+            schema._schema,  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
             operation.document,
             context_value=context,
             raw_variable_values=cast("dict[str, Any]", variables),
             operation_name=operation.name,
             middleware=middleware,
-            max_coercion_errors=self._max_coercion_errors,
+            max_coercion_errors=_MAX_COERCION_ERRORS,
             is_awaitable=cast("Any", optimized_is_awaitable),
-            hide_suggestions=self._hide_suggestions,
+            hide_suggestions=self.documents.hide_suggestions,
         )
         if isinstance(executor, list):
-            raise Refusal(map(request_error, executor))
+            raise InvalidDocument(executor)
         return executor

@@ -18,7 +18,7 @@ from gateway.auth.access_tokens.errors import TokenRefused
 from gateway.auth.access_tokens.options import ALGORITHMS
 from gateway.auth.access_tokens.signatures import read_token
 from gateway.auth.access_tokens.verification import REFUSED, AccessTokens, TokenForm
-from gateway.auth.authentication import Credentials
+from gateway.auth.authentication import Authentication
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from tests.api.token_issuer import AUDIENCE, Issuer, segment, serving_issuer, signed
@@ -372,9 +372,16 @@ async def test_each_credential_goes_to_who_knows_it() -> None:
     async def tokens(credential: str) -> Principal:
         return Principal(kind=PrincipalKind.PLATFORM, id=f"token {credential}")
 
-    both, no_tokens = Credentials(keys=keys, tokens=tokens), Credentials(keys=keys, tokens=None)
-    assert [(await both.authenticate(text)).id for text in ("igw_a_b", "a.b.c")] == ["key igw_a_b", "token a.b.c"]
-    assert (await no_tokens.authenticate("igw_a.b.c")).id == "key igw_a.b.c"
-    for credentials, text in ((no_tokens, "a.b.c"), (both, "a.b"), (both, "a.b.c.d.e"), (both, "")):
-        with pytest.raises(Unauthenticated, match=r"^The credential is none that the gateway accepts\.$"):
-            await credentials.authenticate(text)
+    both = Authentication(keys=keys, tokens=tokens, anonymous_introspection=True)
+    no_tokens = Authentication(keys=keys, tokens=None, anonymous_introspection=True)
+    for authentication, credential, caller in (
+        (both, "igw_a_b", "key igw_a_b"),
+        (both, "a.b.c", "token a.b.c"),
+        (no_tokens, "igw_a.b.c", "key igw_a.b.c"),
+    ):
+        principal = await authentication.authenticate(f"Bearer {credential}")
+        assert principal is not None
+        assert principal.id == caller
+    for authentication, credential in ((no_tokens, "a.b.c"), (both, "a.b"), (both, "a.b.c.d.e")):
+        with pytest.raises(Unauthenticated, match=r"^The credential is neither an API key nor an access token"):
+            await authentication.authenticate(f"Bearer {credential}")

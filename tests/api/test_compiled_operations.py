@@ -8,20 +8,23 @@ import gc
 import json
 import re
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from graphql.execution import Executor
 
+from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.documents import Documents
 from gateway.execution.encoding import execute
-from gateway.execution.errors import Refusal
 from gateway.execution.limits import DocumentLimits
 from gateway.feed import Feed
-from gateway.operations.pipeline import Engine
+from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.usecases.api_keys import ApiKeyCache
@@ -38,34 +41,25 @@ GENERATED = 1_000 if LONG else 80
 
 @dataclass(kw_only=True)
 class Both:
-    """One engine, and graphql-core beside it on the same schema."""
+    """The operation pipeline, and graphql-core on the same schema."""
 
     world: World
-    feed: Feed
-    engine: Engine
+    make_context: Callable[..., Context]
+    pipeline: OperationPipeline
     compiled: int = 0
-
-    def context(self, principal: Principal) -> Context:
-        services = self.world.served.services
-        return Context(
-            services=services,
-            feed=self.feed,
-            api_key_cache=ApiKeyCache(services),
-            batch_loaders=BatchLoaders(services.database),
-            caller=principal,
-        )
 
     async def compare(self, query: str, variables: dict[str, Any], principal: Principal) -> Any:
         """Run a query both ways; answer what both answered."""
-        operation = self.engine.prepare(query)
+        request = GraphQLRequest(query=query, variables=variables)
+        operation = await self.pipeline.prepare(request, principal)
         try:
-            mine = (await self.engine.execute(operation, variables, self.context(principal))).body
-        except Refusal:
+            mine = (await self.pipeline.execute(operation, request, principal)).body
+        except GatewayError:
             return None
         values = operation.compiled.coerced(variables)
         assert values is not None
         self.compiled += operation.compiled.variant(values) is not None
-        context = self.context(principal)
+        context = self.make_context(caller=principal)
         await context.prepare(operation.root_fields)
         executor = Executor.build(
             SCHEMA._schema, operation.document, context_value=context, raw_variable_values=variables
@@ -88,7 +82,16 @@ def comparable(body: bytes) -> Any:
 async def both_ways(served: Served, *, database_url: str) -> AsyncIterator[Both]:
     world = await populated(served)
     async with Feed(served.services.database, url=database_url) as feed:
-        yield Both(world=world, feed=feed, engine=Engine(SCHEMA))
+        services = served.services
+        make_context = partial(
+            Context,
+            services=services,
+            feed=feed,
+            api_key_cache=ApiKeyCache(services),
+            batch_loaders=BatchLoaders(services.database),
+        )
+        pipeline = OperationPipeline(Documents(SCHEMA), make_context=make_context)
+        yield Both(world=world, make_context=make_context, pipeline=pipeline)
 
 
 @pytest.fixture
@@ -200,8 +203,7 @@ async def test_fragments_that_stand_for_more_than_is_compiled_are_run_all_the_sa
         for at in range(8)
     )
     query = f"query ($id: ID!) {{ account(id: $id) {{ ...F0 }} }} {doubling} fragment F8 on Account {{ name }}"
-    engine = Engine(SCHEMA, limits=DocumentLimits(depth=100, aliases=10_000))
-    operation = engine.prepare(query)
+    operation = Documents(SCHEMA, limits=DocumentLimits(depth=100, aliases=10_000)).prepare(query)
     values = operation.compiled.coerced({"id": str(both.world.acme.id)})
     assert values is not None
     assert operation.compiled.variant(values) is None
@@ -211,7 +213,7 @@ def test_nothing_is_kept_of_what_a_caller_sent() -> None:
     class Metadata(dict[str, Any]):
         """What can be watched going away."""
 
-    operation = Engine(SCHEMA).prepare("""mutation ($id: ID!, $given: JSON!, $told: Boolean!) {
+    operation = Documents(SCHEMA).prepare("""mutation ($id: ID!, $given: JSON!, $told: Boolean!) {
       updateInstallationMetadata(input: {id: $id, change: {replace: $given}}) {
         ... on Installation { version @include(if: $told) application { installation { id } } }
       }

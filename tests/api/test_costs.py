@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain.principals import PrincipalKind
 from gateway.execution.costs import CostModel
-from gateway.operations.pipeline import Engine
+from gateway.execution.documents import Documents
 from gateway.schema.costs import FIELD_WEIGHTS
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
@@ -55,7 +55,8 @@ COSTED: list[tuple[str, dict[str, Any], int]] = [
 @pytest.mark.parametrize(("document", "variables", "cost"), COSTED)
 def test_what_an_operation_costs(document: str, variables: dict[str, Any], cost: int) -> None:
     assert (
-        Engine(build_schema(), costs=CostModel(weights=FIELD_WEIGHTS)).prepare(document).cost.value(variables) == cost
+        Documents(build_schema(), costs=CostModel(weights=FIELD_WEIGHTS)).prepare(document).cost.value(variables)
+        == cost
     )
 
 

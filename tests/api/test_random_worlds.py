@@ -1,6 +1,6 @@
 """Random worlds, callers and questions: no answer shows anything of what its caller does not see.
 
-The questions are run by the engine on the real database, some of them over HTTP as well: the engine answers several
+The questions are run by the pipeline on the real database, some of them over HTTP as well: the pipeline answers several
 hundred a second, and HTTP adds to its bytes nothing that depends on the caller. With TESTS_LONG=1 there are
 many more worlds.
 """
@@ -13,26 +13,29 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 from asyncpg import Record
-from graphql import FieldNode, ObjectValueNode, OperationDefinitionNode, StringValueNode, parse
+from graphql import FieldNode, GraphQLError, ObjectValueNode, OperationDefinitionNode, StringValueNode, parse
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes
 
 from gateway.domain.cursors import encode_position
+from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.errors import Refusal
+from gateway.execution.errors import format_errors
 from gateway.feed.feed import Feed
-from gateway.operations.pipeline import Engine
+from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.services import Services
-from gateway.wiring import build_engine
+from gateway.wiring import build_documents, quotas
 from tests.api.conftest import Serve
 from tests.generation import prying
 from tests.generation.asking import Reading, known_in, settled
@@ -87,40 +90,31 @@ pytestmark = pytest.mark.filterwarnings(
 
 @dataclass(kw_only=True)
 class House:
-    """The engine on a database, and what was asked of it."""
+    """The operation pipeline on a database, and counts of what it ran."""
 
-    engine: Engine
+    pipeline: OperationPipeline
     services: Services
-    feed: Feed
-    batch_loaders: BatchLoaders
-    """Shared by all callers, who ask at the same time."""
     counted: Counter[str] = field(default_factory=Counter)
-
-    def context(self, caller: Principal) -> Context:
-        api_key_cache = ApiKeyCache(self.services)
-        return Context(
-            services=self.services,
-            feed=self.feed,
-            api_key_cache=api_key_cache,
-            batch_loaders=self.batch_loaders,
-            caller=caller,
-        )
 
     async def answer(self, caller: Principal, query: str) -> str:
         self.counted["queries"] += 1
         try:
-            response = await self.engine.execute(self.engine.prepare(query), None, self.context(caller))
-        except Refusal as refusal:
-            return json.dumps({"errors": refusal.errors})
+            request = GraphQLRequest(query=query)
+            operation = await self.pipeline.prepare(request, caller)
+            response = await self.pipeline.execute(operation, request, caller)
+        except GatewayError as error:
+            return json.dumps({"errors": format_errors(error)})
         return response.body.decode()
 
     async def told(self, caller: Principal, subscription: str, *, count: int) -> tuple[list[str], list[str]]:
         """Follow a subscription for so many events; answer what was told, and the cursors."""
         self.counted["subscriptions"] += 1
         try:
-            stream = await self.engine.subscribe(self.engine.prepare(subscription), None, self.context(caller))
-        except Refusal as refusal:
-            return [json.dumps({"errors": refusal.errors})], []
+            request = GraphQLRequest(query=subscription)
+            operation = await self.pipeline.prepare(request, caller)
+            stream = await self.pipeline.subscribe(operation, request, caller)
+        except (GatewayError, GraphQLError) as error:
+            return [json.dumps({"errors": format_errors(error)})], []
         try:
             async with asyncio.timeout(EVENT_SECONDS):
                 payloads = [await anext(stream) for _ in range(count)]
@@ -134,8 +128,17 @@ class House:
 async def house(database: Database, database_url: str) -> AsyncIterator[House]:
     async with Feed(database, url=database_url) as feed:
         services = Services(database=database, notify=feed.notify, failure_limit=2)
-        engine = build_engine(UNLIMITED, introspection="callers")
-        yield House(engine=engine, services=services, feed=feed, batch_loaders=BatchLoaders(services.database))
+        make_context = partial(
+            Context,
+            services=services,
+            feed=feed,
+            api_key_cache=ApiKeyCache(services),
+            batch_loaders=BatchLoaders(database),
+        )
+        pipeline = OperationPipeline(
+            build_documents(UNLIMITED, introspection=True), make_context=make_context, quotas=quotas(UNLIMITED)
+        )
+        yield House(pipeline=pipeline, services=services)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,7 +327,7 @@ def _given(selected: FieldNode) -> Iterator[tuple[str, str]]:
                 yield one.name.value, one.value.value
 
 
-async def test_answers_over_http_are_those_of_the_engine(
+async def test_answers_over_http_are_those_of_the_pipeline(
     everything_asked: list[Asked], house: House, serve: Serve
 ) -> None:
     async with serve(UNLIMITED, now=lambda: BEGINNING) as served:  # a time at which nothing is due
@@ -337,6 +340,6 @@ async def test_answers_over_http_are_those_of_the_engine(
                 )
                 for template in asked.queries:
                     query = replaced(template, known_in(world) | Reading(sight).places)
-                    over_http, by_engine = (await client.post(query)).text, await house.answer(caller, query)
-                    assert settled(over_http) == settled(by_engine)
+                    over_http, by_pipeline = (await client.post(query)).text, await house.answer(caller, query)
+                    assert settled(over_http) == settled(by_pipeline)
                     assert Reading(sight).leaks(over_http, asked=query) == []

@@ -1,8 +1,9 @@
 """What a page costs in SQL: the same number of statements, whatever its size."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,10 @@ import pytest
 from asyncpg.connection import LoggedQuery
 
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.documents import Documents
 from gateway.feed.feed import Feed
-from gateway.operations.pipeline import Engine
+from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.storage.database import connection, open_database
@@ -30,8 +33,7 @@ SIZES = (1, 20, 100)
 class Counter:
     """Runs operations as the gateway does, on one connection that notes the names of its statements."""
 
-    engine: Engine
-    make_context: Callable[[Principal], Context]
+    pipeline: OperationPipeline
     statements: list[str] = field(default_factory=list)
 
     def note(self, logged: LoggedQuery) -> None:
@@ -41,7 +43,8 @@ class Counter:
     async def run(self, query: str, *, caller: Principal = PLATFORM, **variables: Any) -> tuple[Any, list[str]]:
         """Answer an operation's data, and the statements that it took."""
         self.statements.clear()
-        response = await self.engine.execute(self.engine.prepare(query), variables, self.make_context(caller))
+        request = GraphQLRequest(query=query, variables=variables)
+        response = await self.pipeline.execute(await self.pipeline.prepare(request, caller), request, caller)
         answer = json.loads(response.body)
         assert "errors" not in answer, answer
         return answer["data"], sorted(self.statements)
@@ -51,18 +54,14 @@ class Counter:
 async def counter(database_url: str) -> AsyncIterator[Counter]:
     async with open_database(database_url, pool_size=1) as database:
         services = Services(database=database, notify=lambda: None)
-        feed, api_key_cache, batch_loaders = (
-            Feed(database, url=database_url),
-            ApiKeyCache(services),
-            BatchLoaders(services.database),
+        make_context = partial(
+            Context,
+            services=services,
+            feed=Feed(database, url=database_url),
+            api_key_cache=ApiKeyCache(services),
+            batch_loaders=BatchLoaders(database),
         )
-
-        def make_context(caller: Principal) -> Context:
-            return Context(
-                services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=batch_loaders, caller=caller
-            )
-
-        counter = Counter(engine=Engine(build_schema()), make_context=make_context)
+        counter = Counter(pipeline=OperationPipeline(Documents(build_schema()), make_context=make_context))
         async with connection(database) as held:
             await held.fetch("select $1::uuid[], $2::text[]", [], [])  # the driver asks about these types, once
             held.add_query_logger(counter.note)

@@ -51,7 +51,7 @@ async def test_an_operation_that_takes_too_long_ends_with_its_statements(
             {
                 "errors": [
                     {
-                        "message": "The operation took longer than 0.5 seconds, and was given up.",
+                        "message": "The operation was stopped after 0.5 seconds.",
                         "extensions": {"code": "TIMEOUT"},
                     }
                 ]

@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,10 @@ import uvloop
 from graphql.execution import Executor
 from strawberry.execution import optimized_is_awaitable
 
+from gateway.execution.documents import Documents
 from gateway.execution.encoding import Response, execute
-from gateway.operations.pipeline import Engine
+from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
 from gateway.storage.embedded import embedded_postgres
@@ -45,28 +48,24 @@ class Both:
     """The two ways to run an operation."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
-        self._key_ring = ApiKeyCache(world.services)
-        self._lookups = BatchLoaders(world.services.database)
-        self._engine = Engine(_SCHEMA)
-
-    def _context(self) -> Context:
-        return Context(
-            services=self._world.services,
-            feed=self._world.feed,
-            api_key_cache=self._key_ring,
-            batch_loaders=self._lookups,
-            caller=PLATFORM,
+        self._make_context = partial(
+            Context,
+            services=world.services,
+            feed=world.feed,
+            api_key_cache=ApiKeyCache(world.services),
+            batch_loaders=BatchLoaders(world.services.database),
         )
+        self._pipeline = OperationPipeline(Documents(_SCHEMA), make_context=self._make_context)
 
     async def compiled(self, query: str, variables: dict[str, Any]) -> Response:
-        return await self._engine.execute(self._engine.prepare(query), variables, self._context())
+        request = GraphQLRequest(query=query, variables=variables)
+        return await self._pipeline.execute(await self._pipeline.prepare(request, PLATFORM), request, PLATFORM)
 
     async def by_graphql_core(self, query: str, variables: dict[str, Any]) -> Response:
         executor = Executor.build(
             _SCHEMA._schema,
-            self._engine.prepare(query).document,
-            context_value=self._context(),
+            self._pipeline.documents.prepare(query).document,
+            context_value=self._make_context(caller=PLATFORM),
             raw_variable_values=variables,
             is_awaitable=cast("Any", optimized_is_awaitable),
         )

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -14,17 +15,21 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from strawberry.scalars import JSON
 
+from gateway.app import graphql_routes
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import CursorExpired, Forbidden, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.operations.pipeline import Engine
+from gateway.execution.documents import Documents
+from gateway.operations.pipeline import OperationPipeline
 from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.http.endpoint import HttpLimits
 from gateway.transport.http.health import health_routes
+from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
-from gateway.transport.routes import WebLimits, graphql_routes
+from gateway.transport.websocket.connection import WebSocketLimits
 
-KEY = "a-key"
-OTHER_KEY = "another-key"
+KEY = "igw_first"
+OTHER_KEY = "igw_second"
 PRINCIPALS = {
     KEY: Principal(kind=PrincipalKind.PLATFORM, id="first"),
     OTHER_KEY: Principal(kind=PrincipalKind.PLATFORM, id="second"),
@@ -82,17 +87,12 @@ class Market:
 @dataclass(frozen=True, kw_only=True)
 class Context:
     market: Market
-    principal: Principal | None
+    caller: Principal | None
     last_event_id: str | None = None
-    refusal: Exception | None = None
-
-    @property
-    def caller(self) -> Principal | None:
-        return self.principal
 
     @property
     def share_key(self) -> Hashable:
-        return None if self.principal is None else self.principal.bounds
+        return None if self.caller is None else self.caller.bounds
 
     def for_event(self) -> Self:
         return replace(self)
@@ -142,8 +142,8 @@ class Query:
 
     @strawberry.field
     def caller(self, info: strawberry.Info) -> str | None:
-        principal = _context(info).principal
-        return None if principal is None else principal.id
+        caller = _context(info).caller
+        return None if caller is None else caller.id
 
     @strawberry.field
     async def gated(self, info: strawberry.Info) -> str:
@@ -220,11 +220,11 @@ SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscrip
 
 
 async def authenticate(credential: str) -> Principal:
-    if credential == "hanging":
+    if credential == "igw_hanging":
         await asyncio.Event().wait()
-    if credential == "unlucky":
+    if credential == "igw_unlucky":
         raise Unavailable("The database does not answer.")
-    if credential == "crashing":
+    if credential == "igw_crashing":
         raise RuntimeError("secret")
     if credential not in PRINCIPALS:
         raise Unauthenticated("This key is not known.")
@@ -237,7 +237,7 @@ class Gateway:
 
     url: str
     market: Market
-    engine: Engine
+    pipeline: OperationPipeline
     registry: ConnectionRegistry
 
     @property
@@ -253,35 +253,41 @@ class Gateway:
 @asynccontextmanager
 async def served(
     *,
-    limits: WebLimits | None = None,
+    http_limits: HttpLimits = HttpLimits(),  # noqa: B008 - frozen
+    stream_limits: StreamLimits = StreamLimits(),  # noqa: B008 - frozen
+    websocket_limits: WebSocketLimits = WebSocketLimits(),  # noqa: B008 - frozen
     anonymous_introspection: bool = True,
     page: bool = True,
     ws_max_size: int = 100_000,
-    **engine_options: Any,
+    hide_suggestions: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Gateway]:
     market = Market()
     registry = ConnectionRegistry()
-    engine = Engine(SCHEMA, **engine_options)
+    pipeline = OperationPipeline(
+        Documents(SCHEMA, hide_suggestions=hide_suggestions),
+        make_context=partial(Context, market=market),
+        run_to_completion=registry.completed,
+        **options,
+    )
 
     async def ready() -> str | None:
         if market.reason == "crash":
             raise RuntimeError("secret")
         return market.reason
 
-    def make_context(principal: Principal | None, *, last_event_id: str | None = None) -> Context:
-        return Context(market=market, principal=principal, last_event_id=last_event_id)
-
     routes = graphql_routes(
-        engine=engine,
-        authentication=Authentication(authenticate, anonymous_introspection=anonymous_introspection),
-        make_context=make_context,
+        pipeline=pipeline,
+        authentication=Authentication(keys=authenticate, tokens=None, anonymous_introspection=anonymous_introspection),
         registry=registry,
-        limits=limits or WebLimits(),
+        http_limits=http_limits,
+        stream_limits=stream_limits,
+        websocket_limits=websocket_limits,
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
     application = Starlette(routes=[*routes, *health_routes(registry=registry, ready=ready)])
     async with registry.watching(), _serving(application, ws_max_size=ws_max_size) as url:
-        yield Gateway(url=url, market=market, engine=engine, registry=registry)
+        yield Gateway(url=url, market=market, pipeline=pipeline, registry=registry)
 
 
 @asynccontextmanager

@@ -2,14 +2,13 @@
 
 import httpx
 
-from gateway.transport.routes import WebLimits
-from gateway.transport.websocket.connection import SocketLimits
+from gateway.transport.websocket.connection import WebSocketLimits
 from tests.conformance.marketplace import OTHER_KEY, eventually, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 
 
 async def test_a_caller_has_so_many_sockets_at_a_time() -> None:
-    async with served(limits=WebLimits(socket=SocketLimits(per_caller=2))) as gateway:
+    async with served(websocket_limits=WebSocketLimits(per_caller=2)) as gateway:
         async with acknowledged(gateway), acknowledged(gateway), opened(gateway) as third:
             await third.send(INIT)
             assert await third.close() == (1013, "At most 2 WebSockets may be open at a time.")

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from gateway.transport.http.endpoint import HttpLimits
-from gateway.transport.routes import WebLimits
 from tests.conformance.marketplace import DEADLINE, KEY, Gateway, served
 
 GRAPHQL_RESPONSE = "application/graphql-response+json; charset=utf-8"
@@ -153,7 +152,7 @@ async def test_a_body_is_read_no_further_than_its_limit() -> None:
             yield b" " * 1_000
 
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    limits = WebLimits(http=HttpLimits(body_bytes=10_000))
+    limits = HttpLimits(body_bytes=10_000)
 
     async def refused(content: Any) -> bool:
         try:
@@ -161,7 +160,7 @@ async def test_a_body_is_read_no_further_than_its_limit() -> None:
         except httpx.NetworkError:  # the connection was closed while this client was still busy with sending
             return True
 
-    async with served(limits=limits) as gateway, httpx.AsyncClient(headers=headers) as client:
+    async with served(http_limits=limits) as gateway, httpx.AsyncClient(headers=headers) as client:
         fitting = json.dumps({"query": "{ hello }"}).ljust(10_000)
         assert (await client.post(gateway.url, content=fitting)).status_code == 200
         response = await client.post(gateway.url, content=fitting + " ")
@@ -174,8 +173,8 @@ async def test_a_body_is_read_no_further_than_its_limit() -> None:
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    limits = WebLimits(http=HttpLimits(body_seconds=0.1))
-    async with served(limits=limits) as gateway:
+    limits = HttpLimits(body_seconds=0.1)
+    async with served(http_limits=limits) as gateway:
         host, port = gateway.address
         reader, writer = await asyncio.open_connection(host, port)
         head = "\r\n".join(f"{name}: {value}" for name, value in {**headers, "content-length": "50"}.items())
@@ -240,9 +239,9 @@ async def test_batches_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_batches_are_answered_in_order_where_they_are_switched_on() -> None:
-    limits = WebLimits(http=HttpLimits(batch=2))
+    limits = HttpLimits(batch=2)
     async with (
-        served(limits=limits) as gateway,
+        served(http_limits=limits) as gateway,
         httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client,
     ):
         response = await client.post(gateway.url, json=[{"query": "{ hello }"}, {"query": "{ nothing }"}])
@@ -354,7 +353,7 @@ async def test_the_schema_is_for_callers_alone_where_it_is_so_set() -> None:
 
 async def test_a_look_up_that_fails_is_told_from_a_wrong_key(gateway: Gateway) -> None:
     async with httpx.AsyncClient() as client:
-        for key, status in (("unlucky", 503), ("crashing", 500)):
+        for key, status in (("igw_unlucky", 503), ("igw_crashing", 500)):
             headers = {"authorization": f"Bearer {key}"}
             response = await client.post(gateway.url, json={"query": "{ hello }"}, headers=headers)
             assert response.status_code == status

@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from gateway.execution.errors import Refusal
+from gateway.domain.errors import GatewayError
+from gateway.execution.documents import Documents
+from gateway.execution.errors import format_errors
 from gateway.execution.limits import DocumentLimits
-from gateway.operations.pipeline import Engine
 from tests.conformance.marketplace import SCHEMA, eventually, served
 from tests.conformance.sockets import acknowledged
 
 
 def refused(source: str, **limits: int) -> dict[str, Any]:
-    engine = Engine(SCHEMA, limits=DocumentLimits(**limits))
-    with pytest.raises(Refusal) as caught:
-        engine.prepare(source)
-    (error,) = caught.value.errors
+    documents = Documents(SCHEMA, limits=DocumentLimits(**limits))
+    with pytest.raises(GatewayError) as caught:
+        documents.prepare(source)
+    (error,) = format_errors(caught.value)
     return error
 
 
@@ -44,7 +45,7 @@ SIZES: list[tuple[dict[str, int], str, str]] = [
 def test_a_document_has_limits_each_with_an_error_that_names_it(
     limits: dict[str, int], fits: str, exceeds: str
 ) -> None:
-    assert Engine(SCHEMA, limits=DocumentLimits(**limits)).prepare(fits)
+    assert Documents(SCHEMA, limits=DocumentLimits(**limits)).prepare(fits)
     ((name, most),) = limits.items()
     extensions = refused(exceeds, **limits)["extensions"]
     assert extensions == {
@@ -60,7 +61,7 @@ def test_what_is_too_long_or_too_deep_to_be_parsed_is_too_complex_as_well() -> N
 
 
 def test_the_usual_introspection_fits() -> None:
-    assert Engine(SCHEMA).prepare(get_introspection_query(input_value_deprecation=True, type_depth=9))
+    assert Documents(SCHEMA).prepare(get_introspection_query(input_value_deprecation=True, type_depth=9))
 
 
 def test_a_cycle_of_fragments_is_measured_and_then_refused_for_what_it_is() -> None:
@@ -99,19 +100,19 @@ HOSTILE = {
 }  # fmt: skip
 
 
-def outcome(engine: Engine, source: str) -> str:
+def outcome(documents: Documents, source: str) -> str:
     try:
-        engine.prepare(source)
-    except Refusal as refusal:
-        return refusal.code
+        documents.prepare(source)
+    except GatewayError as error:
+        return error.code
     return "valid"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_nothing_that_fits_the_limits_takes_long_to_be_validated(name: str) -> None:
-    engine = Engine(SCHEMA)
+    documents = Documents(SCHEMA)
     began = time.perf_counter()
-    assert outcome(engine, HOSTILE[name]) in {"valid", "QUERY_TOO_COMPLEX", "BAD_USER_INPUT"}
+    assert outcome(documents, HOSTILE[name]) in {"valid", "QUERY_TOO_COMPLEX", "BAD_USER_INPUT"}
     assert time.perf_counter() - began < 2, "a tenth of that on an idle machine"
 
 
@@ -127,7 +128,7 @@ async def test_an_event_that_takes_too_long_is_told_as_such_and_the_stream_goes_
                 "data": None,
                 "errors": [
                     {
-                        "message": "Reading what belongs to this event took longer than 0.2 seconds.",
+                        "message": "Reading the data of this event took longer than 0.2 seconds.",
                         "extensions": {"code": "TIMEOUT"},
                     }
                 ],

@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+from functools import partial
 from typing import Any
 
 from graphql.execution.collect_fields import CollectedFields
 
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.documents import Documents
 from gateway.execution.subscriptions import Payload, PayloadStream
-from gateway.operations.pipeline import Engine
+from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.requests import GraphQLRequest
 from tests.conformance.marketplace import SCHEMA, Context, Market, eventually
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
@@ -20,14 +23,15 @@ class SubscriberIndex:
     """Subscribers of one engine, without a transport between."""
 
     def __init__(self) -> None:
-        self.engine = Engine(SCHEMA)
         self.market = Market()
+        self.pipeline = OperationPipeline(Documents(SCHEMA), make_context=partial(Context, market=self.market))
 
     async def follow(
         self, query: str = TICKS, *, principal: Principal = PLATFORM, variables: dict[str, Any] | None = None
     ) -> PayloadStream:
-        context = Context(market=self.market, principal=principal)
-        return await self.engine.subscribe(self.engine.prepare(query), variables, context)
+        request = GraphQLRequest(query=query, variables=variables)
+        operation = await self.pipeline.prepare(request, principal)
+        return await self.pipeline.subscribe(operation, request, principal)
 
 
 async def next_payloads(streams: list[PayloadStream]) -> list[Payload]:
@@ -44,10 +48,10 @@ async def test_a_thousand_equal_subscribers_cost_one_execution_for_an_event() ->
         assert {id(payload) for payload in payloads} == {id(payloads[0])}
         assert payloads[0].text == f'{{"data":{{"ticks":{{"place":{place}}}}}}}'
     assert followers.market.executions == [3, 4]
-    assert followers.engine.shared_subscriptions == 1
+    assert followers.pipeline.shared_subscriptions == 1
     for stream in streams:
         await stream.aclose()
-    assert (followers.engine.shared_subscriptions, followers.market.followers) == (0, 0)
+    assert (followers.pipeline.shared_subscriptions, followers.market.followers) == (0, 0)
 
 
 async def test_nothing_is_kept_of_events_that_are_over() -> None:
@@ -77,7 +81,7 @@ async def test_what_differs_is_not_shared() -> None:
     ]
     await followers.market.tick(1)
     await next_payloads(streams)
-    assert len(followers.market.executions) == followers.engine.shared_subscriptions == len(streams)
+    assert len(followers.market.executions) == followers.pipeline.shared_subscriptions == len(streams)
     for stream in streams:
         await stream.aclose()
 
@@ -98,7 +102,7 @@ async def test_where_somebody_began_to_follow_is_no_difference() -> None:
     await next_payloads(streams[:1])
     assert len({id(payload) for payload in await next_payloads([streams[0], streams[1]])}) == 1
     assert followers.market.executions == [1, 2, 3]
-    assert followers.engine.shared_subscriptions == 1
+    assert followers.pipeline.shared_subscriptions == 1
     for stream in streams:
         await stream.aclose()
 
@@ -128,7 +132,7 @@ async def test_who_leaves_in_the_middle_does_not_take_the_answer_from_the_others
     assert followers.market.executions == [1]
     for stream in streams:
         await stream.aclose()
-    assert followers.engine.shared_subscriptions == 0
+    assert followers.pipeline.shared_subscriptions == 0
 
 
 async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -> None:
@@ -139,7 +143,7 @@ async def test_who_is_far_behind_is_served_too_and_renderings_do_not_pile_up() -
         for place in range(200):
             assert (await anext(stream)).cursor == f"c{place}"
     assert len(followers.market.executions) == 400
-    (shared,) = followers.engine._shared._shared.values()
+    (shared,) = followers.pipeline._shared._shared.values()
     assert len(shared._payloads) == 64
     await ahead.aclose()
     await behind.aclose()

@@ -11,7 +11,6 @@ import pytest
 
 from gateway.domain.errors import Unauthenticated
 from gateway.transport.http.streaming import StreamLimits
-from gateway.transport.routes import WebLimits
 from tests.conformance.marketplace import DEADLINE, KEY, Gateway, eventually, served
 
 EVENT_STREAM = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
@@ -68,7 +67,7 @@ async def test_events_are_framed_with_their_cursors(gateway: Gateway) -> None:
     )
     await eventually(lambda: gateway.market.followers == 0)
     await eventually(lambda: not gateway.registry.connections)
-    assert gateway.engine.shared_subscriptions == 0
+    assert gateway.pipeline.shared_subscriptions == 0
 
 
 async def test_a_stream_that_ends_says_so(gateway: Gateway) -> None:
@@ -132,8 +131,8 @@ async def test_a_client_resumes_after_its_last_event_where_after_is_not_given(ga
 
 
 async def test_a_quiet_stream_gives_signs_of_life() -> None:
-    limits = WebLimits(stream=StreamLimits(keep_alive=0.5))
-    async with served(limits=limits) as gateway:
+    limits = StreamLimits(keep_alive=0.5)
+    async with served(stream_limits=limits) as gateway:
         async with streamed(gateway, TICKS) as stream:
             assert await stream.until(":\n\n:\n\n:\n\n") == ":\n\n:\n\n:\n\n"
             await gateway.market.tick(1)
@@ -157,8 +156,8 @@ async def raw(gateway: Gateway, query: str) -> AsyncIterator[tuple[asyncio.Strea
 
 
 async def test_who_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    limits = WebLimits(stream=StreamLimits(stuck=1.0))
-    async with served(limits=limits) as gateway:
+    limits = StreamLimits(stuck=1.0)
+    async with served(stream_limits=limits) as gateway:
         await gateway.market.tick(*range(200))
         async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
             await eventually(lambda: gateway.market.followers == 1)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.transport.http.security_headers import browser_rules, unforeseen
+from gateway.transport.http.security_headers import browser_rules, unexpected_error
 
 
 async def broken(_request: Request) -> Response:
@@ -20,7 +20,7 @@ async def test_a_route_that_breaks_says_nothing_of_the_cause(caplog: pytest.LogC
     application = Starlette(
         routes=[Route("/broken", broken)],
         middleware=browser_rules(["https://app.example"]),
-        exception_handlers={Exception: unforeseen},
+        exception_handlers={Exception: unexpected_error},
     )
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)
     with caplog.at_level(logging.ERROR):
@@ -30,4 +30,4 @@ async def test_a_route_that_breaks_says_nothing_of_the_cause(caplog: pytest.LogC
     error_id = error["extensions"].pop("errorId")
     assert (answer.status_code, error) == (500, {"message": "Internal error.", "extensions": {"code": "INTERNAL"}})
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert [record.getMessage() for record in caplog.records] == [f"Unforeseen error {error_id}"]
+    assert [record.getMessage() for record in caplog.records] == [f"Unexpected error {error_id}"]

@@ -7,8 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.domain.errors import Forbidden
-from gateway.transport.routes import WebLimits
-from gateway.transport.websocket.connection import SocketLimits
+from gateway.transport.websocket.connection import WebSocketLimits
 from tests.conformance.marketplace import KEY, Gateway, eventually, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 
@@ -64,7 +63,7 @@ async def test_complete_stops_the_source_at_once_and_frees_the_id(gateway: Gatew
         assert await socket.received(2) == [next_of("1", {"count": 0}), {"type": "complete", "id": "1"}]
         await socket.send({"type": "complete", "id": "never heard of"}, {"type": "ping"})
         assert await socket.receive() == {"type": "pong"}
-    assert gateway.engine.shared_subscriptions == 0
+    assert gateway.pipeline.shared_subscriptions == 0
 
 
 async def test_a_mutation_that_its_client_no_longer_wants_is_still_finished(gateway: Gateway) -> None:
@@ -190,7 +189,7 @@ async def test_the_key_may_come_with_the_upgrade(gateway: Gateway) -> None:
         assert await socket.receive() == next_of("1", {"caller": "first"})
 
 
-@pytest.mark.parametrize("key", ["unlucky", "crashing"])
+@pytest.mark.parametrize("key", ["igw_unlucky", "igw_crashing"])
 async def test_a_look_up_that_fails_closes_with_a_code_that_clients_retry(gateway: Gateway, key: str) -> None:
     async with opened(gateway) as socket:
         await socket.send({"type": "connection_init", "payload": {"authorization": f"Bearer {key}"}})
@@ -199,7 +198,7 @@ async def test_a_look_up_that_fails_closes_with_a_code_that_clients_retry(gatewa
 
 async def test_a_right_that_is_lost_closes_with_4403(gateway: Gateway) -> None:
     async with acknowledged(gateway) as concerned, opened(gateway) as other:
-        other_key = {"Authorization": "Bearer another-key"}
+        other_key = {"Authorization": "Bearer igw_second"}
         await other.send({"type": "connection_init", "payload": other_key})
         await other.receive()
         await concerned.subscribe("1", TICKS)
@@ -218,10 +217,10 @@ async def test_another_subprotocol_closes_with_4406(gateway: Gateway) -> None:
 
 
 async def test_who_does_not_say_who_it_is_is_closed_with_4408() -> None:
-    limits = WebLimits(socket=SocketLimits(initialisation=0.5))
-    async with served(limits=limits) as gateway:
+    limits = WebSocketLimits(initialisation=0.5)
+    async with served(websocket_limits=limits) as gateway:
         async with opened(gateway) as silent, opened(gateway) as hanging:
-            await hanging.send({"type": "connection_init", "payload": {"Authorization": "Bearer hanging"}})
+            await hanging.send({"type": "connection_init", "payload": {"Authorization": "Bearer igw_hanging"}})
             assert await silent.close() == (4408, "Connection initialisation timeout")
             assert await hanging.close() == (4408, "Connection initialisation timeout")
         await eventually(lambda: not gateway.registry.connections)
@@ -248,8 +247,8 @@ async def test_a_frame_beyond_the_limit_closes_with_1009() -> None:
 
 
 async def test_operations_beyond_the_limit_are_refused_each() -> None:
-    limits = WebLimits(socket=SocketLimits(operations=2))
-    async with served(limits=limits) as gateway, acknowledged(gateway) as socket:
+    limits = WebSocketLimits(operations=2)
+    async with served(websocket_limits=limits) as gateway, acknowledged(gateway) as socket:
         for identifier in ("1", "2", "3"):
             await socket.subscribe(identifier, TICKS)
         answer = await socket.receive()
@@ -261,8 +260,8 @@ async def test_operations_beyond_the_limit_are_refused_each() -> None:
 
 
 async def test_the_gateway_pings_and_drops_who_does_not_answer() -> None:
-    limits = WebLimits(socket=SocketLimits(ping=1.0))
-    async with served(limits=limits) as gateway:
+    limits = WebSocketLimits(ping=1.0)
+    async with served(websocket_limits=limits) as gateway:
         async with acknowledged(gateway) as lively, acknowledged(gateway) as dead:
             await dead.subscribe("1", TICKS)
             for _ in range(3):
@@ -275,10 +274,10 @@ async def test_the_gateway_pings_and_drops_who_does_not_answer() -> None:
 
 
 async def test_who_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
-    limits = WebLimits(socket=SocketLimits(stuck=1.0))
+    limits = WebSocketLimits(stuck=1.0)
     query = "subscription { ticks { place padding(size: 100000) } }"
     async with (
-        served(limits=limits) as gateway,
+        served(websocket_limits=limits) as gateway,
         acknowledged(gateway) as reading,
         acknowledged(gateway, max_queue=1) as stuck,
     ):
@@ -302,7 +301,7 @@ async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> Non
         socket.connection.transport.abort()
         await eventually(lambda: gateway.market.followers == 0)
     await eventually(lambda: not gateway.registry.connections)
-    assert gateway.engine.shared_subscriptions == 0
+    assert gateway.pipeline.shared_subscriptions == 0
 
 
 async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway: Gateway) -> None:

@@ -1,213 +1,149 @@
-"""The GraphQL endpoint over HTTP: POST and GET, one answer or a stream of them, a page for browsers.
-
-The request walks from top to bottom of `_answer`: what form is wanted, who asks, what is asked, may it be, run it.
-"""
+"""The GraphQL endpoint over HTTP: POST and GET, answered in JSON, as a stream, or by a page for browsers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.authentication import Authentication
-from gateway.domain.errors import BadUserInput
+from gateway.domain.errors import GatewayError, Unauthenticated
 from gateway.domain.principals import Principal
-from gateway.execution.context import ExecutionContext
-from gateway.execution.documents import Operation, OperationType
-from gateway.execution.encoding import Response
-from gateway.execution.errors import Refusal
+from gateway.execution.documents import OperationType
+from gateway.execution.errors import format_errors
 from gateway.execution.subscriptions import Payload
-from gateway.operations.persisted_operations import OperationResolver
-from gateway.operations.pipeline import Engine
+from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.requests import (
     GraphQLRequest,
+    MalformedRequest,
     graphql_request,
     graphql_request_from_url,
-    parsed_json,
+    parse_json,
 )
 from gateway.transport.connections import ConnectionRegistry
-from gateway.transport.http.framing import EVENT_STREAM, MULTIPART, Framing
-from gateway.transport.http.http_errors import MethodNotAllowed, MutationByGet, NotAcceptable
-from gateway.transport.http.negotiation import Representation, accepted
-from gateway.transport.http.request_body import received_body, require_json
-from gateway.transport.http.responses import answer, errors_body, refusal
-from gateway.transport.http.streaming import Refused, StreamLimits, StreamResponse
+from gateway.transport.http.framing import FRAMINGS
+from gateway.transport.http.http_errors import MethodNotAllowed, MutationByGet
+from gateway.transport.http.negotiation import Representation, negotiate, representation_of
+from gateway.transport.http.request_body import read_json_body
+from gateway.transport.http.responses import error_response, errors_body, json_response
+from gateway.transport.http.streaming import FailedStream, StreamLimits, StreamResponse
 from gateway.transport.stalled_send import ClientGone
-
-STREAMS: dict[Representation, Framing] = {
-    Representation.EVENT_STREAM: EVENT_STREAM,
-    Representation.MULTIPART: MULTIPART,
-}
-
-
-class MakeContext(Protocol):
-    """Makes the surroundings of one operation of a caller; None is nobody, who may but look at the schema."""
-
-    def __call__(self, principal: Principal | None, *, last_event_id: str | None = None) -> ExecutionContext: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpLimits:
-    """How much one request may be."""
+    """Limits on one request."""
 
     body_bytes: int = 1_000_000
     body_seconds: float = 30.0
-    """In which the whole body has to arrive."""
+    """Within which the whole body has to arrive."""
     batch: int = 0
-    """Operations in one request; 0: a request is one operation, and a list of them is refused."""
+    """The most operations in one request; 0: a list of operations is refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpEndpoint:
     """The endpoint as an ASGI application."""
 
-    engine: Engine
-    intake: OperationResolver
+    pipeline: OperationPipeline
     authentication: Authentication
-    make_context: MakeContext
     registry: ConnectionRegistry
+    page: ASGIApp | None
+    """The response to a browser that asks by GET for a page."""
     limits: HttpLimits
     stream_limits: StreamLimits
-    page: ASGIApp | None
-    """What a browser gets that asks by GET for a page."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        form = Representation.JSON
+        accepted: tuple[Representation, ...] = (Representation.JSON,)
         with self.registry.answering():
             try:
-                forms = self._forms(scope, headers)
-                form = forms[0]
-                response = await self._answer(scope, receive, headers=headers, forms=forms)
+                accepted = negotiate(headers.get("accept"), page=self.page is not None and scope["method"] == "GET")
+                response = await self._respond(scope, receive, headers, accepted)
             except ClientGone:
                 return
             except asyncio.CancelledError:
-                response = refusal(self.registry.cut_off(), form=form)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
-                response = refusal(error, form=form)
+                response = error_response(self.registry.cut_off(), accepted[0])
+            except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+                response = error_response(error, accepted[0])
             if not isinstance(response, StreamResponse):
                 await response(scope, receive, send)
                 return
-        await response(scope, receive, send)  # a connection from here on, and no running request
+        await response(scope, receive, send)  # from here on a connection, and not a running request
 
-    def _forms(self, scope: Scope, headers: Headers) -> tuple[Representation, ...]:
-        forms = accepted(headers.get("accept"))
-        if self.page is None or scope["method"] != "GET":
-            forms = tuple(form for form in forms if form is not Representation.PAGE)
-        if not forms:
-            raise NotAcceptable("Only a browser that asks by GET gets a page. Accept application/json.")
-        return forms
-
-    async def _answer(
-        self, scope: Scope, receive: Receive, *, headers: Headers, forms: tuple[Representation, ...]
+    async def _respond(
+        self, scope: Scope, receive: Receive, headers: Headers, accepted: tuple[Representation, ...]
     ) -> ASGIApp:
-        if forms[0] is Representation.PAGE and self.page is not None:
+        if accepted[0] is Representation.PAGE and self.page is not None:
             return self.page
         self.registry.admit()
-        principal = await self.authentication.principal(headers.get("authorization"))
+        caller = await self.authentication.authenticate(headers.get("authorization"))
         match scope["method"]:
             case "POST":
-                require_json(headers)
-                body = parsed_json(await self._body(headers, receive))
+                limits = self.limits
+                body = parse_json(
+                    await read_json_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
+                )
                 if isinstance(body, list):
-                    return await self._batch_answer(body, principal, form=forms[0])
+                    return await self._respond_to_batch(body, caller, accepted[0])
                 request = graphql_request(body)
             case "GET":
                 request = graphql_request_from_url(QueryParams(scope["query_string"]))
             case _:
                 raise MethodNotAllowed("Ask by GET or POST.")
-        return await self._operation_answer(request, principal, scope=scope, headers=headers, forms=forms)
+        return await self._respond_to_operation(request, caller, scope["method"], headers, accepted)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        limits = self.limits
-        return await received_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
-
-    async def _operation_answer(
+    async def _respond_to_operation(
         self,
         request: GraphQLRequest,
-        principal: Principal | None,
-        *,
-        scope: Scope,
+        caller: Principal | None,
+        method: str,
         headers: Headers,
-        forms: tuple[Representation, ...],
+        accepted: tuple[Representation, ...],
     ) -> ASGIApp:
         try:
-            operation = await self._operation(request, principal)
-        except Refusal as error:
-            if forms[0] is Representation.EVENT_STREAM:  # whoever asked for events is told by an event
-                return self._stream(Refused(error), principal, form=forms[0])
+            operation = await self.pipeline.prepare(request, caller)
+        except Unauthenticated:
             raise
-        if scope["method"] == "GET" and operation.type is OperationType.MUTATION:
+        except GatewayError as error:
+            if accepted[0] is Representation.EVENT_STREAM:  # browsers do not show the body of a failed EventSource
+                return self._stream(FailedStream(error), caller, accepted[0])
+            raise
+        if method == "GET" and operation.type is OperationType.MUTATION:
             raise MutationByGet("A mutation changes something: send it by POST.")
-        form = _form_of(operation, forms)
-        context = self.make_context(principal, last_event_id=headers.get("last-event-id"))
-        if form in STREAMS:
-            return self._stream(self._payloads(operation, request, context), principal, form=form)
-        response = await self._executed(operation, request, context)
-        return answer(response.body, form=form)
+        representation = representation_of(operation.type, accepted)
+        if representation in FRAMINGS:
+            payloads = self.pipeline.stream(operation, request, caller, last_event_id=headers.get("last-event-id"))
+            return self._stream(payloads, caller, representation)
+        response = await self.pipeline.execute(operation, request, caller)
+        return json_response(response.body, representation)
 
-    async def _operation(self, request: GraphQLRequest, principal: Principal | None) -> Operation:
-        operation = await self.intake.operation(request, principal)
-        self.authentication.allow(principal, operation)
-        return operation
-
-    async def _batch_answer(self, requests: list[Any], principal: Principal | None, *, form: Representation) -> ASGIApp:
+    async def _respond_to_batch(
+        self, members: list[Any], caller: Principal | None, representation: Representation
+    ) -> ASGIApp:
+        """Run the operations one after the other; each has a response of its own."""
         if not self.limits.batch:
-            raise BadUserInput("Batches are not accepted: send one operation in a request.")
-        if not 0 < len(requests) <= self.limits.batch:
-            raise BadUserInput(f"A batch has 1 to {self.limits.batch} operations, not {len(requests)}.")
-        parsed = [graphql_request(request) for request in requests]
-        bodies = [await self._member_body(request, principal) for request in parsed]
-        return answer(b"[" + b",".join(bodies) + b"]", form=form)
-
-    async def _member_body(self, request: GraphQLRequest, principal: Principal | None) -> bytes:
-        try:
-            operation = await self._operation(request, principal)
-            response = await self._executed(operation, request, self.make_context(principal))
-        except Refusal as error:
-            return errors_body(error.errors)
-        return response.body
+            raise MalformedRequest("Batches are not accepted: send one operation in a request.")
+        if not 0 < len(members) <= self.limits.batch:
+            raise MalformedRequest(f"A batch has 1 to {self.limits.batch} operations, not {len(members)}.")
+        bodies = []
+        for request in [graphql_request(member) for member in members]:
+            try:
+                operation = await self.pipeline.prepare(request, caller)
+                bodies.append((await self.pipeline.execute(operation, request, caller)).body)
+            except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+                bodies.append(errors_body(format_errors(error)))
+        return json_response(b"[" + b",".join(bodies) + b"]", representation)
 
     def _stream(
-        self, payloads: AsyncIterator[Payload], principal: Principal | None, *, form: Representation
+        self, payloads: AsyncIterator[Payload], caller: Principal | None, representation: Representation
     ) -> StreamResponse:
         return StreamResponse(
-            payloads, framing=STREAMS[form], principal=principal, registry=self.registry, limits=self.stream_limits
+            payloads,
+            framing=FRAMINGS[representation],
+            principal=caller,
+            registry=self.registry,
+            limits=self.stream_limits,
         )
-
-    def _executed(
-        self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
-    ) -> Coroutine[Any, Any, Response]:
-        return self.engine.execute(operation, request.variables, context, tells_cost=request.asks_cost)
-
-    async def _payloads(
-        self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
-    ) -> AsyncIterator[Payload]:
-        match operation.type:
-            case OperationType.SUBSCRIPTION:
-                stream = await self.engine.subscribe(operation, request.variables, context)
-                try:
-                    async for payload in stream:
-                        yield payload
-                finally:
-                    await stream.aclose()
-            case OperationType.QUERY:
-                response = await self._executed(operation, request, context)
-                yield Payload(body=response.body, text=response.body.decode(), cursor=None)
-            case OperationType.MUTATION:  # what has begun to change is not left half-way when its caller leaves
-                response = await self.registry.completed(self._executed(operation, request, context))
-                yield Payload(body=response.body, text=response.body.decode(), cursor=None)
-
-
-def _form_of(operation: Operation, forms: tuple[Representation, ...]) -> Representation:
-    """Return the first form that an operation of this type can be answered in."""
-    fitting = (form for form in forms if form is not Representation.PAGE and _fits(operation, form))
-    return next(fitting, forms[0])
-
-
-def _fits(operation: Operation, form: Representation) -> bool:
-    if operation.type is OperationType.SUBSCRIPTION:
-        return form in STREAMS
-    return form is not Representation.MULTIPART

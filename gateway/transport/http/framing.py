@@ -1,82 +1,36 @@
-"""How payloads follow each other in one response: as server-sent events, or as the parts of a multipart body."""
+"""How the payloads of a stream are framed in one response: as server-sent events, or as parts of a multipart body."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.execution.encoding import encode
 from gateway.execution.errors import FormattedError
 from gateway.execution.subscriptions import Payload
+from gateway.transport.http.negotiation import Representation
 from gateway.transport.http.responses import errors_body
 
 
-class Framing(ABC):
-    """The form of one kind of stream."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Framing:
+    """The format of one kind of stream."""
 
-    headers: Mapping[str, str]
+    content_type: str
     opening: bytes
     complete: bytes
-    """Says that all has been said."""
+    """The completion frame."""
     keep_alive: bytes
-    leaving: bytes
-    """Ends the response without ending the operation: its client is to come back."""
-
-    @abstractmethod
-    def payload(self, payload: Payload) -> bytes:
-        """Frame what is told of one event."""
-
-    @abstractmethod
-    def errors(self, errors: Sequence[FormattedError]) -> bytes:
-        """Frame what ended the stream."""
+    shutdown: bytes
+    """Ends the response without completing the operation: its client reconnects."""
+    payload: Callable[[Payload], bytes]
+    """Frames a payload."""
+    errors: Callable[[list[FormattedError]], bytes]
+    """Frames the errors that end the stream."""
 
 
-class EventStreamFraming(Framing):
-    """Server-sent events as graphql-sse has them, in its distinct connections mode."""
-
-    headers = MappingProxyType(
-        {
-            "content-type": "text/event-stream; charset=utf-8",
-            "cache-control": "no-cache, no-transform",
-            "x-accel-buffering": "no",  # asks nginx to pass each event on at once
-        }
-    )
-    opening = b":\n\n"
-    complete = b"event: complete\ndata:\n\n"  # browsers drop an event that has no data field
-    keep_alive = b":\n\n"
-    leaving = b"retry: 1000\n\n"
-
-    def payload(self, payload: Payload) -> bytes:
-        """Frame a payload; where its event has a cursor, that is what `Last-Event-ID` will be."""
-        place = b"" if payload.cursor is None else b"id: " + payload.cursor.encode() + b"\n"
-        return place + b"event: next\ndata: " + payload.body + b"\n\n"
-
-    def errors(self, errors: Sequence[FormattedError]) -> bytes:
-        return b"event: next\ndata: " + errors_body(errors) + b"\n\n"
-
-
-class MultipartFraming(Framing):
-    """Parts as Apollo's multipart subscriptions have them, version 1.0."""
-
-    headers = MappingProxyType(
-        {
-            "content-type": 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
-            "cache-control": "no-cache, no-transform",
-            "x-accel-buffering": "no",
-        }
-    )
-    opening = b"--graphql"
-    complete = b"--\r\n"
-    leaving = b"--\r\n"
-
-    def __init__(self) -> None:
-        self.keep_alive = _part(b"{}")
-
-    def payload(self, payload: Payload) -> bytes:
-        return _part(b'{"payload":' + payload.body + b"}")
-
-    def errors(self, errors: Sequence[FormattedError]) -> bytes:
-        """Frame what ended the stream: no answer to an event, but errors beside it."""
-        return _part(encode({"payload": None, "errors": errors}))
+def _event(payload: Payload) -> bytes:
+    """The cursor becomes the client's `Last-Event-ID`."""
+    event_id = b"" if payload.cursor is None else b"id: " + payload.cursor.encode() + b"\n"
+    return event_id + b"event: next\ndata: " + payload.body + b"\n\n"
 
 
 def _part(body: bytes) -> bytes:
@@ -84,5 +38,25 @@ def _part(body: bytes) -> bytes:
     return head + b"\r\n\r\n" + body + b"\r\n--graphql"
 
 
-EVENT_STREAM = EventStreamFraming()
-MULTIPART = MultipartFraming()
+FRAMINGS = {
+    # graphql-sse in its distinct connections mode
+    Representation.EVENT_STREAM: Framing(
+        content_type="text/event-stream; charset=utf-8",
+        opening=b":\n\n",
+        complete=b"event: complete\ndata:\n\n",  # browsers drop an event without a data field
+        keep_alive=b":\n\n",
+        shutdown=b"retry: 1000\n\n",
+        payload=_event,
+        errors=lambda errors: b"event: next\ndata: " + errors_body(errors) + b"\n\n",
+    ),
+    # Apollo's multipart subscriptions, version 1.0: what ends the stream is told beside a payload of null
+    Representation.MULTIPART: Framing(
+        content_type='multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
+        opening=b"--graphql",
+        complete=b"--\r\n",
+        keep_alive=_part(b"{}"),
+        shutdown=b"--\r\n",
+        payload=lambda payload: _part(b'{"payload":' + payload.body + b"}"),
+        errors=lambda errors: _part(encode({"payload": None, "errors": errors})),
+    ),
+}

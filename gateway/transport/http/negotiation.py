@@ -1,15 +1,19 @@
-"""In which form the answer goes: what the client accepts, in its order of preference."""
+"""Content negotiation: the representations that a client accepts, in its order of preference."""
 
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
+from gateway.execution.documents import OperationType
 from gateway.transport.http.http_errors import NotAcceptable
+
+_CACHED_HEADERS = 256
 
 
 class Representation(enum.Enum):
-    """A form that an answer can have, by its media type."""
+    """A representation of an answer, by its media type."""
 
     GRAPHQL_RESPONSE = "application/graphql-response+json"
     JSON = "application/json"
@@ -28,11 +32,11 @@ class MediaRange:
 
 
 class Preference(NamedTuple):
-    """Less is better: by quality, then by how exactly it was named, then by the order in the header."""
+    """The smaller, the better: by quality, then by specificity, then by the order in the header."""
 
     negative_quality: float
     wildcards: int
-    place: int
+    position: int
 
 
 WILDCARDS = {
@@ -40,27 +44,46 @@ WILDCARDS = {
     "application/*": (Representation.JSON,),
     "text/*": (Representation.PAGE,),
 }
-"""What a range stands for. `*/*` is what sends who never thought of it: they want plain JSON, and no stream."""
+"""`*/*` is the default of clients that never thought of streams: plain JSON, as the specification's legacy asks."""
 
 
-def accepted(header: str | None) -> tuple[Representation, ...]:
-    """Return the forms that an Accept header asks for, the most wanted first. Raises NotAcceptable where there is none.
+@lru_cache(_CACHED_HEADERS)
+def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
+    """Return the acceptable representations, the most wanted first. `page` tells whether there is an HTML page.
 
-    Without a header it is as if application/graphql-response+json had been asked for, as the specification has it.
+    Without a header it is application/graphql-response+json, as the GraphQL-over-HTTP specification says. Raises
+    NotAcceptable.
     """
-    if not header or not header.strip():
+    if not accept or not accept.strip():
         return (Representation.GRAPHQL_RESPONSE,)
     preferences: dict[Representation, Preference] = {}
-    for place, media_range in enumerate(_media_ranges(header)):
+    for position, media_range in enumerate(_media_ranges(accept)):
         if media_range.quality <= 0:
             continue
         for representation in _representations(media_range):
-            preference = Preference(-media_range.quality, media_range.type.count("*"), place)
+            preference = Preference(-media_range.quality, media_range.type.count("*"), position)
             preferences[representation] = min(preference, preferences.get(representation, preference))
     if not preferences:
-        forms = ", ".join(representation.value for representation in Representation)
-        raise NotAcceptable(f"The gateway answers in these forms, and the Accept header names none of them: {forms}.")
+        types = ", ".join(representation.value for representation in Representation)
+        raise NotAcceptable(f"The gateway answers in these media types; Accept names none of them: {types}.")
+    if not page:
+        preferences.pop(Representation.PAGE, None)
+        if not preferences:
+            raise NotAcceptable("Only a browser that asks by GET gets a page. Accept application/json.")
     return tuple(sorted(preferences, key=preferences.__getitem__))
+
+
+@lru_cache(_CACHED_HEADERS)
+def representation_of(operation_type: OperationType, accepted: tuple[Representation, ...]) -> Representation:
+    """Return the first representation that suits the operation; where none does, the first of all.
+
+    A subscription is a stream, and only a subscription comes in parts.
+    """
+    if operation_type is OperationType.SUBSCRIPTION:
+        suitable = {Representation.EVENT_STREAM, Representation.MULTIPART}
+    else:
+        suitable = {Representation.GRAPHQL_RESPONSE, Representation.JSON, Representation.EVENT_STREAM}
+    return next((representation for representation in accepted if representation in suitable), accepted[0])
 
 
 def _representations(media_range: MediaRange) -> tuple[Representation, ...]:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.transport.http.negotiation import Representation
-from gateway.transport.http.responses import refusal
+from gateway.transport.http.responses import error_response
 
 GRAPHQL_PATH: Final = "/graphql"
 PREFLIGHT_SECONDS: Final = 600
@@ -51,9 +51,9 @@ def browser_rules(allowed_origins: Collection[str]) -> list[Middleware]:
     return rules
 
 
-async def unforeseen(request: Request, error: Exception) -> Response:
+async def unexpected_error(request: Request, error: Exception) -> Response:
     """Answer what nothing else has caught; the server logs it once more, with its traceback."""
-    response = refusal(error, form=Representation.JSON)
+    response = error_response(error, Representation.JSON)
     _complete(response.headers, path=request.url.path)
     return response
 

@@ -10,12 +10,17 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal
-from gateway.execution.errors import Refusal, formatted
+from gateway.execution.errors import format_errors
 from gateway.execution.subscriptions import Payload
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.http.framing import Framing
 from gateway.transport.stalled_send import ClientGone, MonitoredSend, abort
+
+_HEADERS = (
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),  # asks nginx to pass each payload on at once
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,21 +104,19 @@ class StreamResponse:
         try:
             async for payload in self._payloads:
                 await self._write(self._framing.payload(payload))
-        except Refusal as refusal:
-            await self._write(self._framing.errors(refusal.errors))
         except ClientGone:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
-            await self._write(self._framing.errors([formatted(error)]))
+        except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+            await self._write(self._framing.errors(format_errors(error)))
 
     async def _said_goodbye(self, ending: CloseCause | GatewayError | None) -> bool:
         match ending:
             case None:
                 last = b""
             case GatewayError():
-                last = self._framing.errors([formatted(ending)]) + self._framing.complete
+                last = self._framing.errors(format_errors(ending)) + self._framing.complete
             case _:
-                last = self._framing.leaving
+                last = self._framing.shutdown
         with suppress(ClientGone, TimeoutError):
             async with asyncio.timeout(self._limits.goodbye):
                 await self._start()
@@ -127,7 +130,7 @@ class StreamResponse:
 
     async def _start(self) -> None:
         if not self._started:
-            headers = [(name.encode(), value.encode()) for name, value in self._framing.headers.items()]
+            headers = [(b"content-type", self._framing.content_type.encode()), *_HEADERS]
             await self._outlet.send({"type": "http.response.start", "status": 200, "headers": headers})
             self._started = True
 
@@ -145,17 +148,17 @@ class StreamResponse:
             self._sign_of_life.cancel()
 
 
-class Refused:
-    """The stream of payloads that there is not: it ends with the refusal at once."""
+class FailedStream:
+    """A stream that fails before its first payload."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        self._refusal = refusal
+    def __init__(self, error: GatewayError) -> None:
+        self._error = error
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Payload:
-        raise self._refusal
+        raise self._error
 
 
 async def _close(payloads: AsyncIterator[Payload]) -> None:

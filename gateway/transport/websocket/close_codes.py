@@ -7,7 +7,7 @@ would not help, and so does 1011, which is never sent for that reason.
 from typing import NamedTuple
 
 from gateway.domain.errors import BadUserInput, GatewayError
-from gateway.execution.errors import RateLimited, formatted
+from gateway.execution.errors import RateLimited, format_errors
 
 REASON_BYTES = 123
 """What a close frame has room for."""
@@ -57,7 +57,7 @@ def refused_caller(error: Exception) -> Close:
         case GatewayError():
             return TRY_AGAIN_LATER
         case _:
-            formatted(error)  # for the log: it is no fault of the caller's
+            format_errors(error)  # logs it
             return TRY_AGAIN_LATER
 
 

@@ -15,13 +15,11 @@ from gateway.auth.authentication import Authentication, authorization_of
 from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.domain.principals import Principal
 from gateway.execution.documents import Operation, OperationType
-from gateway.execution.errors import RateLimited, Refusal, formatted
-from gateway.operations.persisted_operations import OperationResolver
-from gateway.operations.pipeline import Engine
+from gateway.execution.errors import RateLimited, format_errors
+from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import ConcurrencyLimiter
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
-from gateway.transport.http.endpoint import MakeContext
 from gateway.transport.stalled_send import ClientGone, MonitoredSend, abort
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
@@ -29,7 +27,7 @@ from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping,
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SocketLimits:
+class WebSocketLimits:
     """How much one socket may do, and how long it may be quiet, in seconds."""
 
     operations: int = 100
@@ -46,31 +44,35 @@ class SocketLimits:
     """For which the client may keep its close frame waiting."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SocketEndpoint:
+class WebSocketEndpoint:
     """The endpoint as an ASGI application."""
 
-    engine: Engine
-    intake: OperationResolver
-    authentication: Authentication
-    make_context: MakeContext
-    registry: ConnectionRegistry
-    limits: SocketLimits
-    places: ConcurrencyLimiter
-    """Of which each caller's socket takes one."""
+    def __init__(
+        self,
+        *,
+        pipeline: OperationPipeline,
+        authentication: Authentication,
+        registry: ConnectionRegistry,
+        limits: WebSocketLimits,
+    ) -> None:
+        self.pipeline = pipeline
+        self.authentication = authentication
+        self.registry = registry
+        self.limits = limits
+        self.concurrency = ConcurrencyLimiter(limits.per_caller, things="WebSockets")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         if messages.SUBPROTOCOL in scope["subprotocols"]:
             await send({"type": "websocket.accept", "subprotocol": messages.SUBPROTOCOL})
-            await Socket(self, scope, receive, send).run()
+            await WebSocketConnection(self, scope, receive, send).run()
         else:
             await send({"type": "websocket.accept"})
             code, reason = close_codes.SUBPROTOCOL_NOT_ACCEPTABLE
             await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
-class Socket:
+class WebSocketConnection:
     """One client's socket; it is a connection to be looked after."""
 
     transport: ClassVar[str] = "websocket"
@@ -91,7 +93,7 @@ class Socket:
         "principal",
     )
 
-    def __init__(self, endpoint: SocketEndpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, endpoint: WebSocketEndpoint, scope: Scope, receive: Receive, send: Send) -> None:
         self.principal: Principal | None = None
         self._endpoint = endpoint
         self._scope = scope
@@ -113,7 +115,7 @@ class Socket:
                 await self._finish(ending)
             finally:
                 if self.principal is not None:
-                    self._endpoint.places.leave(self.principal)
+                    self._endpoint.concurrency.release(self.principal)
                 for task in self._operations.values():
                     task.cancel()
                 self._hear()
@@ -181,13 +183,13 @@ class Socket:
         self._initialised = True
         try:
             authorization = authorization_of(message.payload) or Headers(scope=self._scope).get("authorization")
-            principal = await self._endpoint.authentication.principal(authorization)
+            principal = await self._endpoint.authentication.authenticate(authorization)
         except Exception as error:  # noqa: BLE001 - whatever it is, the socket ends well
             raise CloseConnection(close_codes.refused_caller(error)) from None
         if principal is None:  # a socket is for somebody: the schema is to be had by less
             raise CloseConnection(close_codes.UNAUTHORIZED)
         try:
-            self._endpoint.places.take(principal)
+            self._endpoint.concurrency.acquire(principal)
         except RateLimited as error:
             raise CloseConnection(close_codes.refused_caller(error)) from None
         self.principal = principal
@@ -204,7 +206,7 @@ class Socket:
             excess = RateLimited(
                 f"At most {limit} operations run on one socket. Complete one, or open another socket.", retry_after=1
             )
-            await self._say(messages.error(message.id, [formatted(excess)]))
+            await self._say(messages.error(message.id, format_errors(excess)))
             return
         self._operations[message.id] = asyncio.create_task(self._operate(message))
 
@@ -217,12 +219,10 @@ class Socket:
         try:
             await self._tell(message)
             last = messages.complete(message.id)
-        except Refusal as refusal:
-            last = messages.error(message.id, refusal.errors)
         except ClientGone:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a masked answer
-            last = messages.error(message.id, [formatted(error)])
+        except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+            last = messages.error(message.id, format_errors(error))
         if self._operations.get(message.id) is asyncio.current_task():
             del self._operations[message.id]  # before its end is told: from then on the client may use the id again
         try:
@@ -231,16 +231,15 @@ class Socket:
             return
 
     async def _tell(self, message: Subscribe) -> None:
-        operation = await self._endpoint.intake.operation(message.request, self.principal)
+        operation = await self._endpoint.pipeline.prepare(message.request, self.principal)
         if operation.type is OperationType.SUBSCRIPTION:
             await self._tell_events(message, operation)
         else:
             await self._tell_answer(message, operation)
 
     async def _tell_events(self, message: Subscribe, operation: Operation) -> None:
-        context = self._endpoint.make_context(self.principal)
         head = messages.next_head(message.id)
-        stream = await self._endpoint.engine.subscribe(operation, message.request.variables, context)
+        stream = await self._endpoint.pipeline.subscribe(operation, message.request, self.principal)
         try:
             async for payload in stream:
                 await self._say(f"{head}{payload.text}}}")
@@ -248,15 +247,11 @@ class Socket:
             await stream.aclose()
 
     async def _tell_answer(self, message: Subscribe, operation: Operation) -> None:
-        context = self._endpoint.make_context(self.principal)
         task = asyncio.current_task()
         self._answering.add(task)
         try:
-            request = message.request
-            work = self._endpoint.engine.execute(operation, request.variables, context, tells_cost=request.asks_cost)
-            if operation.type is OperationType.MUTATION:  # what has begun to change is not left half-way
-                work = self._endpoint.registry.completed(work)
-            await self._say(f"{messages.next_head(message.id)}{(await work).body.decode()}}}")
+            response = await self._endpoint.pipeline.execute(operation, message.request, self.principal)
+            await self._say(f"{messages.next_head(message.id)}{response.body.decode()}}}")
         finally:
             self._answering.discard(task)
 

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.domain.errors import BadUserInput
 from gateway.execution.encoding import encode
 from gateway.execution.errors import FormattedError
-from gateway.operations.requests import GraphQLRequest, graphql_request, parsed_json
+from gateway.operations.requests import GraphQLRequest, graphql_request, parse_json
 
 SUBPROTOCOL = "graphql-transport-ws"
 MOST_ID_CHARACTERS = 255
@@ -45,7 +45,7 @@ ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
 
 def client_message(text: str) -> ClientMessage:
     """Read a message. Raises BadUserInput for what the protocol does not know, which ends the socket."""
-    message = parsed_json(text)
+    message = parse_json(text)
     if not isinstance(message, dict):
         raise BadUserInput("A message is a JSON object.")
     match message.get("type"):
