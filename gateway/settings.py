@@ -215,7 +215,7 @@ class Settings(BaseSettings):
     rates: _Rates = Field(
         default=DEFAULT_RATES,
         description="Units of cost that a caller may spend in a minute in one gateway process; 0: no limit."
-        " All callers without a key count as one.",
+        " Callers that are not named keep their default; all callers without a key count as one.",
     )
     token_issuer: _Address = Field(
         default="",

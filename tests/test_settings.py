@@ -160,8 +160,8 @@ def test_defaults_are_described_as_they_would_be_set(read: Read) -> None:
     assert read(defaults) == Settings()
 
 
-def test_page_of_the_settings_is_what_the_code_says() -> None:
-    """Write it anew with `python -m gateway.cli.help_text > gateway/cli/SETTINGS.md`."""
+def test_page_of_the_settings_equals_the_code() -> None:
+    """Regenerate the page: `python -m tests.test_settings`."""
     assert PAGE.read_text(encoding="utf-8") == settings_page()
 
 
@@ -269,13 +269,21 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
 """A value for each setting, where it has to arrive, and as what."""
 
 
+@pytest.fixture(scope="module")
+def before() -> dict[str, Any]:
+    """Return what is at each of these places without the settings."""
+    built = build(
+        Settings(token_issuer=ISSUER["GATEWAY_TOKEN_ISSUER"], token_audiences=("https://gateway.example", "two"))
+    )
+    return {each: look(built) for each, (_, look, _) in REACHED.items()}
+
+
 @pytest.mark.parametrize("name", REACHED)
-def test_setting_reaches_its_component_and_no_other(name: str, read: Read) -> None:
+def test_setting_reaches_its_component_and_no_other(name: str, before: dict[str, Any], read: Read) -> None:
     value, _, expected = REACHED[name]
-    built = [build(read(ISSUER)), build(read(ISSUER | {variable(name): value}))]
-    before, after = ({each: REACHED[each][1](one) for each in REACHED} for one in built)
+    built = build(read(ISSUER | {variable(name): value}))
     assert before[name] != expected
-    assert after == before | {name: expected}
+    assert {each: REACHED[each][1](built) for each in REACHED} == before | {name: expected}
 
 
 def test_log_level_is_the_least_that_is_logged(run: Run) -> None:
@@ -303,3 +311,7 @@ async def test_events_older_than_the_retention_are_pruned(database_url: str) -> 
 
 def test_every_setting_is_shown_to_reach_its_component() -> None:
     assert set(Settings.model_fields) == {*REACHED, "log_level", "retention_days"}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(settings_page(), encoding="utf-8")

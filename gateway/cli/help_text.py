@@ -1,7 +1,4 @@
-"""The longer texts of `--help`, and the page of the settings.
-
-`python -m gateway.cli.help_text > gateway/cli/SETTINGS.md` writes that page anew.
-"""
+"""The longer texts of `--help`, and the page SETTINGS.md."""
 
 import textwrap
 
@@ -72,7 +69,3 @@ def settings_page() -> str:
         for setting in describe_settings()
     ]
     return "\n".join([_PAGE_START, *rows, ""])
-
-
-if __name__ == "__main__":
-    print(settings_page(), end="")

@@ -50,7 +50,7 @@ def _all_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def reason_of_refusal(tokens: AccessTokens, token: str, caplog: pytest.LogCaptureFixture) -> str:
-    """Show a token that is refused, and return what the log says of it."""
+    """Authenticate with a token that is refused; return the reason that is logged."""
     caplog.clear()
     with pytest.raises(Unauthenticated) as refused:
         await tokens.authenticate(token)
@@ -71,7 +71,7 @@ def expiry(issuer: Issuer) -> datetime:
     ("key", "algorithm"),
     [(RSA, "RS256"), (RSA, "RS512"), (RSA, "PS256"), (EC, "ES256"), (ED, "EdDSA"), (ED, "Ed25519")],
 )
-async def test_token_of_each_algorithm_stands_for_its_principal(
+async def test_token_of_each_algorithm_is_accepted(
     issuer: Issuer, tokens: AccessTokens, key: RSAKey | ECKey | OKPKey, algorithm: str
 ) -> None:
     assert await tokens.authenticate(issuer.token(key, algorithm=algorithm)) == Principal(
@@ -115,7 +115,7 @@ async def test_claims_are_found_by_their_configured_paths(issuer: Issuer) -> Non
     assert (principal.kind, principal.application_id, principal.account_id) == (PrincipalKind.ACCOUNT, None, ACCOUNT)
 
 
-async def test_kind_is_one_word_of_a_scope(issuer: Issuer) -> None:
+async def test_kind_is_one_value_of_a_scope(issuer: Issuer) -> None:
     names = ClaimNames(kind="scope", application="-", account="-", kinds={"gateway:all": PrincipalKind.PLATFORM})
     async with issuer.tokens(names=names) as tokens:
         principal = await tokens.authenticate(issuer.token(EC, algorithm="ES256", scope="openid gateway:all"))
@@ -138,7 +138,7 @@ def _with_public_jwk_as_secret(issuer: Issuer) -> str:
 
 def _tampered(issuer: Issuer) -> str:
     header, _, signature = issuer.token(EC, algorithm="ES256").split(".")
-    return f"{header}.{segment(issuer.claims(sub='somebody-else'))}.{signature}"
+    return f"{header}.{segment(issuer.claims(sub='another-client'))}.{signature}"
 
 
 def _with_signature_cut_off(issuer: Issuer) -> str:
@@ -149,7 +149,7 @@ def _with_its_own_key(issuer: Issuer) -> str:
     return issuer.token(OTHER_RSA, algorithm="RS256", header={"jwk": OTHER_RSA.as_dict(private=False)})
 
 
-def _said(**changes: Any) -> Callable[[Issuer], str]:
+def _with(**changes: Any) -> Callable[[Issuer], str]:
     return lambda issuer: issuer.token(EC, algorithm="ES256", **changes)
 
 
@@ -180,9 +180,9 @@ REFUSALS: dict[str, tuple[Callable[[Issuer], str], str]] = {
     "its own key in its header": (_with_its_own_key, "wrong_signature kid='rsa'"),
     "claims tampered with": (_tampered, "wrong_signature kid='ec'"),
     "signature cut off": (_with_signature_cut_off, "wrong_signature kid='ec'"),
-    "unknown key": (_said(header={"kid": "nobody's"}), 'unknown_key kid="nobody\'s"'),
-    "key id with a line break": (_said(header={"kid": "a\nb"}), "unknown_key kid='a\\nb'"),
-    "critical extension": (_said(header={"crit": ["kid"]}), "critical_header"),
+    "unknown key": (_with(header={"kid": "nobody's"}), 'unknown_key kid="nobody\'s"'),
+    "key id with a line break": (_with(header={"kid": "a\nb"}), "unknown_key kid='a\\nb'"),
+    "critical extension": (_with(header={"crit": ["kid"]}), "critical_header"),
     "critical unknown extension": (
         lambda issuer: _forged(issuer, {"alg": "ES256", "crit": ["x"], "x": 1}),
         "critical_header",
@@ -191,53 +191,53 @@ REFUSALS: dict[str, tuple[Callable[[Issuer], str], str]] = {
         lambda issuer: _forged(issuer, {"alg": "ES256", "crit": ["b64"], "b64": False}),
         "critical_header",
     ),
-    "ID token by its header": (_said(header={"typ": "id+jwt"}), "wrong_type"),
+    "ID token by its header": (_with(header={"typ": "id+jwt"}), "wrong_type"),
     "a type that is no text": (lambda issuer: _forged(issuer, {"alg": "ES256", "typ": 1}), "malformed"),
     "wrong issuer": (
-        _said(iss="https://elsewhere.example"),
+        _with(iss="https://elsewhere.example"),
         "wrong_issuer claim=iss kid='ec' iss='https://elsewhere.example'",
     ),
-    "issuer with a slash more": (lambda issuer: _said(iss=f"{issuer.address}/")(issuer), "wrong_issuer"),
-    "wrong audience": (_said(aud="https://elsewhere.example"), "wrong_audience claim=aud kid='ec'"),
-    "wrong audiences": (_said(aud=["https://elsewhere.example", f"{AUDIENCE}/"]), "wrong_audience"),
+    "issuer with a slash more": (lambda issuer: _with(iss=f"{issuer.address}/")(issuer), "wrong_issuer"),
+    "wrong audience": (_with(aud="https://elsewhere.example"), "wrong_audience claim=aud kid='ec'"),
+    "wrong audiences": (_with(aud=["https://elsewhere.example", f"{AUDIENCE}/"]), "wrong_audience"),
     "expired": (_seconds(exp=-31), "expired kid='ec'"),
     "not yet valid": (_seconds(nbf=32), "not_yet_valid claim=nbf"),
     "issued in the future": (_seconds(iat=32), "not_yet_valid claim=iat"),
-    "no expiry": (_said(exp=None), "missing_claim claim=exp"),
-    "no issuer": (_said(iss=None), "missing_claim claim=iss"),
-    "no audience": (_said(aud=None), "missing_claim claim=aud"),
-    "no subject": (_said(sub=None), "missing_claim claim=sub"),
-    "expiry is a text": (_said(exp="2040-01-01"), "malformed_claim claim=exp"),
-    "expiry is true": (_said(exp=True), "malformed_claim claim=exp"),
-    "expiry in milliseconds": (_said(exp=1_900_000_000_000), "malformed_claim claim=exp"),
-    "subject cannot be stored": (_said(sub="a\0b"), "malformed_claim claim=sub"),
-    "subject is too long": (_said(sub="x" * 256), "malformed_claim claim=sub"),
-    "ID token by its hash of an access token": (_said(header={"typ": "JWT"}, at_hash="x"), "other_purpose"),
-    "ID token of Keycloak": (_said(header={"typ": "JWT"}, typ="ID"), "other_purpose"),
-    "ID token of Cognito": (_said(header={"typ": None}, token_use="id"), "other_purpose"),
-    "bound to its sender": (_said(cnf={"jkt": "x"}), "sender_constrained"),
-    "no kind": (_said(gateway_kind=None), "unknown_kind claim=gateway_kind"),
-    "kind is unknown": (_said(gateway_kind="PLATFORM"), "unknown_kind"),
-    "kind is the clock's": (_said(gateway_kind="SYSTEM"), "unknown_kind"),
-    "kind is no text": (_said(gateway_kind={"platform": 1}), "unknown_kind"),
-    "two kinds": (_said(gateway_kind=["platform", "account"]), "ambiguous_kind"),
-    "application without application": (_said(gateway_kind="application"), "bounds_do_not_fit"),
-    "account without account": (_said(gateway_kind="account"), "bounds_do_not_fit"),
-    "platform with a bound": (_said(gateway_account_id=str(ACCOUNT)), "bounds_do_not_fit"),
+    "no expiry": (_with(exp=None), "missing_claim claim=exp"),
+    "no issuer": (_with(iss=None), "missing_claim claim=iss"),
+    "no audience": (_with(aud=None), "missing_claim claim=aud"),
+    "no subject": (_with(sub=None), "missing_claim claim=sub"),
+    "expiry is a text": (_with(exp="2040-01-01"), "malformed_claim claim=exp"),
+    "expiry is true": (_with(exp=True), "malformed_claim claim=exp"),
+    "expiry in milliseconds": (_with(exp=1_900_000_000_000), "malformed_claim claim=exp"),
+    "subject cannot be stored": (_with(sub="a\0b"), "malformed_claim claim=sub"),
+    "subject is too long": (_with(sub="x" * 256), "malformed_claim claim=sub"),
+    "ID token by its hash of an access token": (_with(header={"typ": "JWT"}, at_hash="x"), "other_purpose"),
+    "ID token of Keycloak": (_with(header={"typ": "JWT"}, typ="ID"), "other_purpose"),
+    "ID token of Cognito": (_with(header={"typ": None}, token_use="id"), "other_purpose"),
+    "bound to its sender": (_with(cnf={"jkt": "x"}), "sender_constrained"),
+    "no kind": (_with(gateway_kind=None), "unknown_kind claim=gateway_kind"),
+    "kind is unknown": (_with(gateway_kind="PLATFORM"), "unknown_kind"),
+    "kind is the system's": (_with(gateway_kind="SYSTEM"), "unknown_kind"),
+    "kind is no text": (_with(gateway_kind={"platform": 1}), "unknown_kind"),
+    "two kinds": (_with(gateway_kind=["platform", "account"]), "ambiguous_kind"),
+    "application without application": (_with(gateway_kind="application"), "bounds_do_not_fit"),
+    "account without account": (_with(gateway_kind="account"), "bounds_do_not_fit"),
+    "platform with a bound": (_with(gateway_account_id=str(ACCOUNT)), "bounds_do_not_fit"),
     "account with an application": (
-        _said(gateway_kind="account", gateway_account_id=str(ACCOUNT), gateway_application_id=str(APPLICATION)),
+        _with(gateway_kind="account", gateway_account_id=str(ACCOUNT), gateway_application_id=str(APPLICATION)),
         "bounds_do_not_fit",
     ),
     "application is a slug": (
-        _said(gateway_kind="application", gateway_application_id="ledger"),
+        _with(gateway_kind="application", gateway_application_id="ledger"),
         "malformed_claim claim=gateway_application_id",
     ),
     "account is a number": (
-        _said(gateway_kind="account", gateway_account_id=7),
+        _with(gateway_kind="account", gateway_account_id=7),
         "malformed_claim claim=gateway_account_id",
     ),
     "account in another form": (
-        _said(gateway_kind="account", gateway_account_id=ACCOUNT.hex),
+        _with(gateway_kind="account", gateway_account_id=ACCOUNT.hex),
         "malformed_claim claim=gateway_account_id",
     ),
     "empty": (lambda _: "..", "malformed"),
@@ -252,7 +252,7 @@ REFUSALS: dict[str, tuple[Callable[[Issuer], str], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_token_is_refused_in_the_same_words_and_the_log_has_the_reason(
+async def test_every_refusal_has_the_same_message_and_its_reason_is_logged(
     issuer: Issuer, tokens: AccessTokens, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     make, reason = REFUSALS[name]
@@ -268,7 +268,7 @@ async def test_claims_that_are_no_object_are_refused(
 
 
 @pytest.mark.parametrize("typ", [None, "JWT", "jwt", "application/jwt", "AT+JWT", "application/at+jwt"])
-async def test_plain_tokens_do_unless_only_access_tokens_may(
+async def test_plain_tokens_are_accepted_unless_the_type_is_required(
     issuer: Issuer, caplog: pytest.LogCaptureFixture, typ: str | None
 ) -> None:
     token = issuer.token(EC, algorithm="ES256", header={"typ": typ})
@@ -280,7 +280,7 @@ async def test_plain_tokens_do_unless_only_access_tokens_may(
             assert await reason_of_refusal(strict, token, caplog) == "reason=wrong_type"
 
 
-async def test_only_the_configured_algorithms_do(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_the_configured_algorithms_are_accepted(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     async with issuer.tokens(form=TokenForm(algorithms=("ES256",))) as tokens:
         assert (await tokens.authenticate(issuer.token(EC, algorithm="ES256"))).id == "a-client"
         refused = await reason_of_refusal(tokens, issuer.token(RSA, algorithm="RS256"), caplog)
@@ -299,17 +299,17 @@ async def test_one_of_several_audiences_is_enough(issuer: Issuer, tokens: Access
     assert (await tokens.authenticate(token)).id == "a-client"
 
 
-async def test_clocks_may_be_a_little_apart(issuer: Issuer, tokens: AccessTokens) -> None:
+async def test_clocks_may_differ_by_the_leeway(issuer: Issuer, tokens: AccessTokens) -> None:
     now = int(issuer.time.now().timestamp())
     token = issuer.token(EC, algorithm="ES256", iat=now + 29, nbf=now + 29, exp=now - 29)
     assert (await tokens.authenticate(token)).expires_at == issuer.time.now() - timedelta(seconds=29)
 
 
-async def test_token_that_was_accepted_is_refused_from_the_moment_it_has_expired(
+async def test_cached_token_is_refused_from_the_moment_it_has_expired(
     issuer: Issuer, tokens: AccessTokens, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = issuer.token(EC, algorithm="ES256")  # for 300 seconds, and 30 for clocks that are apart
-    for seconds in (0, 20, 40, 260, 9.999):  # also where it is remembered
+    for seconds in (0, 20, 40, 260, 9.999):  # also from the cache
         issuer.time.pass_by(seconds=seconds)
         await tokens.authenticate(token)
     issuer.time.pass_by(seconds=0.001)
@@ -329,13 +329,13 @@ async def test_only_accepted_tokens_are_cached_and_no_more_than_the_limit(
             assert len(tokens._cache) == min(number + 1, 3)
 
 
-async def test_token_for_as_long_as_calendars_go_is_accepted(issuer: Issuer, tokens: AccessTokens) -> None:
+async def test_expiry_at_the_last_possible_time_is_accepted(issuer: Issuer, tokens: AccessTokens) -> None:
     last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     token = issuer.token(EC, algorithm="ES256", exp=int(last.timestamp()))
     assert (await tokens.authenticate(token)).expires_at == last
 
 
-async def test_one_changed_character_anywhere_is_enough_to_be_refused(
+async def test_token_with_one_changed_character_is_refused(
     issuer: Issuer, tokens: AccessTokens, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, logger="gateway.authentication")
@@ -348,7 +348,7 @@ async def test_one_changed_character_anywhere_is_enough_to_be_refused(
 
 @settings(deadline=None)  # what is slow here is the machine
 @given(token=st.text() | st.lists(st.binary().map(segment), min_size=3, max_size=3).map(".".join))
-def test_no_text_does_more_than_be_refused(token: str) -> None:
+def test_any_text_is_refused_without_another_error(token: str) -> None:
     with pytest.raises(TokenRefused):
         read_token(token, algorithms=ALGORITHMS, only_access_tokens=False)
 
@@ -360,12 +360,12 @@ def test_no_text_does_more_than_be_refused(token: str) -> None:
         st.sampled_from(["RS256", "none", "at+jwt", "", "b64"]) | st.none() | st.integers() | st.lists(st.text()),
     )
 )
-def test_no_header_does_more_than_be_refused(header: dict[str, Any]) -> None:
+def test_any_header_is_read_or_refused_without_another_error(header: dict[str, Any]) -> None:
     with contextlib.suppress(TokenRefused):
         read_token(f"{segment(header)}.e30.AAAA", algorithms=ALGORITHMS, only_access_tokens=False)
 
 
-async def test_each_credential_goes_to_who_knows_it() -> None:
+async def test_credential_is_authenticated_as_a_key_or_a_token_by_its_form() -> None:
     async def keys(credential: str) -> Principal:
         return Principal(kind=PrincipalKind.PLATFORM, id=f"key {credential}")
 

@@ -1,4 +1,4 @@
-"""The documents that GraphiQL's page brings along, against the schema that it is served with."""
+"""The documents in GraphiQL's page are valid on the schema."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_each_tab_is_valid_with_its_variables(tab: ExampleTab) -> None:
     assert not isinstance(values, list), values
 
 
-def test_live_panel_asks_for_what_there_is() -> None:
+def test_live_panel_subscription_is_valid() -> None:
     document = re.search(r"const DOCUMENT = `(.*?)`;", LIVE.read_text(), re.DOTALL)
     assert document is not None
     assert validate(SCHEMA, parse(document[1])) == []

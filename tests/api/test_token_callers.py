@@ -1,4 +1,4 @@
-"""Access tokens at the door of a whole gateway: one way in for HTTP, event streams and WebSockets."""
+"""Access tokens on a whole gateway, over HTTP, event streams and WebSockets."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def platform_token(issuer: Issuer, key: ECKey = KEY) -> str:
     return issuer.token(key, algorithm="ES256")
 
 
-async def test_token_is_its_principal_over_http(served: Served, issuer: Issuer) -> None:
+async def test_token_authenticates_its_principal_over_http(served: Served, issuer: Issuer) -> None:
     application, account = await served.application(), await served.account()
     token = issuer.token(
         KEY,
@@ -56,12 +56,12 @@ async def test_token_is_its_principal_over_http(served: Served, issuer: Issuer) 
     assert (await served.client(platform_token(issuer)).data(VIEWER))["viewer"]["kind"] == "PLATFORM"
 
 
-async def test_keys_do_beside_tokens(served: Served) -> None:
+async def test_api_keys_are_accepted_beside_tokens(served: Served) -> None:
     client = await served.key(PrincipalKind.PLATFORM)
     assert (await client.data(VIEWER))["viewer"]["kind"] == "PLATFORM"
 
 
-async def test_each_refused_token_is_answered_alike_and_stays_out_of_the_log(
+async def test_refused_tokens_have_the_same_answer_and_are_not_logged(
     served: Served, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -86,21 +86,21 @@ async def test_each_refused_token_is_answered_alike_and_stays_out_of_the_log(
     assert not any(part in caplog.text for token in tokens[:4] for part in token.split("."))
 
 
-async def test_socket_ends_with_the_token_that_opened_it(served: Served, issuer: Issuer) -> None:
+async def test_websocket_is_closed_when_its_token_expires(served: Served, issuer: Issuer) -> None:
     async with served.client(platform_token(issuer)).subscription(WATCH) as events:
         issuer.time.pass_by(seconds=300)
         assert await closing(events) == 4403
 
 
-async def test_event_stream_ends_with_the_token_that_opened_it(served: Served, issuer: Issuer) -> None:
+async def test_event_stream_ends_when_its_token_expires(served: Served, issuer: Issuer) -> None:
     headers = {"Authorization": f"Bearer {platform_token(issuer)}", "Accept": "text/event-stream"}
     async with served.http.stream("POST", served.url, json={"query": WATCH}, headers=headers) as response:
         lines = response.aiter_lines()
         assert await anext(lines) is not None
         issuer.time.pass_by(seconds=300)
         async with asyncio.timeout(5):
-            told = [line async for line in lines]
-    assert any("UNAUTHENTICATED" in line for line in told)
+            received = [line async for line in lines]
+    assert any("UNAUTHENTICATED" in line for line in received)
 
 
 async def test_refused_token_opens_no_stream(served: Served, issuer: Issuer) -> None:
@@ -111,7 +111,7 @@ async def test_refused_token_opens_no_stream(served: Served, issuer: Issuer) -> 
     assert await close_code(served, authorization) == 4401
 
 
-async def test_socket_may_try_again_where_the_issuer_cannot_be_asked(served: Served, issuer: Issuer) -> None:
+async def test_websocket_is_closed_for_a_retry_while_the_issuer_does_not_answer(served: Served, issuer: Issuer) -> None:
     await served.client(platform_token(issuer)).data(VIEWER)  # so the issuer's keys have been fetched
     issuer.statuses = dict.fromkeys(issuer.documents, "503 Service Unavailable")
     issuer.time.pass_by(hours=7)  # by the gateway's calendar alone: the keys live on
@@ -124,7 +124,7 @@ async def test_socket_may_try_again_where_the_issuer_cannot_be_asked(served: Ser
 
 
 async def close_code(served: Served, payload: dict[str, str]) -> int | None:
-    """Introduce oneself on a new socket, and return the code that it is closed with."""
+    """Send `connection_init` on a new WebSocket, and return its close code."""
     address = served.url.replace("http", "ws", 1)
     async with websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as socket:
         await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
@@ -133,7 +133,7 @@ async def close_code(served: Served, payload: dict[str, str]) -> int | None:
         return socket.close_code
 
 
-async def test_without_an_issuer_no_token_does(serve: Serve, issuer: Issuer) -> None:
+async def test_no_token_is_accepted_without_an_issuer(serve: Serve, issuer: Issuer) -> None:
     async with serve() as services:
         answer = await services.client(platform_token(issuer)).post(VIEWER)
     assert answer.status_code == httpx.codes.UNAUTHORIZED

@@ -1,4 +1,4 @@
-"""An issuer of the tests' own: a server of documents on a loopback port, and tokens as good or as bad as asked for."""
+"""A fake issuer: an HTTP server on a loopback port, and tokens with any header, claims and signature."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ SigningKey = RSAKey | ECKey | OKPKey | OctKey
 
 
 class Time:
-    """The time of a test, for calendars and for durations."""
+    """The test's own time, as a clock and as a monotonic clock."""
 
     def __init__(self) -> None:
         self.passed = timedelta()
@@ -55,7 +55,7 @@ class Time:
 
 @dataclass
 class Issuer:
-    """What the server has at each path, and how often each was asked for."""
+    """The server's documents by path, and how often each was requested."""
 
     address: str
     documents: dict[str, bytes] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Issuer:
             writer.close()
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Return what a platform's token says, with some claims changed; None leaves a claim out."""
+        """Return the claims of a platform's token, with these changes; None removes a claim."""
         now = int(self.time.now().timestamp())
         claims = {
             "iss": self.address,
@@ -125,7 +125,7 @@ class Issuer:
         names: ClaimNames = NAMES,
         required: tuple[str, ...] = (),
     ) -> AccessTokens:
-        """Make what verifies this issuer's tokens."""
+        """Make the verifier of this issuer's tokens."""
         address = None if discovered else jwks_url or self.address + JWKS
         documents = JwksClient(issuer=self.address, jwks_url=address, timeout_seconds=timeout_seconds)
         return AccessTokens(
@@ -139,7 +139,7 @@ class Issuer:
 
 @asynccontextmanager
 async def serving_issuer() -> AsyncIterator[Issuer]:
-    """Yield an issuer that answers, and publishes nothing yet."""
+    """Yield an issuer that publishes no key yet."""
     issuer = Issuer(address="")
     server = await asyncio.start_server(issuer.answer, "127.0.0.1", 0)
     issuer.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -150,7 +150,7 @@ async def serving_issuer() -> AsyncIterator[Issuer]:
 
 
 def signed(key: SigningKey, *, header: dict[str, Any], payload: bytes) -> str:
-    """Sign any payload, under any header that names an algorithm."""
+    """Sign any payload with any header that has an algorithm."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)  # EdDSA has a narrower name by now
         registry = jws.JWSRegistry(algorithms=[header["alg"]], strict_check_header=False)
@@ -158,6 +158,6 @@ def signed(key: SigningKey, *, header: dict[str, Any], payload: bytes) -> str:
 
 
 def segment(part: bytes | dict[str, Any]) -> str:
-    """Encode a part of a token as it stands in it."""
+    """Encode a part of a token in base64url."""
     text = part if isinstance(part, bytes) else json.dumps(part).encode()
     return base64.urlsafe_b64encode(text).decode().rstrip("=")

@@ -71,7 +71,7 @@ def test_issued_key_is_printed_as_json(key: Key) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("--kind platform --account 65816f7f-9947-513b-ad16-2bf0586ecbd4", "leave --application and --account out."),
         ("--kind application", "a key of --kind application needs --application SLUG|ID."),
@@ -86,10 +86,10 @@ def test_issued_key_is_printed_as_json(key: Key) -> None:
         ("--kind nobody", "invalid choice: 'nobody'"),
     ],
 )
-def test_options_that_do_not_match_are_refused(key: Key, arguments: str, said: str) -> None:
+def test_options_that_do_not_match_are_refused(key: Key, arguments: str, message: str) -> None:
     refused = key("issue", "--label", "wrong", *arguments.split())
     assert (refused.status in {1, 2}, refused.output) == (True, "")
-    assert said in refused.errors
+    assert message in refused.errors
 
 
 def test_list_shows_every_key_without_its_secret(key: Key) -> None:

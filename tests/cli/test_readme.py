@@ -1,4 +1,4 @@
-"""What the README says to type, as it stands there."""
+"""The commands of the README, run as they are written."""
 
 import re
 import shlex
@@ -23,8 +23,8 @@ def served(directory: Path, log: Path) -> Iterator[Serving]:
         yield one
 
 
-def typed(served: Serving, block: str) -> "subprocess.Popen[str]":
-    """Run a block as it was pasted, but for the port, which the test cannot choose."""
+def started(served: Serving, block: str) -> "subprocess.Popen[str]":
+    """Run a block as it is, except for the port."""
     address = served.url.removesuffix("/graphql")
     assert "http://127.0.0.1:8000/graphql" in block
     return subprocess.Popen(
@@ -35,25 +35,25 @@ def typed(served: Serving, block: str) -> "subprocess.Popen[str]":
     )
 
 
-def answered(served: Serving, block: str) -> str:
-    with typed(served, block) as process:
+def output_of(served: Serving, block: str) -> str:
+    with started(served, block) as process:
         return process.communicate(timeout=WITHIN_SECONDS)[0]
 
 
 def test_query_mutation_and_subscription_run_as_pasted(served: Serving) -> None:
-    assert '"name":"Bookwell"' in answered(served, QUERY)
-    with typed(served, SUBSCRIPTION) as watching:
+    assert '"name":"Bookwell"' in output_of(served, QUERY)
+    with started(served, SUBSCRIPTION) as watching:
         assert watching.stdout is not None
         try:
             assert watching.stdout.readline() == ":\n"  # the stream has begun
-            assert '"status":"ACTIVATED"' in answered(served, MUTATION)
+            assert '"status":"ACTIVATED"' in output_of(served, MUTATION)
             assert any(ACTIVATED in line for line in watching.stdout)
         finally:
             watching.terminate()
 
 
-def test_every_command_in_it_can_be_read() -> None:
-    """Parses each line that calls the gateway; the tests of the commands run them."""
+def test_every_gateway_command_is_parsed() -> None:
+    """Only parses them: other tests run the commands."""
     lines = [line for block in BLOCKS for line in block.splitlines()]
     calls = [found[1] for line in lines if (found := re.match(r"(?:[A-Z_]+=\S+ )?gateway ([^#]+)", line))]
     assert len(calls) >= 6

@@ -42,7 +42,7 @@ async def everything(world: World) -> tuple[object, ...]:
     return page.items, applications.items, await world.events()
 
 
-async def test_the_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
+async def test_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
     assert await load_example_data(world.services) == len(EXAMPLES)
     page, applications = await lists(world)
     events = await world.events()
@@ -60,7 +60,7 @@ async def test_the_example_data_has_every_status_reason_and_sync_state(world: Wo
     }  # fmt: skip
 
 
-async def test_the_example_history_is_in_the_past_and_in_order(world: World) -> None:
+async def test_example_history_is_in_the_past_and_in_order(world: World) -> None:
     await load_example_data(world.services)
     events = await world.events()
     assert max(event.occurred_at for event in events) <= world.clock()
