@@ -13,10 +13,11 @@ from starlette.types import ASGIApp
 from gateway import __version__
 from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.auth.authentication import Authentication
-from gateway.background_tasks import act_on_time, attempt, prune, repeated
+from gateway.background_tasks import expire_due, prune
 from gateway.domain.errors import GatewayError
 from gateway.feed.feed import Feed
 from gateway.operations.pipeline import OperationPipeline
+from gateway.periodic import run_logging_errors, run_periodically
 from gateway.schema.context import Context
 from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
@@ -128,7 +129,7 @@ def build_components(
 
     def forget_keys() -> None:
         api_key_cache.clear()
-        credential_monitor.call()
+        credential_monitor.check_now()
 
     feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: forget_keys})
     pipeline = OperationPipeline(
@@ -203,16 +204,18 @@ async def _lifespan(parts: Components) -> AsyncIterator[None]:
         await stack.enter_async_context(parts.database)
         await check_migrations(parts.database)
         await stack.enter_async_context(parts.feed)
-        await stack.enter_async_context(repeated(EXPIRY_SECONDS, partial(act_on_time, parts.services)))
+        expire = partial(expire_due, parts.services)
+        await stack.enter_async_context(run_periodically(EXPIRY_SECONDS, expire, name="expiring installations"))
         if parts.settings.retention_days:
             pruning = partial(prune, parts.services, days=parts.settings.retention_days)
-            await stack.enter_async_context(repeated(RETENTION_SECONDS, pruning))
-        stack.push_async_callback(attempt, parts.api_key_cache.store_last_used)
-        await stack.enter_async_context(repeated(KEY_USE_SECONDS, parts.api_key_cache.store_last_used))
+            await stack.enter_async_context(run_periodically(RETENTION_SECONDS, pruning, name="pruning events"))
+        store, name = parts.api_key_cache.store_last_used, "storing the use of keys"
+        stack.push_async_callback(run_logging_errors, store, name=name)
+        await stack.enter_async_context(run_periodically(KEY_USE_SECONDS, store, name=name))
         if parts.tokens is not None:
             await stack.enter_async_context(parts.tokens)
         await stack.enter_async_context(parts.registry.watching())
-        await stack.enter_async_context(parts.credential_monitor.watching())
+        await stack.enter_async_context(parts.credential_monitor.running())
         yield
 
 

@@ -216,8 +216,8 @@ def walk_event(database_url: str, secret: str) -> list[str]:
                 client.recv(), client.recv()
 
             received = shortest(reader.record, activate, before=undo, starts_at="LogReader._on_notify")
-        notified = [line for line in writer.record.end() if line.startswith("feed/")]
-        return [*(f"(writer) {line}" for line in notified), *received]
+        notified = [line for line in writer.record.end() if line.startswith(("feed/", "storage/queries.py"))]
+        return [*notified, *(line for line in received if line not in notified)]
 
 
 WALKS: Final = {"query": walk_query, "mutation": walk_mutation, "event": walk_event}
@@ -237,7 +237,7 @@ def main() -> None:
     kinds = sys.argv[1:] or list(WALKS)
     for kind in kinds:
         functions = walk(kind)
-        files = {line.removeprefix("(writer) ").split()[0] for line in functions}
+        files = {line.split()[0] for line in functions}
         sys.stdout.write("\n".join([*functions, f"{kind}: {len(functions)} functions in {len(files)} files", ""]))
 
 

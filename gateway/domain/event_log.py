@@ -22,10 +22,6 @@ class LogState:
     waiting: bool
     """Whether there are events that cannot be read yet."""
 
-    @property
-    def epoch(self) -> int:
-        return self.latest.epoch
-
     def require_all_since(self, position: Position) -> None:
         """Check that the log has all events after a position.
 
@@ -35,7 +31,7 @@ class LogState:
         Raises:
             CursorExpired: The position is of another epoch, older than what is kept, or of a lost history.
         """
-        if position.epoch != self.epoch or position < self.pruned or position.xid >= self.next_xid:
+        if position.epoch != self.latest.epoch or position < self.pruned or position.xid >= self.next_xid:
             raise CursorExpired(
                 "The log no longer holds everything that came after this cursor. Read the present state again together"
                 " with `eventCursor`, and go on from there."

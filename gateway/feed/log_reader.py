@@ -79,10 +79,11 @@ class LogReader:
                         self._stats.connected = True
                         if not pause:
                             continue
+                        rate = self._log_rate.per_second
                         with suppress(TimeoutError):
-                            async with asyncio.timeout(max(pause, self._remaining())):
+                            async with asyncio.timeout(max(pause, self._throttle.remaining(events_per_second=rate))):
                                 await self.woken.wait()
-                        await asyncio.sleep(self._remaining())
+                        await asyncio.sleep(self._throttle.remaining(events_per_second=rate))
                         self.woken.clear()
             except Exception as error:  # noqa: BLE001 - the reader reconnects after any error; the log keeps the events
                 _logger.warning("The log reader lost its connection: %r", error)
@@ -104,9 +105,6 @@ class LogReader:
             self._stats.notify_latency_seconds = time.monotonic() - self._notifier.sent_for
         elif self._stats.subscribers:  # without subscribers there is no need to read soon
             self.woken.set()
-
-    def _remaining(self) -> float:
-        return self._throttle.remaining(events_per_second=self._log_rate.per_second)
 
     async def _read(self, connection: DriverConnection) -> float:
         """Deliver the new events, and return the seconds after which to read again without a notification."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from gateway.domain.errors import GatewayError, Unavailable
 from gateway.domain.principals import Principal
+from gateway.periodic import run_periodically
 
 T = TypeVar("T")
 
@@ -134,23 +135,14 @@ class ConnectionRegistry:
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Look after the connections; for as long as the application lives."""
-        watch = asyncio.create_task(self._watch())
-        try:
-            yield
-        finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+    def watching(self) -> AbstractAsyncContextManager[None]:
+        """Look after the connections for as long as the context lasts."""
+        return run_periodically(TICK_SECONDS, self._tick, name="looking after connections")
 
-    async def _watch(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            for connection in self.connections:
-                connection.tend(clock())
+    async def _tick(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in self.connections:
+            connection.tend(now)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._work.discard(task)

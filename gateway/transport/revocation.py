@@ -1,78 +1,56 @@
-"""Streams end with their right to be there: an expired token or a revoked key closes what it opened."""
+"""Revocation: closes the WebSockets and streams of callers whose token has expired or whose key was revoked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from logging import getLogger
 from typing import Final
 
-from gateway.domain.errors import GatewayError, Unauthenticated
+from gateway.domain.errors import Unauthenticated
+from gateway.periodic import run_periodically
 from gateway.transport.connections import ConnectionRegistry
 
-LOG = getLogger("gateway.authentication")
+CHECK_SECONDS: Final = 2.0
+"""A token's expiry, and a revocation whose notification was lost, take effect within this time."""
 
 EndedKeys = Callable[[Collection[str]], Awaitable[Collection[str]]]
-"""Which of these credentials, by their principals' ids, have been revoked or have expired."""
+"""Returns which of these API keys, by their principals' ids, have been revoked or have expired."""
 
 
 class CredentialMonitor:
-    """Looks over what is open: every so many seconds, and at once when it is told that keys were revoked."""
+    """Checks the credentials of open connections at an interval, and at once when keys were revoked."""
 
-    def __init__(
-        self, registry: ConnectionRegistry, *, ended_keys: EndedKeys, now: Callable[[], datetime], seconds: float = 2.0
-    ) -> None:
-        self._lifetime: Final = registry
+    def __init__(self, registry: ConnectionRegistry, *, ended_keys: EndedKeys, now: Callable[[], datetime]) -> None:
+        self._registry: Final = registry
         self._ended_keys: Final = ended_keys
         self._now: Final = now
-        self._seconds: Final = seconds
-        self._called: Final = asyncio.Event()
+        self._wake: Final = asyncio.Event()
 
-    def call(self) -> None:
-        """Have it look now."""
-        self._called.set()
+    def check_now(self) -> None:
+        """Check without waiting for the next interval; for a notification that keys were revoked."""
+        self._wake.set()
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Look over what is open, for as long as the application lives."""
-        watch = asyncio.create_task(self._watch())
-        try:
-            yield
-        finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Check for as long as the context lasts."""
+        return run_periodically(CHECK_SECONDS, self._check, name="checking credentials", wake=self._wake)
 
-    async def _watch(self) -> None:
-        while True:
-            self._called.clear()
-            expel_expired(self._lifetime, now=self._now())
-            try:
-                await self._expel_revoked()
-            except GatewayError as error:
-                LOG.warning("Whose key was revoked cannot be told now: %s", error)
-            except Exception:
-                LOG.exception("Looking for revoked keys has failed; it will be tried again")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
-                    await self._called.wait()
-
-    async def _expel_revoked(self) -> None:
-        inside = {
+    async def _check(self) -> None:
+        close_expired(self._registry, now=self._now())
+        ids = {
             connection.principal.id
-            for connection in self._lifetime.connections
+            for connection in self._registry.connections
             if connection.principal is not None and connection.principal.id is not None
         }
-        ended = await self._ended_keys(inside) if inside else ()
+        ended = await self._ended_keys(ids) if ids else ()
         if ended:
-            self._lifetime.expel(
-                lambda principal: principal.id in ended, Unauthenticated("The key was revoked, or has expired.")
+            self._registry.expel(
+                lambda principal: principal.id in ended, Unauthenticated("The API key was revoked, or has expired.")
             )
 
 
-def expel_expired(registry: ConnectionRegistry, *, now: datetime) -> None:
-    """End the streams of principals whose credential has ended; to be done every second or so."""
+def close_expired(registry: ConnectionRegistry, *, now: datetime) -> None:
+    """Close the connections of principals whose credential has expired."""
     registry.expel(
         lambda principal: principal.has_expired(now=now),
-        Unauthenticated("The credential has expired. Come again with a new one."),
+        Unauthenticated("The credential has expired. Connect again with a new one."),
     )
