@@ -8,7 +8,8 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -16,12 +17,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from gateway.storage.database import Database, open_database
+from gateway.storage.database import Database, DriverConnection, open_database
 from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import migrate
 
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
-
+UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+MakeDatabase = Callable[..., AbstractAsyncContextManager[str]]
 
 SKIPPED_BY_DESIGN = ("TESTS_LONG=1", "only root can")
 """What the reason says of tests that are not for every run."""
@@ -54,7 +55,7 @@ def server_url() -> Iterator[str]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="gateway-", dir=quick_directory()) as directory,
-        embedded_postgres_blocking(Path(directory), exclusive=True, settings=FORGETFUL) as url,
+        embedded_postgres_blocking(Path(directory), exclusive=True, settings=UNSAFE_BUT_QUICK) as url,
     ):
         yield url
 
@@ -69,22 +70,33 @@ def template(server_url: str) -> Iterator[str]:
     asyncio.run(run_on(server_url, f"drop database {name}"))
 
 
+@pytest.fixture(scope="session")
+async def make_database(server_url: str, template: str) -> AsyncIterator[MakeDatabase]:
+    """Yield a context manager that gives the address of a fresh database, and drops it in the end."""
+    async with connected(server_url) as server:
+
+        @asynccontextmanager
+        async def make(*, migrated: bool = True) -> AsyncIterator[str]:
+            name = f"test_{uuid4().hex}"
+            await server.execute(f"create database {name}" + (f" template {template}" if migrated else ""))
+            yield address(server_url, database=name)
+            await server.execute(f"drop database {name} with (force)")
+
+        yield make
+
+
 @pytest.fixture
-async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+async def database_url(make_database: MakeDatabase) -> AsyncIterator[str]:
     """Yield the address of a fresh, migrated database."""
-    name = f"test_{uuid4().hex}"
-    await run_on(server_url, f"create database {name} template {template}")
-    yield address(server_url, database=name)
-    await run_on(server_url, f"drop database {name} with (force)")
+    async with make_database() as url:
+        yield url
 
 
 @pytest.fixture
-async def empty_database_url(server_url: str) -> AsyncIterator[str]:
+async def empty_database_url(make_database: MakeDatabase) -> AsyncIterator[str]:
     """Yield the address of a fresh database without any table."""
-    name = f"test_{uuid4().hex}"
-    await run_on(server_url, f"create database {name}")
-    yield address(server_url, database=name)
-    await run_on(server_url, f"drop database {name} with (force)")
+    async with make_database(migrated=False) as url:
+        yield url
 
 
 @pytest.fixture
@@ -105,8 +117,14 @@ def address(url: str, *, database: str) -> str:
 
 
 async def run_on(url: str, statement: str) -> None:
-    server = await asyncpg.connect(url)
-    try:
+    async with connected(url) as server:
         await server.execute(statement)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[DriverConnection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
     finally:
-        await server.close()
+        await connection.close()

@@ -2,29 +2,32 @@
 
 import asyncio
 import json
-import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-import uvicorn
 import websockets
 
 from gateway.app import create_app
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import Settings
-from gateway.storage.database import open_database
+from gateway.storage.database import connection, open_database
 from gateway.transport.connections import ConnectionRegistry
-from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
 from gateway.usecases.api_keys import issue_key
 from gateway.usecases.marketplace import register_account, register_application
 from gateway.usecases.services import Services, utc_now
+from tests.conftest import MakeDatabase
+from tests.serving import serving
 
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""What httpx reads for each client otherwise takes 50 ms, and all addresses are plain HTTP."""
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
 
@@ -103,6 +106,7 @@ class Served:
     """A gateway that is being served, with the means to fill it."""
 
     url: str
+    database_url: str
     services: Services
     registry: ConnectionRegistry
     http: httpx.AsyncClient
@@ -161,56 +165,55 @@ class Served:
         return await register_account(self.services, PLATFORM, account_id=None, name=name)
 
 
-Serve = Callable[..., Any]
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+_ROWS = "installation_events, installations, api_keys, applications, accounts, documents"
+
+
+@asynccontextmanager
+async def serving_gateway(database_url: str, settings: Settings | None = None, **more: Any) -> AsyncIterator[Served]:
+    registry = ConnectionRegistry()
+    app = create_app(settings or Settings(), database_url=database_url, registry=registry, **more)
+    async with (
+        serving(app, lifespan="on") as address,
+        httpx.AsyncClient(verify=NO_CERTIFICATES) as http,
+        open_database(database_url, pool_size=4) as database,
+    ):
+        await ready(http, f"{address}/readyz")
+        services = Services(database=database, now=more.get("now", utc_now), notify=lambda: None)
+        yield Served(
+            url=f"{address}/graphql", database_url=database_url, services=services, registry=registry, http=http
+        )
+        registry.begin()
+
+
+async def ready(http: httpx.AsyncClient, url: str) -> None:
+    async with asyncio.timeout(10):
+        while (await http.get(url)).status_code != 200:
+            pass
 
 
 @pytest.fixture
 def serve(database_url: str) -> Serve:
-    """Serve a gateway on the test's database; more than one, where a test wants that."""
-
-    @asynccontextmanager
-    async def served(settings: Settings | None = None, **more: Any) -> AsyncIterator[Served]:
-        settings, registry = settings or Settings(), ConnectionRegistry()
-        app = create_app(settings, database_url=database_url, registry=registry, **more)
-        config = uvicorn.Config(
-            app,
-            http=HttpProtocol,
-            ws=WebSocketProtocol,
-            ws_ping_interval=None,
-            ws_per_message_deflate=False,
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=5,
-        )
-        server = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            running = asyncio.create_task(server.serve(sockets=[listener]))
-            async with httpx.AsyncClient() as http, open_database(database_url, pool_size=4) as own:
-                url = f"http://127.0.0.1:{port}/graphql"
-                await ready(http, url.replace("/graphql", "/readyz"), running=running)
-                services = Services(database=own, now=more.get("now", utc_now), notify=lambda: None)
-                try:
-                    yield Served(url=url, services=services, registry=registry, http=http)
-                finally:
-                    registry.begin()
-                    server.should_exit = True
-                    await running
-
-    return served
+    """Serve a gateway of the test's own, for settings, a clock or faults; more than one on the same database."""
+    return partial(serving_gateway, database_url)
 
 
-async def ready(http: httpx.AsyncClient, url: str, *, running: "asyncio.Task[None]") -> None:
-    async with asyncio.timeout(10):
-        while True:
-            assert not running.done(), "the gateway did not start"
-            response = await http.get(url)
-            if response.status_code == 200:
-                return
+@pytest.fixture(scope="session")
+async def shared_gateway(make_database: MakeDatabase) -> AsyncIterator[Served]:
+    async with make_database() as database_url, serving_gateway(database_url) as served:
+        yield served
 
 
 @pytest.fixture
-async def served(serve: Serve) -> AsyncIterator[Served]:
-    async with serve() as one:
-        yield one
+async def served(shared_gateway: Served) -> Served:
+    """Return the session's gateway, with an empty database."""
+    async with connection(shared_gateway.services.database) as held:
+        await held.execute(f"truncate {_ROWS}")
+    return shared_gateway
+
+
+@pytest.fixture(scope="module")
+async def module_gateway(make_database: MakeDatabase) -> AsyncIterator[Served]:
+    """Serve a gateway whose rows stay for all tests of a module, which only read them."""
+    async with make_database() as database_url, serving_gateway(database_url) as served:
+        yield served

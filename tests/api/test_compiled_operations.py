@@ -79,9 +79,9 @@ def comparable(body: bytes) -> Any:
 
 
 @asynccontextmanager
-async def both_ways(served: Served, *, database_url: str) -> AsyncIterator[Both]:
+async def both_ways(served: Served) -> AsyncIterator[Both]:
     world = await populated(served)
-    async with Feed(served.services.database, url=database_url) as feed:
+    async with Feed(served.services.database, url=served.database_url) as feed:
         services = served.services
         make_context = partial(
             Context,
@@ -95,8 +95,8 @@ async def both_ways(served: Served, *, database_url: str) -> AsyncIterator[Both]
 
 
 @pytest.fixture
-async def both(served: Served, database_url: str) -> AsyncIterator[Both]:
-    async with both_ways(served, database_url=database_url) as one:
+async def both(served: Served) -> AsyncIterator[Both]:
+    async with both_ways(served) as one:
         yield one
 
 

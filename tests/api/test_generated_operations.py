@@ -134,7 +134,13 @@ async def shooting_range(database_url: str, tmp_path: Path) -> AsyncIterator[Ran
         _connected(database_url) as database,
     ):
         services = Services(database=own, notify=lambda: None)
-        served = Served(url=process.url, services=services, registry=ConnectionRegistry(), http=http)
+        served = Served(
+            url=process.url,
+            database_url=database_url,
+            services=services,
+            registry=ConnectionRegistry(),
+            http=http,
+        )
         yield Range(process=process, world=await populated(served), database=database)
 
 

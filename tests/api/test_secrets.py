@@ -75,25 +75,26 @@ async def failures(served: Served, itself: Client, installation_id: str) -> list
     return answers
 
 
-async def test_nothing_that_is_secret_is_logged(served: Served, logged: pytest.LogCaptureFixture) -> None:
-    platform, itself, installation_id = await the_workflow(served)
-    answers = await failures(served, itself, installation_id)
-    async with itself.subscription("subscription { installationEvents { cursor } }") as subscribed:
-        change = {"id": installation_id, "change": {"merge": {"z": CANARY + "!"}}}
-        await itself.data(UPDATE, i=change)
-        await subscribed.next()
-        payload = {"query": UPDATE, "variables": {"i": change}}
-        await subscribed.socket.send(json.dumps({"type": "subscribe", "id": "2", "payload": payload}))
-        await subscribed.socket.recv()
-        await subscribed.socket.send(f'{{"type": "{CANARY}"}}')
-        await subscribed.socket.wait_closed()
-        assert subscribed.socket.close_code == 4400
-    await platform.data(DELETE, i={"id": installation_id})
-    log = written(logged)
-    for secret in (CANARY, platform.secret, itself.secret):
-        assert secret is not None
-        assert secret not in log, [line for line in log.splitlines() if secret in line][:3]
-    assert all("INTERNAL" not in answer.text for answer in answers)
+async def test_secrets_are_not_logged(serve: Serve, logged: pytest.LogCaptureFixture) -> None:
+    async with serve() as served:
+        platform, itself, installation_id = await the_workflow(served)
+        answers = await failures(served, itself, installation_id)
+        async with itself.subscription("subscription { installationEvents { cursor } }") as subscribed:
+            change = {"id": installation_id, "change": {"merge": {"z": CANARY + "!"}}}
+            await itself.data(UPDATE, i=change)
+            await subscribed.next()
+            payload = {"query": UPDATE, "variables": {"i": change}}
+            await subscribed.socket.send(json.dumps({"type": "subscribe", "id": "2", "payload": payload}))
+            await subscribed.socket.recv()
+            await subscribed.socket.send(f'{{"type": "{CANARY}"}}')
+            await subscribed.socket.wait_closed()
+            assert subscribed.socket.close_code == 4400
+        await platform.data(DELETE, i={"id": installation_id})
+        log = written(logged)
+        for secret in (CANARY, platform.secret, itself.secret):
+            assert secret is not None
+            assert secret not in log, [line for line in log.splitlines() if secret in line][:3]
+        assert all("INTERNAL" not in answer.text for answer in answers)
 
 
 BROKEN = [

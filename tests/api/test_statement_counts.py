@@ -51,13 +51,13 @@ class Counter:
 
 
 @pytest.fixture
-async def counter(database_url: str) -> AsyncIterator[Counter]:
-    async with open_database(database_url, pool_size=1) as database:
+async def counter(served: Served) -> AsyncIterator[Counter]:
+    async with open_database(served.database_url, pool_size=1) as database:
         services = Services(database=database, notify=lambda: None)
         make_context = partial(
             Context,
             services=services,
-            feed=Feed(database, url=database_url),
+            feed=Feed(database, url=served.database_url),
             api_key_cache=ApiKeyCache(services),
             batch_loaders=BatchLoaders(database),
         )

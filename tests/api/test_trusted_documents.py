@@ -132,12 +132,11 @@ async def test_what_names_no_document_is_bad_input(served: Served, body: dict[st
 
 async def test_the_command_registers_files_and_manifests_that_fit_the_schema(
     served: Served,
-    database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DATABASE_URL", served.database_url)
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "viewer.graphql").write_text(VIEWER)
     manifest = tmp_path / "manifest.json"

@@ -16,7 +16,7 @@ from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import load_migrations
 from tests.cli.conftest import Run
 from tests.cli.processes import WITHIN_SECONDS, command, environment, serving, wait_until
-from tests.conftest import FORGETFUL, run_on
+from tests.conftest import UNSAFE_BUT_QUICK, run_on
 
 PUT_OFF = "The database cannot be reached. Try again later."
 SECRET = "correct-horse"
@@ -151,8 +151,8 @@ def test_lost_connections_to_the_database_do_not_end_serving(database_url: str, 
 
 def test_restart_of_postgres_leaves_no_traceback_in_the_log(data_directory: Path, log: Path) -> None:
     data_directory.chmod(0o711)
-    with embedded_postgres_blocking(data_directory, exclusive=False, settings=FORGETFUL) as url:
-        postgres = Cluster(data=data_directory / "postgres", settings=FORGETFUL)
+    with embedded_postgres_blocking(data_directory, exclusive=False, settings=UNSAFE_BUT_QUICK) as url:
+        postgres = Cluster(data=data_directory / "postgres", settings=UNSAFE_BUT_QUICK)
         with serving("--migrate", log=log, DATABASE_URL=url) as served:
             postgres.stop()
             wait_until(lambda: served.get("/readyz").status_code == 503)

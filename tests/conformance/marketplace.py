@@ -10,7 +10,6 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import strawberry
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from strawberry.scalars import JSON
@@ -25,8 +24,8 @@ from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.endpoint import HttpLimits
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.streaming import StreamLimits
-from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
 from gateway.transport.websocket.connection import WebSocketLimits
+from tests.serving import serving
 
 KEY = "igw_first"
 OTHER_KEY = "igw_second"
@@ -34,8 +33,6 @@ PRINCIPALS = {
     KEY: Principal(kind=PrincipalKind.PLATFORM, id="first"),
     OTHER_KEY: Principal(kind=PrincipalKind.PLATFORM, id="second"),
 }
-DEADLINE = 5.0
-"""Seconds after which what a test waits for will not happen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,46 +283,5 @@ async def served(
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
     application = Starlette(routes=[*routes, *health_routes(registry=registry, ready=ready)])
-    async with registry.watching(), _serving(application, ws_max_size=ws_max_size) as url:
-        yield Gateway(url=url, market=market, pipeline=pipeline, registry=registry)
-
-
-@asynccontextmanager
-async def _serving(application: Starlette, *, ws_max_size: int) -> AsyncIterator[str]:
-    config = uvicorn.Config(
-        application,
-        port=0,
-        log_level="warning",
-        http=HttpProtocol,
-        ws=WebSocketProtocol,
-        ws_max_size=ws_max_size,
-        ws_ping_interval=None,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}/graphql"
-    finally:
-        await _shut_down(server)
-
-
-async def _shut_down(server: uvicorn.Server) -> None:
-    """Do what uvicorn does at its end, without the tenth of a second that it sleeps each time."""
-    for listener in server.servers:
-        listener.close()
-    for connection in list(server.server_state.connections):
-        connection.shutdown()
-    await eventually(lambda: not server.server_state.connections and not server.server_state.tasks)
-    await server.lifespan.shutdown()
-
-
-async def eventually(condition: Any) -> None:
-    """Wait until `condition()` holds."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - what is waited for is anything, and has no event
-            await asyncio.sleep(0.01)
+    async with registry.watching(), serving(application, ws_max_size=ws_max_size) as address:
+        yield Gateway(url=f"{address}/graphql", market=market, pipeline=pipeline, registry=registry)

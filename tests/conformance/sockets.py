@@ -10,7 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.conformance.marketplace import DEADLINE, KEY, Gateway
+from tests.conformance.marketplace import KEY, Gateway
+from tests.serving import DEADLINE
 
 INIT = {"type": "connection_init", "payload": {"Authorization": f"Bearer {KEY}"}}
 

@@ -3,8 +3,9 @@
 import httpx
 
 from gateway.transport.websocket.connection import WebSocketLimits
-from tests.conformance.marketplace import OTHER_KEY, eventually, served
+from tests.conformance.marketplace import OTHER_KEY, served
 from tests.conformance.sockets import INIT, acknowledged, opened
+from tests.serving import eventually
 
 
 async def test_a_caller_has_so_many_sockets_at_a_time() -> None:

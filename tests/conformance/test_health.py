@@ -4,7 +4,8 @@ import asyncio
 
 import httpx
 
-from tests.conformance.marketplace import KEY, Gateway, eventually
+from tests.conformance.marketplace import KEY, Gateway
+from tests.serving import eventually
 
 
 async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> None:

@@ -13,8 +13,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway.transport.http.endpoint import HttpLimits
 from gateway.transport.http.header_limits import HeadLimits
 from gateway.transport.websocket.connection import WebSocketLimits
-from tests.conformance.marketplace import DEADLINE, KEY, Gateway, eventually, served
+from tests.conformance.marketplace import KEY, Gateway, served
 from tests.conformance.sockets import INIT, acknowledged, opened
+from tests.serving import DEADLINE, eventually
 
 HEADERS = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
 

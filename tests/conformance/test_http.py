@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from gateway.transport.http.endpoint import HttpLimits
-from tests.conformance.marketplace import DEADLINE, KEY, Gateway, served
+from tests.conformance.marketplace import KEY, Gateway, served
+from tests.serving import DEADLINE
 
 GRAPHQL_RESPONSE = "application/graphql-response+json; charset=utf-8"
 JSON = "application/json; charset=utf-8"

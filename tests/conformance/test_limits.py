@@ -10,8 +10,9 @@ from gateway.domain.errors import GatewayError
 from gateway.execution.documents import Documents
 from gateway.execution.errors import format_errors
 from gateway.execution.limits import DocumentLimits
-from tests.conformance.marketplace import SCHEMA, eventually, served
+from tests.conformance.marketplace import SCHEMA, served
 from tests.conformance.sockets import acknowledged
+from tests.serving import eventually
 
 
 def refused(source: str, **limits: int) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.marketplace import KEY, Gateway, eventually, served
+from tests.conformance.marketplace import KEY, Gateway, served
+from tests.serving import eventually
 
 SOURCE = Path(__file__).parent / "npm"
 INSTALL_SECONDS = 120.0

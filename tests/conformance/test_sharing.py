@@ -12,7 +12,8 @@ from gateway.execution.documents import Documents
 from gateway.execution.subscriptions import Payload, PayloadStream
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.requests import GraphQLRequest
-from tests.conformance.marketplace import SCHEMA, Context, Market, eventually
+from tests.conformance.marketplace import SCHEMA, Context, Market
+from tests.serving import eventually
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
 ACCOUNT = Principal(kind=PrincipalKind.ACCOUNT)

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.domain.errors import Unauthenticated
 from gateway.transport.http.streaming import StreamLimits
-from tests.conformance.marketplace import DEADLINE, KEY, Gateway, eventually, served
+from tests.conformance.marketplace import KEY, Gateway, served
+from tests.serving import DEADLINE, eventually
 
 EVENT_STREAM = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
 MULTIPART = {

@@ -8,8 +8,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.domain.errors import Forbidden
 from gateway.transport.websocket.connection import WebSocketLimits
-from tests.conformance.marketplace import KEY, Gateway, eventually, served
+from tests.conformance.marketplace import KEY, Gateway, served
 from tests.conformance.sockets import INIT, acknowledged, opened
+from tests.serving import eventually
 
 TICKS = "subscription { ticks { place } }"
 

@@ -1,0 +1,62 @@
+"""An ASGI application on a loopback port, served by uvicorn in the event loop of the test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
+
+DEADLINE = 5.0
+"""Seconds after which a test gives up waiting."""
+
+
+@asynccontextmanager
+async def serving(application: ASGIApp, **options: Any) -> AsyncIterator[str]:
+    """Yield the address of the application.
+
+    `uvicorn.Server.serve` is not used: its main loop and its shutdown sleep in steps of 0.1 s, which the suite would
+    pay several hundred times.
+    """
+    config = uvicorn.Config(
+        application,
+        # uvicorn makes the socket: on one of socket.create_server, whose proto is 0, asyncio leaves Nagle's algorithm
+        # on, and each answer of two writes waits 40 ms for an acknowledgement.
+        port=0,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        **options,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    await server.on_tick(0)  # sets the default headers
+    try:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await _shut_down(server)
+
+
+async def _shut_down(server: uvicorn.Server) -> None:
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    await eventually(lambda: not server.server_state.connections and not server.server_state.tasks)
+    await server.lifespan.shutdown()
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    """Wait until `condition()` holds."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - the condition is arbitrary, so no event announces it
+            await asyncio.sleep(0.002)
