@@ -124,16 +124,8 @@ def authorize(
     ready = application.authorization_method is AuthorizationMethod.OAUTH and not application.requires_configuration
     status = _ACTIVATED if ready else _AUTHORIZED
     if installation is None:
-        return _created(
-            installation_id=installation_id,
-            application=application,
-            account_id=account_id,
-            status=status,
-            code=code,
-            metadata="{}",
-            expires_at=expires_at,
-            now=now,
-        )
+        pair = (application.id, account_id)
+        return _created(installation_id, pair, status, code, now=now, expires_at=expires_at)
     if installation.status is not _INACTIVE:
         renewed = AuthorizationRenewed(expires_at=expires_at)
         return _changed(installation, renewed, now=now, authorization_expires_at=expires_at)
@@ -160,16 +152,8 @@ def create(
     """The API-key application completes the installation; without metadata it keeps what it has."""
     code = StatusReasonCode.API_KEY_CONNECTED
     if installation is None:
-        return _created(
-            installation_id=installation_id,
-            application=application,
-            account_id=account_id,
-            status=_ACTIVATED,
-            code=code,
-            metadata="{}" if metadata is None else metadata,
-            expires_at=None,
-            now=now,
-        )
+        pair = (application.id, account_id)
+        return _created(installation_id, pair, _ACTIVATED, code, now=now, metadata=metadata or "{}")
     kept = installation.metadata if metadata is None else metadata
     return _changed_status(installation, _ACTIVATED, code, now=now, metadata=kept, activated_at=now)
 
@@ -212,23 +196,10 @@ def finish_sync(
 ) -> Transition:
     """End the synchronisation. Success resets the count of connection failures, a failed one adds to it."""
     if outcome is SyncOutcome.FAILED:
-        return _failed_sync(
-            installation,
-            SyncState.FAILED,
-            StatusReasonCode.SYNC_FAILED,
-            message=message,
-            failure_limit=failure_limit,
-            now=now,
-        )
-    return _changed_status(
-        installation,
-        _ACTIVATED,
-        StatusReasonCode.SYNC_SUCCEEDED,
-        now=now,
-        message=message,
-        connection_failures=0,
-        sync=_ended_sync(installation, SyncState.SUCCEEDED, now=now, message=message),
-    )
+        code = StatusReasonCode.SYNC_FAILED
+        return _failed_sync(installation, SyncState.FAILED, code, message=message, failure_limit=failure_limit, now=now)
+    code, sync = StatusReasonCode.SYNC_SUCCEEDED, _ended_sync(installation, SyncState.SUCCEEDED, message, now=now)
+    return _changed_status(installation, _ACTIVATED, code, now=now, message=message, connection_failures=0, sync=sync)
 
 
 def report_connection(
@@ -247,8 +218,8 @@ def deactivate(
     installation: Installation, *, code: StatusReasonCode, message: str | None, now: datetime, **fields: Any
 ) -> Transition:
     """Make the installation INACTIVE until it is authorized again; a running synchronisation ends as failed."""
-    ended = _ended_sync(installation, SyncState.FAILED, now=now, message="The installation became inactive.")
-    return _changed_status(installation, _INACTIVE, code, now=now, message=message, sync=ended, **fields)
+    sync = _ended_sync(installation, SyncState.FAILED, "The installation became inactive.", now=now)
+    return _changed_status(installation, _INACTIVE, code, now=now, message=message, sync=sync, **fields)
 
 
 def update_metadata(
@@ -276,31 +247,24 @@ def expire(installation: Installation, *, failure_limit: int, now: datetime) -> 
     lease = _running_sync(installation).expires_at
     if lease is None or lease > now:
         return None
-    return _failed_sync(
-        installation,
-        SyncState.TIMED_OUT,
-        StatusReasonCode.SYNC_TIMED_OUT,
-        message="The lease ran out before the application reported again.",
-        failure_limit=failure_limit,
-        now=now,
-    )
+    code, message = StatusReasonCode.SYNC_TIMED_OUT, "The lease ran out before the application reported again."
+    return _failed_sync(installation, SyncState.TIMED_OUT, code, message=message, failure_limit=failure_limit, now=now)
 
 
 def _created(
-    *,
     installation_id: UUID,
-    application: Application,
-    account_id: UUID,
+    pair: tuple[UUID, UUID],
     status: InstallationStatus,
     code: StatusReasonCode,
-    metadata: str,
-    expires_at: datetime | None,
+    *,
     now: datetime,
+    metadata: str = "{}",
+    expires_at: datetime | None = None,
 ) -> Transition:
     installation = Installation(
         id=installation_id,
-        application_id=application.id,
-        account_id=account_id,
+        application_id=pair[0],
+        account_id=pair[1],
         status=status,
         status_reason=StatusReason(code=code, message=None, since=now),
         metadata=metadata,
@@ -346,16 +310,12 @@ def _failed_sync(
     failure_limit: int,
     now: datetime,
 ) -> Transition:
-    failures = installation.connection_failures + 1
-    at_limit = failures >= failure_limit
+    failures, sync = installation.connection_failures + 1, _ended_sync(installation, state, message, now=now)
+    status = _ACTIVATED
+    if failures >= failure_limit:
+        status, code = _INACTIVE, StatusReasonCode.CONNECTION_FAILED
     return _changed_status(
-        installation,
-        _INACTIVE if at_limit else _ACTIVATED,
-        StatusReasonCode.CONNECTION_FAILED if at_limit else code,
-        now=now,
-        message=message,
-        connection_failures=failures,
-        sync=_ended_sync(installation, state, now=now, message=message),
+        installation, status, code, now=now, message=message, connection_failures=failures, sync=sync
     )
 
 
@@ -364,7 +324,7 @@ def _running_sync(installation: Installation) -> Sync:
     return installation.sync
 
 
-def _ended_sync(installation: Installation, state: SyncState, *, now: datetime, message: str | None) -> Sync | None:
+def _ended_sync(installation: Installation, state: SyncState, message: str | None, *, now: datetime) -> Sync | None:
     """Return the sync, ended where it is still running."""
     sync = installation.sync
     if sync is None or sync.state is not SyncState.RUNNING:
