@@ -1,6 +1,6 @@
 """The mutations of applications, accounts and API keys, which are for the platform alone."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 
@@ -45,11 +45,7 @@ class AdminMutations:
         description="Registers an application in the marketplace. Only for the platform.",
         graphql_type=RegisterApplicationResult,
     )
-    async def register_application(
-        self,
-        info: Info,
-        input: Annotated[RegisterApplicationInput, strawberry.argument(description="The application to register.")],
-    ) -> Application:
+    async def register_application(self, info: Info, input: RegisterApplicationInput) -> Application:
         return await marketplace.register_application(
             info.context.services,
             info.context.principal,
@@ -67,13 +63,7 @@ class AdminMutations:
         description="Changes the details of an application. Only for the platform.",
         graphql_type=UpdateApplicationResult,
     )
-    async def update_application(
-        self,
-        info: Info,
-        input: Annotated[
-            UpdateApplicationInput, strawberry.argument(description="The application, and the fields to change.")
-        ],
-    ) -> Application:
+    async def update_application(self, info: Info, input: UpdateApplicationInput) -> Application:
         return await marketplace.update_application_details(
             info.context.services,
             info.context.principal,
@@ -85,13 +75,7 @@ class AdminMutations:
         description="Registers an account, or renames the one with this id. Only for the platform.",
         graphql_type=RegisterAccountResult,
     )
-    async def register_account(
-        self,
-        info: Info,
-        input: Annotated[
-            RegisterAccountInput, strawberry.argument(description="The account to register or to rename.")
-        ],
-    ) -> Account:
+    async def register_account(self, info: Info, input: RegisterAccountInput) -> Account:
         return await marketplace.register_account(
             info.context.services,
             info.context.principal,
@@ -103,11 +87,7 @@ class AdminMutations:
         description="Issues an API key. Its secret is returned once, and cannot be read again. Only for the platform.",
         graphql_type=IssueApiKeyResult,
     )
-    async def issue_api_key(
-        self,
-        info: Info,
-        input: Annotated[IssueApiKeyInput, strawberry.argument(description="The caller that the API key is for.")],
-    ) -> IssuedApiKey:
+    async def issue_api_key(self, info: Info, input: IssueApiKeyInput) -> IssuedApiKey:
         issued = await api_keys.issue_key(
             info.context.services,
             info.context.principal,
@@ -129,11 +109,7 @@ class AdminMutations:
         description="Revokes an API key. Only for the platform.",
         graphql_type=RevokeApiKeyResult,
     )
-    async def revoke_api_key(
-        self,
-        info: Info,
-        input: Annotated[RevokeApiKeyInput, strawberry.argument(description="The API key to revoke.")],
-    ) -> RevokedApiKey:
+    async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> RevokedApiKey:
         row, revoked_at = await api_keys.revoke_key(
             info.context.services, info.context.principal, api_key_id=parse_uuid(input.id, argument="id")
         )

@@ -96,6 +96,31 @@ class InstallationConnection:
         )
 
 
+def _installation_connection(
+    page: Page[domain.Installation], *, listed: InstallationList, parent: UUID | None
+) -> InstallationConnection:
+    by_creation = listed.order.field is InstallationOrderField.CREATED_AT
+    cursors = [
+        encode_keyset(
+            Keyset(value=row.created_at if by_creation else row.updated_at, id=row.id),
+            connection=_INSTALLATIONS,
+            order=_order_name(listed.order),
+        )
+        for row in page.items
+    ]
+    return InstallationConnection(
+        edges=[InstallationEdge(node=row, cursor=cursor) for row, cursor in zip(page.items, cursors, strict=True)],
+        nodes=page.items,
+        page_info=page_info(page, cursors=cursors),
+        listed=listed,
+        parent=parent,
+    )
+
+
+def _order_name(order: Order) -> str:
+    return f"{order.field.value} {order.direction.value}"
+
+
 def list_installations(
     self: object,
     info: Info,
@@ -112,38 +137,15 @@ def list_installations(
     """
     parent = self.id if isinstance(self, domain.Application | domain.Account) else None
     order = Order(field=order_by.field, direction=order_by.direction) if order_by else Order()
-    ordered = f"{order.field.value} {order.direction.value}"
-    listed = InstallationList(
-        of=_PARENTS.get(type(self)), matching=filter.value() if filter else InstallationsMatching(), order=order
+    matching = filter.value() if filter else InstallationsMatching()
+    listed = InstallationList(of=_PARENTS.get(type(self)), matching=matching, order=order)
+    place = partial(decode_keyset, connection=_INSTALLATIONS, order=_order_name(order), value_type=datetime)
+    pages = info.context.loaders.batched(
+        reads.list_installations,
+        listed=listed,
+        window=window(first=first, after=after, last=last, before=before, place=place),
     )
-    asked = window(
-        first=first,
-        after=after,
-        last=last,
-        before=before,
-        place=partial(decode_keyset, connection=_INSTALLATIONS, order=ordered, value_type=datetime),
-    )
-    by_creation = order.field is InstallationOrderField.CREATED_AT
-
-    def connection(page: Page[domain.Installation]) -> InstallationConnection:
-        cursors = [
-            encode_keyset(
-                Keyset(value=row.created_at if by_creation else row.updated_at, id=row.id),
-                connection=_INSTALLATIONS,
-                order=ordered,
-            )
-            for row in page.items
-        ]
-        return InstallationConnection(
-            edges=[InstallationEdge(node=row, cursor=cursor) for row, cursor in zip(page.items, cursors, strict=True)],
-            nodes=page.items,
-            page_info=page_info(page, cursors=cursors),
-            listed=listed,
-            parent=parent,
-        )
-
-    pages = info.context.loaders.batched(reads.list_installations, listed=listed, window=asked)
-    return pages.load(parent, connection)
+    return pages.load(parent, partial(_installation_connection, listed=listed, parent=parent))
 
 
 @strawberry.type(description="An application in a list, with its cursor.")

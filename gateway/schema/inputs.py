@@ -225,7 +225,7 @@ class MetadataChange:
     )
 
 
-@strawberry.input(description="Which installation, and the change.")
+@strawberry.input(description="The installation, and the change of its metadata.")
 class UpdateInstallationMetadataInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
     change: MetadataChange = strawberry.field(description="The change of the metadata.")

@@ -1,7 +1,5 @@
 """The mutations of installations."""
 
-from typing import Annotated
-
 import strawberry
 
 from gateway.domain.installations import Installation
@@ -44,14 +42,7 @@ class Mutation(AdminMutations):
         " installation, or renews the authorization. Only for the platform.",
         graphql_type=AuthorizeInstallationResult,
     )
-    async def authorize_installation(
-        self,
-        info: Info,
-        input: Annotated[
-            AuthorizeInstallationInput,
-            strawberry.argument(description="The application and the account that the user authorized it for."),
-        ],
-    ) -> Installation:
+    async def authorize_installation(self, info: Info, input: AuthorizeInstallationInput) -> Installation:
         return await installations.authorize_installation(
             info.context.services,
             info.context.principal,
@@ -65,13 +56,7 @@ class Mutation(AdminMutations):
         " application and the platform.",
         graphql_type=CreateInstallationResult,
     )
-    async def create_installation(
-        self,
-        info: Info,
-        input: Annotated[
-            CreateInstallationInput, strawberry.argument(description="The installation to complete, and its metadata.")
-        ],
-    ) -> Installation:
+    async def create_installation(self, info: Info, input: CreateInstallationInput) -> Installation:
         return await installations.create_installation(
             info.context.services,
             info.context.principal,
@@ -85,11 +70,7 @@ class Mutation(AdminMutations):
         " the platform.",
         graphql_type=ActivateInstallationResult,
     )
-    async def activate_installation(
-        self,
-        info: Info,
-        input: Annotated[ActivateInstallationInput, strawberry.argument(description="The installation to activate.")],
-    ) -> Installation:
+    async def activate_installation(self, info: Info, input: ActivateInstallationInput) -> Installation:
         return await installations.activate_installation(
             info.context.services,
             info.context.principal,
@@ -101,14 +82,7 @@ class Mutation(AdminMutations):
         description="Changes the metadata of an installation atomically. For the application and the platform.",
         graphql_type=UpdateInstallationMetadataResult,
     )
-    async def update_installation_metadata(
-        self,
-        info: Info,
-        input: Annotated[
-            UpdateInstallationMetadataInput,
-            strawberry.argument(description="The installation, and the change of its metadata."),
-        ],
-    ) -> Installation:
+    async def update_installation_metadata(self, info: Info, input: UpdateInstallationMetadataInput) -> Installation:
         services, principal = info.context.services, info.context.principal
         installation_id, version = parse_uuid(input.id, argument="id"), input.expected_version
         if input.change.replace is not strawberry.UNSET:
@@ -131,14 +105,7 @@ class Mutation(AdminMutations):
         description="Starts a synchronisation of an ACTIVATED installation. For the application and the platform.",
         graphql_type=StartInstallationSyncResult,
     )
-    async def start_installation_sync(
-        self,
-        info: Info,
-        input: Annotated[
-            StartInstallationSyncInput,
-            strawberry.argument(description="The installation, and the steps of its synchronisation."),
-        ],
-    ) -> Installation:
+    async def start_installation_sync(self, info: Info, input: StartInstallationSyncInput) -> Installation:
         return await syncs.start_installation_sync(
             info.context.services,
             info.context.principal,
@@ -154,12 +121,7 @@ class Mutation(AdminMutations):
         graphql_type=ReportInstallationSyncProgressResult,
     )
     async def report_installation_sync_progress(
-        self,
-        info: Info,
-        input: Annotated[
-            ReportInstallationSyncProgressInput,
-            strawberry.argument(description="The installation, and the progress of its synchronisation."),
-        ],
+        self, info: Info, input: ReportInstallationSyncProgressInput
     ) -> Installation:
         return await syncs.report_installation_sync_progress(
             info.context.services,
@@ -173,14 +135,7 @@ class Mutation(AdminMutations):
         description="Ends the running synchronisation. For the application and the platform.",
         graphql_type=FinishInstallationSyncResult,
     )
-    async def finish_installation_sync(
-        self,
-        info: Info,
-        input: Annotated[
-            FinishInstallationSyncInput,
-            strawberry.argument(description="The installation, and the outcome of its synchronisation."),
-        ],
-    ) -> Installation:
+    async def finish_installation_sync(self, info: Info, input: FinishInstallationSyncInput) -> Installation:
         return await syncs.finish_installation_sync(
             info.context.services,
             info.context.principal,
@@ -195,12 +150,7 @@ class Mutation(AdminMutations):
         graphql_type=ReportInstallationConnectionResult,
     )
     async def report_installation_connection(
-        self,
-        info: Info,
-        input: Annotated[
-            ReportInstallationConnectionInput,
-            strawberry.argument(description="The installation, and whether its connection works."),
-        ],
+        self, info: Info, input: ReportInstallationConnectionInput
     ) -> Installation:
         return await installations.report_installation_connection(
             info.context.services,
@@ -215,14 +165,7 @@ class Mutation(AdminMutations):
         " platform.",
         graphql_type=DeactivateInstallationResult,
     )
-    async def deactivate_installation(
-        self,
-        info: Info,
-        input: Annotated[
-            DeactivateInstallationInput,
-            strawberry.argument(description="The installation to deactivate, and the reason."),
-        ],
-    ) -> Installation:
+    async def deactivate_installation(self, info: Info, input: DeactivateInstallationInput) -> Installation:
         return await installations.deactivate_installation(
             info.context.services,
             info.context.principal,
@@ -236,11 +179,7 @@ class Mutation(AdminMutations):
         description="Deletes an installation. Not allowed while a synchronisation runs, which would lose data.",
         graphql_type=DeleteInstallationResult,
     )
-    async def delete_installation(
-        self,
-        info: Info,
-        input: Annotated[DeleteInstallationInput, strawberry.argument(description="The installation to delete.")],
-    ) -> DeletedInstallation:
+    async def delete_installation(self, info: Info, input: DeleteInstallationInput) -> DeletedInstallation:
         row, deleted_at = await installations.delete_installation(
             info.context.services,
             info.context.principal,

@@ -1,6 +1,9 @@
 """The whole schema."""
 
+from typing import cast
+
 import strawberry
+from graphql import GraphQLObjectType, get_named_type
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.schema.errors import ERROR_MAPPERS
@@ -21,9 +24,11 @@ def build_schema() -> strawberry.Schema:
         exception_handlers=ERROR_MAPPERS,
         config=StrawberryConfig(scalar_map=SCALARS),
     )
-    subscription_type = schema._schema.subscription_type  # noqa: SLF001 - Strawberry has no public name for it
-    for field in subscription_type.fields.values() if subscription_type else ():
+    types = schema._schema.type_map  # noqa: SLF001 - Strawberry has no public name for it
+    for field in cast("GraphQLObjectType", types["Subscription"]).fields.values():
         field.resolve = resolve_event
+    for field in cast("GraphQLObjectType", types["Mutation"]).fields.values():
+        field.args["input"].description = get_named_type(field.args["input"].type).description
     return schema
 
 
