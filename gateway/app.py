@@ -42,9 +42,7 @@ from gateway.wiring import (
     build_database,
     build_documents,
     document_policy,
-    http_limits,
     quotas,
-    websocket_limits,
 )
 
 EXPIRY_SECONDS = 1.0
@@ -91,8 +89,8 @@ def create_app(
         authentication=parts.authentication,
         registry=parts.registry,
         page=parts.graphiql.page_app if parts.graphiql else None,
-        http_limits=http_limits(settings),
-        websocket_limits=websocket_limits(settings),
+        http_limits=HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch),
+        websocket_limits=WebSocketLimits(per_caller=settings.max_caller_connections),
     )
     if parts.graphiql is not None:
         routes += parts.graphiql.routes()

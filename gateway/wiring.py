@@ -19,8 +19,6 @@ from gateway.schema.costs import FIELD_WEIGHTS
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.database import Database, open_database
-from gateway.transport.http.endpoint import HttpLimits
-from gateway.transport.websocket.connection import WebSocketLimits
 from gateway.usecases.documents import RegisteredDocuments
 
 
@@ -43,16 +41,6 @@ def build_documents(settings: Settings, *, introspection: bool) -> Documents:
         limits=DocumentLimits(depth=settings.max_depth),
         costs=CostModel(weights=FIELD_WEIGHTS),
     )
-
-
-def http_limits(settings: Settings) -> HttpLimits:
-    """Return the limits on one HTTP request."""
-    return HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch)
-
-
-def websocket_limits(settings: Settings) -> WebSocketLimits:
-    """Return the limits on WebSockets."""
-    return WebSocketLimits(per_caller=settings.max_caller_connections)
 
 
 def document_policy(settings: Settings, registered: RegisteredDocuments) -> DocumentPolicy:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
 
 from gateway.app import Components, build_components, create_app
 from gateway.cli.help_text import settings_page
@@ -23,10 +24,7 @@ from gateway.operations.pipeline import OperationPipeline
 from gateway.settings import SettingRefused, Settings, SettingUnknown, describe_settings, read_settings, variable
 from gateway.storage.database import connection, open_database
 from gateway.transport.connections import ConnectionRegistry
-from gateway.transport.http.endpoint import HttpLimits
-from gateway.transport.websocket.connection import WebSocketLimits
 from gateway.usecases.services import Services
-from gateway.wiring import http_limits, websocket_limits
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run  # noqa: PLC0414
 
@@ -173,12 +171,13 @@ class Built:
     server: uvicorn.Config
     parts: Components
     pipeline: OperationPipeline
-    http_limits: HttpLimits
-    websocket_limits: WebSocketLimits
 
     @property
     def paths(self) -> set[str]:
         return {route.path for route in self.app.routes}  # type: ignore[attr-defined]  # all are routes with a path
+
+    def endpoint(self, kind: type[Route | WebSocketRoute]) -> Any:
+        return next(one.endpoint for one in self.app.routes if isinstance(one, kind) and one.path == "/graphql")
 
     @property
     def pool(self) -> Any:
@@ -200,8 +199,6 @@ def build(settings: Settings) -> Built:
         server=server_configuration(app, settings),
         parts=parts,
         pipeline=parts.pipeline,
-        http_limits=http_limits(settings),
-        websocket_limits=websocket_limits(settings),
     )
 
 
@@ -228,9 +225,13 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "operation_seconds": ("17", lambda built: built.pipeline._operation_seconds, 17),
     "failure_limit": ("17", lambda built: built.parts.services.failure_limit, 17),
     "drain_seconds": ("17", lambda built: built.server.timeout_graceful_shutdown, 17),
-    "max_body_bytes": ("1700", lambda built: (built.http_limits.body_bytes, built.server.ws_max_size), (1700, 1700)),
+    "max_body_bytes": (
+        "1700",
+        lambda built: (built.endpoint(Route).limits.body_bytes, built.server.ws_max_size),
+        (1700, 1700),
+    ),
     "max_depth": ("17", lambda built: built.pipeline.documents._limits.depth, 17),
-    "max_batch": ("17", lambda built: built.http_limits.batch, 17),
+    "max_batch": ("17", lambda built: built.endpoint(Route).limits.batch, 17),
     "max_operation_cost": (
         "17",
         lambda built: [
@@ -238,7 +239,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
         ],
         [34, 17],
     ),
-    "max_caller_connections": ("17", lambda built: built.websocket_limits.per_caller, 17),
+    "max_caller_connections": ("17", lambda built: built.endpoint(WebSocketRoute).limits.per_caller, 17),
     "max_caller_subscriptions": ("17", lambda built: built.pipeline._subscriptions._limit, 17),
     "rates": (
         "platform=1,application=2,account=3,anonymous=4",
