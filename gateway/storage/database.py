@@ -38,7 +38,7 @@ _UNREACHABLE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
-"""What the server answers, beside OSError, where no connection can be opened."""
+"""The errors, besides OSError, where no connection can be opened."""
 _UNREACHABLE_MESSAGE = "The database cannot be reached. Try again later."
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -14,7 +14,7 @@ async def prune_old_events(services: Services, *, older_than: datetime) -> int:
     """Remove one batch of the oldest events of the log; return how many there were.
 
     Fewer than PRUNE_BATCH_SIZE means that nothing is left to remove, or that another gateway is pruning. A cursor that
-    is older than what is kept answers CURSOR_EXPIRED from then on.
+    is older than what is kept is rejected as CURSOR_EXPIRED from then on.
     """
     async with transaction(services.database) as connection:
         return await prune_events(connection, older_than=older_than, limit=PRUNE_BATCH_SIZE)

@@ -76,7 +76,7 @@ async def change_installation(
 async def write_with_events(services: Services, attempt: Attempt[Result]) -> Result:
     """Run an attempt and append its events in one transaction, and notify once it is committed.
 
-    Where another transaction was quicker, the attempt is repeated in a new one.
+    On a WriteConflict the attempt is repeated in a new transaction.
 
     Raises:
         Unavailable: Too many transactions change the same installation at once.

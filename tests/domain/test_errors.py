@@ -61,17 +61,17 @@ def test_an_action_that_is_not_allowed_lists_the_allowed_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "told"),
+    ("count", "places"),
     [
         (1, "(/0: TOO_DEEP)"),
         (3, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP)"),
         (5, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP, and 2 more)"),
     ],
 )
-def test_the_message_names_three_of_many_violations(count: int, told: str) -> None:
+def test_the_message_names_three_of_many_violations(count: int, places: str) -> None:
     violations = tuple(MetadataViolation.at((index,), rule=MetadataRule.TOO_DEEP) for index in range(count))
     rejected = MetadataRejected(violations)
-    assert (rejected.message, rejected.violations) == (f"The metadata was not stored {told}.", violations)
+    assert (rejected.message, rejected.violations) == (f"The metadata was not stored {places}.", violations)
 
 
 def test_a_violation_at_the_root_is_named_in_words() -> None:

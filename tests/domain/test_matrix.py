@@ -113,8 +113,11 @@ def test_every_action_from_every_status_by_every_kind_of_caller(cell: Cell, kind
         with pytest.raises(ActionNotAllowed) as refused:
             require_allowed(CALLERS[kind], action=cell.action, installation=installation, application=application)
         expected = expected_actions(kind, application=cell.application, status=cell.status)
-        told = (refused.value.action, refused.value.status, refused.value.allowed_actions)
-        assert told == (cell.action, cell.status, expected)
+        assert (refused.value.action, refused.value.status, refused.value.allowed_actions) == (
+            cell.action,
+            cell.status,
+            expected,
+        )
         return
     require_allowed(CALLERS[kind], action=cell.action, installation=installation, application=application)
     assert_outcome(

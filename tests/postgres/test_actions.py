@@ -136,19 +136,19 @@ def expected(cell: Cell, kind: PrincipalKind) -> str:
 
 async def outcome(world: World, cell: Cell, kind: PrincipalKind) -> str:
     application, account, before = await prepared(world, cell)
-    told = len(await world.events(account=account))
+    written = len(await world.events(account=account))
     try:
         await ACTS[cell.action](world.services, callers(application, account)[kind], application, account, before)
     except (Forbidden, ExpectedFailure) as failure:
         assert before == (await world.now(before) if before else None)
-        assert len(await world.events(account=account)) == told
+        assert len(await world.events(account=account)) == written
         return type(failure).__name__
     events = await world.events(account=account)
-    if len(events) == told:
+    if len(events) == written:
         assert before is not None
         assert await world.now(before) == before
         return "same"
-    assert (len(events), events[-1].version) == (told + 1, told + 1)
+    assert (len(events), events[-1].version) == (written + 1, written + 1)
     assert (events[-1].actor.kind, events[-1].occurred_at) == (kind, world.clock())
     return await resulting_outcome(world, cell, before=before, event=events[-1])
 

@@ -239,7 +239,7 @@ with embedded_postgres_blocking(Path(sys.argv[1]), exclusive=True) as url:
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_ordinary_user_needs_no_preparation(data_directory: Path) -> None:
     data_directory.chmod(0o777)
     command = [sys.executable, "-c", ORDINARY_USER, str(data_directory / "data")]

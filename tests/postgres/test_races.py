@@ -42,7 +42,7 @@ async def race(*contenders: Awaitable[object]) -> list[object]:
     return list(results)
 
 
-def told(events: list[Event]) -> dict[UUID, list[int]]:
+def versions_of(events: list[Event]) -> dict[UUID, list[int]]:
     """Return each installation's versions in the order of the log."""
     versions: dict[UUID, list[int]] = defaultdict(list)
     for event in events:
@@ -51,7 +51,7 @@ def told(events: list[Event]) -> dict[UUID, list[int]]:
 
 
 async def assert_the_log_is_in_order(world: World) -> None:
-    for installation_id, versions in told(await world.events()).items():
+    for installation_id, versions in versions_of(await world.events()).items():
         assert versions == list(range(1, len(versions) + 1)), installation_id
 
 
@@ -71,7 +71,7 @@ async def test_two_equal_creates_return_the_same_installation(world: World) -> N
         assert isinstance(one, Installation)
         assert isinstance(other, Installation)
         assert (one.id, one.version) == (other.id, other.version)
-        assert told(await world.events(account=account)) == {one.id: [1]}
+        assert versions_of(await world.events(account=account)) == {one.id: [1]}
 
 
 async def test_one_of_two_different_creates_fails_with_the_installation(world: World) -> None:
@@ -82,7 +82,7 @@ async def test_one_of_two_different_creates_fails_with_the_installation(world: W
         (winner,) = (result for result in results if isinstance(result, Installation))
         losers = [result.installation for result in results if isinstance(result, InstallationAlreadyExists)]
         assert losers == [winner, winner]
-        assert told(await world.events(account=account)) == {winner.id: [1]}
+        assert versions_of(await world.events(account=account)) == {winner.id: [1]}
 
 
 async def test_create_against_authorize_ends_activated_in_any_order(world: World) -> None:
@@ -95,7 +95,7 @@ async def test_create_against_authorize_ends_activated_in_any_order(world: World
         )
         (identifier,) = {result.id for result in results if isinstance(result, Installation)}
         events = await world.events(account=account)
-        assert told(events) == {identifier: [1, 2]}
+        assert versions_of(events) == {identifier: [1, 2]}
         now = await world.now(identifier)
         assert now is not None
         assert (now.status, now.version, now.authorization_expires_at) == (ACTIVATED, 2, expires_at)
@@ -112,7 +112,7 @@ async def test_authorizing_races_with_itself_and_nothing_is_lost(world: World) -
             )
         )
         (identifier,) = {result.id for result in results if isinstance(result, Installation)}
-        assert told(await world.events(account=account)) == {identifier: [1, 2, 3, 4, 5]}
+        assert versions_of(await world.events(account=account)) == {identifier: [1, 2, 3, 4, 5]}
 
 
 async def test_activate_against_delete_always_ends_deleted(world: World) -> None:
@@ -123,7 +123,7 @@ async def test_activate_against_delete_always_ends_deleted(world: World) -> None
         assert isinstance(activated, Installation | InstallationNotFound)
         assert await world.now(installation) is None
         expected = [1, 2, 3] if isinstance(activated, Installation) else [1, 2]
-        assert told(await world.events(installation)) == {installation.id: expected}
+        assert versions_of(await world.events(installation)) == {installation.id: expected}
 
 
 async def test_delete_against_start_sync_never_lets_both_succeed(world: World) -> None:
@@ -131,7 +131,7 @@ async def test_delete_against_start_sync_never_lets_both_succeed(world: World) -
     for number in range(ROUNDS):
         installation = await world.installation(ACTIVATED)
         contenders = [world.delete(installation), world.start_sync(installation)]
-        # Whoever asks first mostly wins: both have their turns.
+        # The first one mostly wins, so each begins in half of the rounds.
         results = await race(*(contenders if number % 2 else reversed(contenders)))
         deleted, started = results if number % 2 else reversed(results)
         now = await world.now(installation)
@@ -142,7 +142,7 @@ async def test_delete_against_start_sync_never_lets_both_succeed(world: World) -
             assert now is None
             assert isinstance(started, InstallationNotFound)
         winners.add(now is None)
-        assert told(await world.events(installation)) == {installation.id: [1, 2]}
+        assert versions_of(await world.events(installation)) == {installation.id: [1, 2]}
     assert winners == {True, False}
 
 
@@ -199,7 +199,7 @@ async def test_an_event_that_would_precede_its_predecessor_is_not_written(world:
         with pytest.raises(WriteConflict):
             await append_event(early, second)
     await write(database, second)
-    assert told(await world.events()) == {subject.installation_id: [1, 2]}
+    assert versions_of(await world.events()) == {subject.installation_id: [1, 2]}
 
 
 async def test_too_many_write_conflicts_are_unavailable(world: World) -> None:

@@ -128,13 +128,13 @@ class World:
             installation_id=None if installation is None else installation.id,
             account_id=None if account is None else account.id,
         )
-        await self._everything_is_past_the_horizon()
+        await self._horizon_has_passed()
         window: Window[Position] = Window(size=10_000, backward=False, after=None, before=None)
         page = await list_events(self.services, matching=matching, window=window)
         return page.items
 
-    async def _everything_is_past_the_horizon(self) -> None:
-        """Wait for transactions that are nobody's here, as autovacuum's are: the log ends before the oldest."""
+    async def _horizon_has_passed(self) -> None:
+        """Wait for the transactions of others, such as autovacuum: the log can be read up to the oldest one."""
         async with connection(self.services.database) as held, asyncio.timeout(30):
             ours = await held.fetchval("select pg_current_xact_id()::text::bigint")
             oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
