@@ -29,7 +29,7 @@ from gateway.transport.graphiql.page import GraphiQL, Prefilled
 from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, gauges, metrics_routes
-from gateway.transport.http.security_headers import browser_rules, unexpected_error
+from gateway.transport.http.security_headers import browser_security, unexpected_error
 from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.revocation import CredentialMonitor
 from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
@@ -100,7 +100,7 @@ def create_app(
     routes += health_routes(registry=parts.registry, ready=partial(_reason_not_ready, parts.database))
     return Starlette(
         routes=routes,
-        middleware=browser_rules(settings.allowed_origins),
+        middleware=browser_security(settings.allowed_origins),
         exception_handlers={Exception: unexpected_error},
         lifespan=lambda _app: _lifespan(parts),
     )
@@ -143,7 +143,7 @@ def build_components(
         quotas=quotas(settings),
         max_subscriptions=settings.max_caller_subscriptions,
         operation_seconds=settings.operation_seconds,
-        run_to_completion=registry.completed,
+        run_to_completion=registry.run_to_completion,
         observe=metrics.observe if metrics else None,
     )
     return Components(
@@ -180,7 +180,7 @@ def graphql_routes(
     stream_limits: StreamLimits = StreamLimits(),  # noqa: B008 - frozen
     websocket_limits: WebSocketLimits = WebSocketLimits(),  # noqa: B008 - frozen
 ) -> list[BaseRoute]:
-    """Return the routes of the GraphQL endpoint. The application has to run inside `registry.watching()`."""
+    """Return the routes of the GraphQL endpoint. The application has to run inside `registry.ticking()`."""
     http = HttpEndpoint(
         pipeline=pipeline,
         authentication=authentication,
@@ -212,7 +212,7 @@ async def _lifespan(parts: Components) -> AsyncIterator[None]:
         await stack.enter_async_context(run_periodically(KEY_USE_SECONDS, store, name=name))
         if parts.tokens is not None:
             await stack.enter_async_context(parts.tokens)
-        await stack.enter_async_context(parts.registry.watching())
+        await stack.enter_async_context(parts.registry.ticking())
         await stack.enter_async_context(parts.credential_monitor.running())
         yield
 

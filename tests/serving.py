@@ -8,7 +8,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
+from gateway.transport.http.protocol import HttpProtocol
+from gateway.transport.websocket.protocol import WebSocketProtocol
 
 DEADLINE = 5.0
 """Seconds after which a test gives up waiting."""

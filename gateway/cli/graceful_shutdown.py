@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.transport.connections import ConnectionRegistry
 
@@ -28,19 +27,6 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def cut_quietly(app: ASGIApp, registry: ConnectionRegistry) -> ASGIApp:
-    """Suppress the cancellation of requests at the end of the drain, which uvicorn would log with a traceback."""
-
-    async def cut(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await app(scope, receive, send)
-        except asyncio.CancelledError:
-            if not registry.draining:
-                raise
-
-    return cut
 
 
 class SignalHandler:
@@ -70,8 +56,8 @@ class SignalHandler:
     async def _drain_and_exit(self, server: uvicorn.Server) -> None:
         clock = asyncio.get_running_loop().time
         deadline = clock() + (server.config.timeout_graceful_shutdown or 0)
-        self.registry.begin()
-        waits = [asyncio.create_task(self.registry.finished()), asyncio.create_task(self._second_signal.wait())]
+        self.registry.begin_drain()
+        waits = [asyncio.create_task(self.registry.wait_until_idle()), asyncio.create_task(self._second_signal.wait())]
         await asyncio.wait(waits, timeout=max(0, deadline - clock()), return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -88,12 +74,12 @@ class SignalHandler:
         requests = self.server.server_state.tasks if self.server is not None else set()
         for request in requests:
             request.cancel()
-        remaining = self.registry.abandon() + len(requests)
+        remaining = self.registry.cancel_mutations() + len(requests)
         if remaining:
             LOG.warning("Stopped with %d operations still running", remaining)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_SECONDS):
-                await self.registry.finished()
+                await self.registry.wait_until_idle()
         if self._drain is not None:
             await self._drain
 

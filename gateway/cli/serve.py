@@ -14,7 +14,7 @@ from gateway import __version__
 from gateway.app import create_app
 from gateway.cli.database_target import DatabaseTarget, database_target, open_services
 from gateway.cli.default_keys import default_keys
-from gateway.cli.graceful_shutdown import Server, cut_quietly, handle_signals
+from gateway.cli.graceful_shutdown import Server, handle_signals
 from gateway.cli.sockets import listen
 from gateway.demo.catalogue import APPLICATIONS
 from gateway.demo.loading import load_example_data
@@ -25,7 +25,8 @@ from gateway.storage.database import open_database
 from gateway.storage.migrations import check_migrations, migrate
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.transport.graphiql.page import Prefilled, PrefilledKey
-from gateway.transport.protocols import HttpProtocol, WebSocketProtocol
+from gateway.transport.http.protocol import HttpProtocol
+from gateway.transport.websocket.protocol import WebSocketProtocol
 
 
 async def serve(
@@ -48,7 +49,7 @@ async def serve(
             # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
             # of the lifespan out when it is told to exit at once.
             async with app.router.lifespan_context(app):
-                server = Server(server_configuration(cut_quietly(app, handler.registry), settings))
+                server = Server(server_configuration(app, settings))
                 _collect_garbage_rarely()
                 handler.server = server
                 _print_address(listener, target, keys=keys, settings=settings)

@@ -1,4 +1,4 @@
-"""Work that somebody else may end, for a reason that the one who awaits it gets to know."""
+"""Cancelling a coroutine for a reason that its awaiter gets."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ Reason = TypeVar("Reason")
 
 
 class Cancellable(Generic[Reason]):
-    """One piece of work. `interrupt` may be called at any time, also before the work begins and after it ended."""
+    """One coroutine that others may interrupt, also before it begins and after it has ended."""
 
     __slots__ = ("_ended", "_reason", "_task")
 
@@ -18,35 +18,27 @@ class Cancellable(Generic[Reason]):
         self._ended = False
 
     async def run(self, work: Coroutine[Any, Any, Reason | None]) -> Reason | None:
-        """Do the work. Returns the reason for which it was interrupted, or else what the work itself returned."""
+        """Await the coroutine. Return the reason of its interruption, or else its own result."""
         if self._reason is not None:
             work.close()
             return self._reason
-        task = _this_task()
-        self._task = task
+        self._task = asyncio.current_task()
         try:
             return await work
         except asyncio.CancelledError:
-            if not self._interrupted() or task.uncancel() > 0:
-                raise  # it is not this work alone that ends
+            if not self._is_interrupted() or (self._task is not None and self._task.uncancel() > 0):
+                raise  # the awaiter itself is cancelled
         finally:
             self._ended = True
         return self._reason
 
     def interrupt(self, reason: Reason) -> None:
-        """End the work, unless it has ended; the first reason counts."""
+        """Cancel the coroutine, unless it has ended. The first reason counts."""
         if self._ended or self._reason is not None:
             return
         self._reason = reason
         if self._task is not None:
             self._task.cancel()
 
-    def _interrupted(self) -> bool:
+    def _is_interrupted(self) -> bool:
         return self._reason is not None
-
-
-def _this_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("There is no task to interrupt.")
-    return task

@@ -1,4 +1,4 @@
-"""How long the gateway, and everything that is open on it, goes on: the watch over connections, and leaving well."""
+"""The registry of what is open and what is running: connections are checked every second, and drained at shutdown."""
 
 import asyncio
 import enum
@@ -10,144 +10,150 @@ from gateway.domain.errors import GatewayError, Unavailable
 from gateway.domain.principals import Principal
 from gateway.periodic import run_periodically
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 TICK_SECONDS = 1.0
-"""How often connections are looked after: their limits are tens of seconds."""
+"""Between two checks of the connections, whose limits are tens of seconds."""
 
 
 class CloseCause(enum.Enum):
-    """Why a connection ends that nobody said goodbye on."""
+    """Why a connection ends without a message of its own protocol."""
 
-    GONE = enum.auto()
-    """The client went away."""
-    LOST = enum.auto()
-    """The client takes nothing, or says nothing, any more."""
-    LEAVING = enum.auto()
+    CLIENT_GONE = enum.auto()
+    """The client has disconnected."""
+    UNRESPONSIVE = enum.auto()
+    """The client reads nothing, or sends nothing, any more."""
+    SHUTDOWN = enum.auto()
     """The gateway stops."""
 
 
 class Connection(Protocol):
-    """Something that stays open: a WebSocket, or a response that streams."""
+    """A connection that stays open: a WebSocket, or a streamed response."""
 
     principal: Principal | None
     transport: ClassVar[str]
-    """What sort of connection it is, for those who count."""
+    """The label in the metrics."""
 
-    def tend(self, now: float) -> None:
-        """Look after it: end what took too long, ask whether the other side is still there. Must not block."""
+    def on_tick(self, now: float) -> None:
+        """Close what exceeds its limits; ask whether the client is still there. Must not block."""
 
-    def leave(self) -> None:
-        """End it, because the gateway stops; its client will come back to another one."""
+    def close_for_shutdown(self) -> None:
+        """Close because the gateway stops: the client reconnects to another one."""
 
-    def expel(self, error: GatewayError) -> None:
-        """End it, because its caller has no right to it any more."""
+    def close_unauthorized(self, error: GatewayError) -> None:
+        """Close because the caller's credential is no longer valid."""
 
 
 class ConnectionRegistry:
-    """What is open and what is running; one for a gateway. Looks after it while `watching`, drains after `begin`."""
+    """The connections, requests and mutations of one gateway."""
 
     def __init__(self) -> None:
         self.draining = False
         self._connections: set[Connection] = set()
-        self._work: set[asyncio.Task[Any]] = set()
+        self._mutations: set[asyncio.Task[Any]] = set()
         self._requests = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def connections(self) -> frozenset[Connection]:
-        """What is open now."""
+        """The open connections."""
         return frozenset(self._connections)
 
     @property
     def requests(self) -> int:
-        """How many requests are being answered now."""
+        """The number of running requests."""
         return self._requests
 
-    def admit(self) -> None:
-        """Raise Unavailable where no new work is taken."""
-        if self.draining:
-            raise Unavailable("The gateway is stopping. Try again: another one takes over.")
-
-    def cut_off(self) -> Unavailable:
-        """Return what to tell about work that was cancelled, where that was for the end of the gateway.
-
-        Call it where asyncio.CancelledError was caught; it goes on where it has another reason.
-        """
-        if not self.draining:
-            raise asyncio.CancelledError
-        return Unavailable(
-            "The gateway stopped before this was done. Look whether it took effect before you repeat it."
-        )
-
-    def begin(self) -> None:
-        """Begin to leave: no new work, streams end, what runs may finish. Await `finished` then."""
-        self.draining = True
-        for connection in self.connections:
-            connection.leave()
-
-    async def finished(self) -> None:
-        """Wait until nothing is open and nothing runs; bound it by a timeout."""
-        await self._idle.wait()
-
-    def abandon(self) -> int:
-        """Cancel the work that nobody waits for any more; answer how much that was."""
-        for task in self._work:
-            task.cancel()
-        return len(self._work)
-
-    def expel(self, concerns: Callable[[Principal], bool], error: GatewayError) -> None:
-        """End the connections of the principals that lost their right to them."""
-        for connection in self.connections:
-            if connection.principal is not None and concerns(connection.principal):
-                connection.expel(error)
-
     @contextmanager
-    def open(self, connection: Connection) -> Iterator[None]:
-        """Look after a connection as long as it is open."""
+    def registered(self, connection: Connection) -> Iterator[None]:
+        """Check a connection while it is open. Ends quietly when it is cancelled during the drain."""
         self._connections.add(connection)
         self._idle.clear()
         if self.draining:
-            connection.leave()
+            connection.close_for_shutdown()
         try:
             yield
+        except asyncio.CancelledError:  # uvicorn would log its traceback
+            if not self.draining:
+                raise
         finally:
             self._connections.discard(connection)
-            self._note_idleness()
+            self._update_idle()
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Count a request as long as it runs."""
+        """Count a request while it runs. Ends quietly when it is cancelled during the drain."""
         self._requests += 1
         self._idle.clear()
         try:
             yield
+        except asyncio.CancelledError:  # uvicorn would log its traceback
+            if not self.draining:
+                raise
         finally:
             self._requests -= 1
-            self._note_idleness()
+            self._update_idle()
 
-    async def completed(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work that is finished once begun, also where whoever awaits it is cancelled."""
-        task = asyncio.create_task(work)
-        self._work.add(task)
+    async def run_to_completion(self, mutation: Coroutine[Any, Any, Result]) -> Result:
+        """Await a mutation. Cancelling the awaiter leaves it running."""
+        task = asyncio.create_task(mutation)
+        self._mutations.add(task)
         self._idle.clear()
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._on_mutation_done)
         return await asyncio.shield(task)
 
-    def watching(self) -> AbstractAsyncContextManager[None]:
-        """Look after the connections for as long as the context lasts."""
-        return run_periodically(TICK_SECONDS, self._tick, name="looking after connections")
+    def reject_if_draining(self) -> None:
+        """Raise Unavailable while the gateway stops."""
+        if self.draining:
+            raise Unavailable("The gateway is stopping. Try again: another one takes over.")
 
-    async def _tick(self) -> None:
+    def cancelled_by_shutdown(self) -> Unavailable:
+        """Return the error for a request that was cancelled; call it where CancelledError was caught.
+
+        A cancellation that has another reason goes on.
+        """
+        if not self.draining:
+            raise asyncio.CancelledError
+        return Unavailable(
+            "The gateway stopped before this was done. Check whether it took effect before you repeat it."
+        )
+
+    def begin_drain(self) -> None:
+        """Reject new requests, close the connections, and let what runs finish."""
+        self.draining = True
+        for connection in self.connections:
+            connection.close_for_shutdown()
+
+    async def wait_until_idle(self) -> None:
+        """Wait until nothing is open and nothing runs. Without a time limit."""
+        await self._idle.wait()
+
+    def cancel_mutations(self) -> int:
+        """Cancel the mutations that still run; return their number."""
+        for task in self._mutations:
+            task.cancel()
+        return len(self._mutations)
+
+    def close_unauthorized(self, concerns: Callable[[Principal], bool], error: GatewayError) -> None:
+        """Close the connections of the principals that this concerns."""
+        for connection in self.connections:
+            if connection.principal is not None and concerns(connection.principal):
+                connection.close_unauthorized(error)
+
+    def ticking(self) -> AbstractAsyncContextManager[None]:
+        """Check the connections for as long as the context lasts."""
+        return run_periodically(TICK_SECONDS, self._on_tick, name="checking connections")
+
+    async def _on_tick(self) -> None:
         now = asyncio.get_running_loop().time()
         for connection in self.connections:
-            connection.tend(now)
+            connection.on_tick(now)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._work.discard(task)
-        self._note_idleness()
+    def _on_mutation_done(self, task: asyncio.Task[Any]) -> None:
+        self._mutations.discard(task)
+        self._update_idle()
 
-    def _note_idleness(self) -> None:
-        if not (self._connections or self._requests or self._work):
+    def _update_idle(self) -> None:
+        if not (self._connections or self._requests or self._mutations):
             self._idle.set()

@@ -43,14 +43,14 @@ class CredentialMonitor:
         }
         ended = await self._ended_keys(ids) if ids else ()
         if ended:
-            self._registry.expel(
+            self._registry.close_unauthorized(
                 lambda principal: principal.id in ended, Unauthenticated("The API key was revoked, or has expired.")
             )
 
 
 def close_expired(registry: ConnectionRegistry, *, now: datetime) -> None:
     """Close the connections of principals whose credential has expired."""
-    registry.expel(
+    registry.close_unauthorized(
         lambda principal: principal.has_expired(now=now),
         Unauthenticated("The credential has expired. Connect again with a new one."),
     )

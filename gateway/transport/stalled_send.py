@@ -1,19 +1,22 @@
-"""The way out to one client: it knows how long the client has taken nothing."""
+"""Sending to a client that may read slowly or not at all."""
 
 import asyncio
 
 from starlette.types import Message, Scope, Send
 
 ABORT_EXTENSION = "gateway.abort"
-"""The scope's extension by which a connection is dropped at once, with all that waits in its buffers."""
+"""The ASGI extension of our protocols that closes a connection at once, with everything in its buffers."""
 
 
 class ClientGone(Exception):
-    """The client went away: nobody reads what would be said, and what it began to say has no end."""
+    """The client has disconnected."""
 
 
 class MonitoredSend:
-    """Sends to one client. At most as many messages wait here as there are senders, for each awaits its own."""
+    """ASGI's send, which knows how long the client has read nothing.
+
+    Every sender awaits its own message, so no more messages wait here than there are senders.
+    """
 
     __slots__ = ("_clock", "_send", "_waiting", "_waiting_since")
 
@@ -24,25 +27,25 @@ class MonitoredSend:
         self._waiting_since = 0.0
 
     async def send(self, message: Message) -> None:
-        """Send, as soon as the client takes something again. Raises ClientGone."""
+        """Send as soon as the client reads. Raises ClientGone."""
         if not self._waiting:
             self._waiting_since = self._clock()
         self._waiting += 1
         try:
             await self._send(message)
-        except OSError:  # as ASGI has it
+        except OSError:  # what ASGI says a server raises
             raise ClientGone from None
         finally:
             self._waiting -= 1
             self._waiting_since = self._clock()
 
-    def stuck_seconds(self, now: float) -> float:
-        """For how long something has been waiting to go out, and nothing went."""
+    def stalled_seconds(self, now: float) -> float:
+        """Return how long messages have been waiting without any of them going out."""
         return now - self._waiting_since if self._waiting else 0.0
 
 
 def abort(scope: Scope) -> None:
-    """Drop the connection without another word, where the server knows how: a goodbye would wait with all the rest."""
+    """Close the connection at once, if the server can: a graceful close would wait behind the unread data."""
     extension = scope.get("extensions", {}).get(ABORT_EXTENSION)
     if extension is not None:
         extension["abort"]()

@@ -183,7 +183,7 @@ async def serving_gateway(database_url: str, settings: Settings | None = None, *
         yield Served(
             url=f"{address}/graphql", database_url=database_url, services=services, registry=registry, http=http
         )
-        registry.begin()
+        registry.begin_drain()
 
 
 async def ready(http: httpx.AsyncClient, url: str) -> None:

@@ -264,7 +264,7 @@ async def served(
     pipeline = OperationPipeline(
         Documents(SCHEMA, hide_suggestions=hide_suggestions),
         make_context=partial(Context, market=market),
-        run_to_completion=registry.completed,
+        run_to_completion=registry.run_to_completion,
         **options,
     )
 
@@ -283,5 +283,5 @@ async def served(
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
     application = Starlette(routes=[*routes, *health_routes(registry=registry, ready=ready)])
-    async with registry.watching(), serving(application, ws_max_size=ws_max_size) as address:
+    async with registry.ticking(), serving(application, ws_max_size=ws_max_size) as address:
         yield Gateway(url=f"{address}/graphql", market=market, pipeline=pipeline, registry=registry)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.transport.websocket.corked_transport import CorkedTransport
+from gateway.transport.websocket.protocol import CorkedTransport
 
 
 class Counting(asyncio.Transport):

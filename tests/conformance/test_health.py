@@ -21,7 +21,7 @@ async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> No
         gateway.market.reason = "crash"
         assert await readiness() == (503, {"status": "not ready", "reason": "The check failed; the log says why."})
         gateway.market.reason = None
-        gateway.registry.begin()
+        gateway.registry.begin_drain()
         assert await readiness() == (503, {"status": "not ready", "reason": "The gateway is stopping."})
         response = await client.get("/healthz")
         assert (response.status_code, response.json()) == (200, {"status": "alive"})
@@ -31,8 +31,8 @@ async def test_a_leaving_gateway_finishes_what_runs_and_takes_nothing_new(gatewa
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client:
         running = asyncio.create_task(client.post(gateway.url, json={"query": "mutation { change(gated: true) }"}))
         await eventually(lambda: len(gateway.market.prepared) == 1)
-        gateway.registry.begin()
-        finished = asyncio.create_task(gateway.registry.finished())
+        gateway.registry.begin_drain()
+        finished = asyncio.create_task(gateway.registry.wait_until_idle())
         refused = await client.post(gateway.url, json={"query": "{ hello }"})
         (error,) = refused.json()["errors"]
         assert (refused.status_code, error["extensions"]) == (503, {"code": "UNAVAILABLE"})

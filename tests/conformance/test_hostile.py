@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.transport.http.endpoint import HttpLimits
-from gateway.transport.http.header_limits import HeadLimits
+from gateway.transport.http.protocol import HttpProtocol
 from gateway.transport.websocket.connection import WebSocketLimits
 from tests.conformance.marketplace import KEY, Gateway, served
 from tests.conformance.sockets import INIT, acknowledged, opened
@@ -22,7 +22,7 @@ HEADERS = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HeadLimits, "head_seconds", 0.3)
+    monkeypatch.setattr(HttpProtocol, "head_seconds", 0.3)
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ async def test_a_later_request_of_a_connection_has_that_time_as_well(gateway: Ga
 async def test_a_head_that_never_ends_is_refused_for_its_size(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HeadLimits, "head_seconds", 30)
+    monkeypatch.setattr(HttpProtocol, "head_seconds", 30)
     async with connection(gateway) as (reader, writer):
         writer.write(b"GET /graphql HTTP/1.1\r\nhost: x\r\nx-large: ")
         with suppress(ConnectionError):

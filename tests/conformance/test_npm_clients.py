@@ -70,7 +70,7 @@ async def test_both_clients_go_over_to_the_successor_of_a_gateway_that_leaves(wo
             await eventually(lambda: first.market.followers == 2)
             await first.market.tick(1)
             assert await lines(output, 2) == told(1)
-            first.registry.begin()
+            first.registry.begin_drain()
             await eventually(lambda: successor.market.followers == 2)
             await successor.market.tick(2)
             assert await lines(output, 2) == told(2)

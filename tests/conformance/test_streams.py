@@ -157,7 +157,7 @@ async def raw(gateway: Gateway, query: str) -> AsyncIterator[tuple[asyncio.Strea
 
 
 async def test_who_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    limits = StreamLimits(stuck=1.0)
+    limits = StreamLimits(stalled=1.0)
     async with served(stream_limits=limits) as gateway:
         await gateway.market.tick(*range(200))
         async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
@@ -191,7 +191,9 @@ async def test_a_mutation_is_finished_though_its_client_is_gone(gateway: Gateway
 async def test_a_right_that_is_lost_ends_the_stream_with_a_typed_error(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream:
         await stream.until(":\n\n")
-        gateway.registry.expel(lambda principal: principal.id == "first", Unauthenticated("The key was revoked."))
+        gateway.registry.close_unauthorized(
+            lambda principal: principal.id == "first", Unauthenticated("The key was revoked.")
+        )
         assert await stream.rest() == (
             ":\n\nevent: next\n"
             'data: {"errors":[{"message":"The key was revoked.","extensions":{"code":"UNAUTHENTICATED"}}]}\n\n'
@@ -202,11 +204,11 @@ async def test_a_right_that_is_lost_ends_the_stream_with_a_typed_error(gateway: 
 async def test_a_gateway_that_leaves_ends_its_streams_without_completing_them(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream, streamed(gateway, TICKS, MULTIPART) as parts:
         await stream.until(":\n\n")
-        gateway.registry.begin()
+        gateway.registry.begin_drain()
         assert await stream.rest() == ":\n\nretry: 1000\n\n"
         assert await parts.rest() == "--graphql--\r\n"
         async with asyncio.timeout(1):
-            await gateway.registry.finished()
+            await gateway.registry.wait_until_idle()
 
 
 async def test_a_subscription_may_come_in_parts(gateway: Gateway) -> None:

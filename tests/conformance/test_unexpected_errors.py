@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.transport.http.security_headers import browser_rules, unexpected_error
+from gateway.transport.http.security_headers import browser_security, unexpected_error
 
 
 async def broken(_request: Request) -> Response:
@@ -19,7 +19,7 @@ async def broken(_request: Request) -> Response:
 async def test_a_route_that_breaks_says_nothing_of_the_cause(caplog: pytest.LogCaptureFixture) -> None:
     application = Starlette(
         routes=[Route("/broken", broken)],
-        middleware=browser_rules(["https://app.example"]),
+        middleware=browser_security(["https://app.example"]),
         exception_handlers={Exception: unexpected_error},
     )
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)

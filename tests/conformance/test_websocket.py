@@ -204,7 +204,9 @@ async def test_a_right_that_is_lost_closes_with_4403(gateway: Gateway) -> None:
         await other.receive()
         await concerned.subscribe("1", TICKS)
         await eventually(lambda: gateway.market.followers == 1)
-        gateway.registry.expel(lambda principal: principal.id == "first", Forbidden("The key was revoked."))
+        gateway.registry.close_unauthorized(
+            lambda principal: principal.id == "first", Forbidden("The key was revoked.")
+        )
         assert await concerned.close() == (4403, "Forbidden")
         await other.send({"type": "ping"})
         assert await other.receive() == {"type": "pong"}
@@ -275,7 +277,7 @@ async def test_the_gateway_pings_and_drops_who_does_not_answer() -> None:
 
 
 async def test_who_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
-    limits = WebSocketLimits(stuck=1.0)
+    limits = WebSocketLimits(stalled=1.0)
     query = "subscription { ticks { place padding(size: 100000) } }"
     async with (
         served(websocket_limits=limits) as gateway,
@@ -312,7 +314,7 @@ async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway
         await busy.subscribe("2", "{ gated }")
         await busy.subscribe("3", "mutation { change(gated: true) }")
         await eventually(lambda: len(gateway.market.prepared) == 4)
-        gateway.registry.begin()
+        gateway.registry.begin_drain()
         assert await idle.close() == (1012, "Service restart")
         await eventually(lambda: gateway.market.followers == 0)
         assert len(gateway.registry.connections) == 1
@@ -322,7 +324,7 @@ async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway
         assert next_of("3", {"change": 1}) in answers
         assert await busy.close() == (1012, "Service restart")
         async with asyncio.timeout(1):
-            await gateway.registry.finished()
+            await gateway.registry.wait_until_idle()
         async with opened(gateway) as late:
             assert await late.close() == (1012, "Service restart")
 

@@ -58,6 +58,7 @@ class HttpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         accepted: tuple[Representation, ...] = (Representation.JSON,)
+        stream: StreamResponse | None = None
         with self.registry.answering():
             try:
                 accepted = negotiate(headers.get("accept"), page=self.page is not None and scope["method"] == "GET")
@@ -65,20 +66,22 @@ class HttpEndpoint:
             except ClientGone:
                 return
             except asyncio.CancelledError:
-                response = error_response(self.registry.cut_off(), accepted[0])
+                response = error_response(self.registry.cancelled_by_shutdown(), accepted[0])
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
                 response = error_response(error, accepted[0])
-            if not isinstance(response, StreamResponse):
+            if isinstance(response, StreamResponse):
+                stream = response
+            else:
                 await response(scope, receive, send)
-                return
-        await response(scope, receive, send)  # from here on a connection, and not a running request
+        if stream is not None:  # a connection from here on, and not a running request
+            await stream(scope, receive, send)
 
     async def _respond(
         self, scope: Scope, receive: Receive, headers: Headers, accepted: tuple[Representation, ...]
     ) -> ASGIApp:
         if accepted[0] is Representation.PAGE and self.page is not None:
             return self.page
-        self.registry.admit()
+        self.registry.reject_if_draining()
         caller = await self.authentication.authenticate(headers.get("authorization"))
         match scope["method"]:
             case "POST":

@@ -1,16 +1,15 @@
-"""What browsers are told and asked: which pages may speak to the gateway, and how its answers may be used.
+"""Browser security: CORS, the origins of WebSockets, and the security headers of every response.
 
-A credential is always sent on purpose, never by the browser by itself as cookies are; beside that a request that
-changes something has to be JSON by POST, which no page sends elsewhere without asking first, by a preflight. CORS
-answers that by the list of allowed origins. WebSockets have no preflight: there the origin is looked at before the
-upgrade.
+No page of another site can act for a user: credentials are sent on purpose and never by the browser itself, as cookies
+are, and a request that changes something is JSON by POST, for which browsers need a preflight. WebSockets have no
+preflight, so their origin is checked before the upgrade.
 """
 
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -23,21 +22,21 @@ from gateway.transport.http.responses import error_response
 GRAPHQL_PATH: Final = "/graphql"
 PREFLIGHT_SECONDS: Final = 600
 
-_HEADERS: Final = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-}
-"""For all answers; those that say something else for themselves keep that."""
-_VARY: Final = "Accept, Authorization, Origin"
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+"""Of every response that does not set them itself."""
+_VARY: Final = (b"vary", b"Accept, Authorization, Origin")
 
 
-def browser_rules(allowed_origins: Collection[str]) -> list[Middleware]:
-    """Return what stands before the routes; origins are allowed as they are written, scheme and port included."""
-    rules = [Middleware(AnswerHeaders), Middleware(SocketOrigins, allowed=frozenset(allowed_origins))]
+def browser_security(allowed_origins: Collection[str]) -> list[Middleware]:
+    """Return the middleware. Origins are compared as written, with scheme and port."""
+    middleware = [Middleware(BrowserSecurity, allowed_origins=frozenset(allowed_origins))]
     if allowed_origins:
         cors = Middleware(
             CORSMiddleware,
@@ -47,64 +46,57 @@ def browser_rules(allowed_origins: Collection[str]) -> list[Middleware]:
             expose_headers=("Retry-After", "WWW-Authenticate"),
             max_age=PREFLIGHT_SECONDS,
         )
-        rules.append(cors)
-    return rules
+        middleware.append(cors)
+    return middleware
 
 
-async def unexpected_error(request: Request, error: Exception) -> Response:
-    """Answer what nothing else has caught; the server logs it once more, with its traceback."""
+async def unexpected_error(_request: Request, error: Exception) -> Response:
+    """Return the response to an exception that nothing else has caught; it passes no middleware."""
     response = error_response(error, Representation.JSON)
-    _complete(response.headers, path=request.url.path)
+    response.raw_headers += (*_HEADERS, _VARY)
     return response
 
 
-class AnswerHeaders:
-    """Adds to each answer how browsers may use it."""
+class BrowserSecurity:
+    """Adds the security headers to responses, and refuses WebSockets of other origins with 403."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, allowed_origins: Collection[str]) -> None:
         self._app = app
+        self._allowed_origins = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            if self._is_allowed(Headers(scope=scope)):
+                await self._app(scope, receive, send)
+            else:
+                await receive()  # websocket.connect
+                await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        async def completed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message.setdefault("headers", [])
-                _complete(MutableHeaders(scope=message), path=scope["path"])
+                headers = list(message.get("headers", ()))
+                names = {name for name, _ in headers}
+                headers += [header for header in _HEADERS if header[0] not in names]
+                if scope["path"] == GRAPHQL_PATH:
+                    headers = [header for header in headers if header[0] != b"vary"] + [_VARY]
+                message["headers"] = headers
             await send(message)
 
-        await self._app(scope, receive, completed)
+        await self._app(scope, receive, send_with_headers)
+
+    def _is_allowed(self, headers: Headers) -> bool:
+        """Tell whether all origins are allowed, or the gateway's own. A client without an origin is no browser."""
+        host = headers.get("host", "")
+        return all(
+            origin in self._allowed_origins or _is_same_origin(origin, host) for origin in headers.getlist("origin")
+        )
 
 
-class SocketOrigins:
-    """Refuses, by 403 and before the upgrade, sockets that a foreign page opens; no origin, no browser."""
-
-    def __init__(self, app: ASGIApp, *, allowed: Collection[str]) -> None:
-        self._app = app
-        self._allowed = allowed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not self._may_open(Headers(scope=scope)):
-            await receive()  # websocket.connect
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        await self._app(scope, receive, send)
-
-    def _may_open(self, headers: Headers) -> bool:
-        origins = headers.getlist("origin")
-        return all(origin in self._allowed or _is_own(origin, host=headers.get("host", "")) for origin in origins)
-
-
-def _is_own(origin: str, *, host: str) -> bool:
-    """Tell whether a page of this host is speaking; its scheme may have ended at a load balancer."""
+def _is_same_origin(origin: str, host: str) -> bool:
+    """Compare the host alone: a load balancer may have ended TLS."""
     parts = urlsplit(origin)
     return parts.scheme in {"http", "https"} and bool(host) and parts.netloc.lower() == host.lower()
-
-
-def _complete(headers: MutableHeaders, *, path: str) -> None:
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    if path == GRAPHQL_PATH:
-        headers["vary"] = _VARY

@@ -1,4 +1,4 @@
-"""A response that goes on: the payloads of one operation, framed, until one of the two sides has had enough."""
+"""A streamed response: the payloads of one operation, framed, until the source or one of the two sides ends it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,18 +25,18 @@ _HEADERS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamLimits:
-    """How long a stream may be quiet, in seconds."""
+    """Time limits of a stream, in seconds."""
 
     keep_alive: float = 12.0
-    """Between signs of life to the client, where there is nothing else to tell."""
-    stuck: float = 30.0
-    """For which the client may take nothing before it is dropped."""
-    goodbye: float = 5.0
-    """For which the client may keep the stream's last words waiting."""
+    """Between two frames, if there is no payload."""
+    stalled: float = 30.0
+    """A client that reads nothing for so long is dropped."""
+    close: float = 5.0
+    """Within which the client has to read the last frame."""
 
 
 class StreamResponse:
-    """The response as an ASGI application; it is a connection to be looked after."""
+    """The response as an ASGI application, and a Connection of the registry."""
 
     transport: ClassVar[str] = "stream"
 
@@ -52,100 +52,98 @@ class StreamResponse:
         self.principal = principal
         self._payloads = payloads
         self._framing = framing
-        self._lifetime = registry
+        self._registry = registry
         self._limits = limits
-        self._pump: Cancellable[CloseCause | GatewayError] = Cancellable()
-        self._sign_of_life: asyncio.Task[None] | None = None
+        self._sending: Cancellable[CloseCause | GatewayError] = Cancellable()
+        self._keep_alive: asyncio.Task[None] | None = None
         self._started = False
-        self._spoken_at = 0.0
+        self._sent_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._outlet = MonitoredSend(send)
-        with self._lifetime.open(self):
+        self._send = MonitoredSend(send)
+        with self._registry.registered(self):
             listener = asyncio.create_task(self._listen(receive))
             try:
-                ending = await self._pump.run(self._say_all())
-                self._stop_signs_of_life()
-                if ending is CloseCause.LOST or (
-                    ending is not CloseCause.GONE and not await self._said_goodbye(ending)
+                cause = await self._sending.run(self._send_all())
+                self._cancel_keep_alive()
+                if cause is CloseCause.UNRESPONSIVE or (
+                    cause is not CloseCause.CLIENT_GONE and not await self._send_last(cause)
                 ):
                     abort(scope)
-                    await asyncio.wait([listener], timeout=1)  # the server takes note in its next turn
+                    await asyncio.wait([listener], timeout=1)  # uvicorn notices the abort in its next turn
             finally:
                 listener.cancel()
-                self._stop_signs_of_life()
+                self._cancel_keep_alive()
                 await _close(self._payloads)
 
-    def tend(self, now: float) -> None:
-        if self._outlet.stuck_seconds(now) > self._limits.stuck:
-            self._pump.interrupt(CloseCause.LOST)
-        elif self._started and now - self._spoken_at >= self._limits.keep_alive:
-            self._spoken_at = now
-            self._stop_signs_of_life()
-            self._sign_of_life = asyncio.create_task(self._give_sign_of_life())
+    def on_tick(self, now: float) -> None:
+        if self._send.stalled_seconds(now) > self._limits.stalled:
+            self._sending.interrupt(CloseCause.UNRESPONSIVE)
+        elif self._started and now - self._sent_at >= self._limits.keep_alive:
+            self._sent_at = now
+            self._cancel_keep_alive()
+            self._keep_alive = asyncio.create_task(self._send_keep_alive())
 
-    def leave(self) -> None:
-        self._pump.interrupt(CloseCause.LEAVING)
+    def close_for_shutdown(self) -> None:
+        self._sending.interrupt(CloseCause.SHUTDOWN)
 
-    def expel(self, error: GatewayError) -> None:
-        self._pump.interrupt(error)
+    def close_unauthorized(self, error: GatewayError) -> None:
+        self._sending.interrupt(error)
 
-    async def _say_all(self) -> CloseCause | None:
+    async def _send_all(self) -> CloseCause | None:
         try:
             await self._start()
             await self._write(self._framing.opening)
-            await self._say_payloads()
+            try:
+                async for payload in self._payloads:
+                    await self._write(self._framing.payload(payload))
+            except ClientGone:
+                raise
+            except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+                await self._write(self._framing.errors(format_errors(error)))
             await self._write(self._framing.complete)
         except ClientGone:
-            return CloseCause.GONE
+            return CloseCause.CLIENT_GONE
         return None
 
-    async def _say_payloads(self) -> None:
-        try:
-            async for payload in self._payloads:
-                await self._write(self._framing.payload(payload))
-        except ClientGone:
-            raise
-        except Exception as error:  # noqa: BLE001 - any error becomes a masked response
-            await self._write(self._framing.errors(format_errors(error)))
-
-    async def _said_goodbye(self, ending: CloseCause | GatewayError | None) -> bool:
-        match ending:
+    async def _send_last(self, cause: CloseCause | GatewayError | None) -> bool:
+        """End the response. Return whether the client has read it in time."""
+        match cause:
             case None:
                 last = b""
             case GatewayError():
-                last = self._framing.errors(format_errors(ending)) + self._framing.complete
+                last = self._framing.errors(format_errors(cause)) + self._framing.complete
             case _:
                 last = self._framing.shutdown
         with suppress(ClientGone, TimeoutError):
-            async with asyncio.timeout(self._limits.goodbye):
+            async with asyncio.timeout(self._limits.close):
                 await self._start()
                 await self._write(last, more=False)
                 return True
         return False
 
-    async def _give_sign_of_life(self) -> None:
-        with suppress(ClientGone):  # it is told that to the listener, too
+    async def _send_keep_alive(self) -> None:
+        with suppress(ClientGone):  # the listener notices it too
             await self._write(self._framing.keep_alive)
 
     async def _start(self) -> None:
         if not self._started:
             headers = [(b"content-type", self._framing.content_type.encode()), *_HEADERS]
-            await self._outlet.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send.send({"type": "http.response.start", "status": 200, "headers": headers})
             self._started = True
 
     async def _write(self, chunk: bytes, *, more: bool = True) -> None:
-        self._spoken_at = asyncio.get_running_loop().time()
-        await self._outlet.send({"type": "http.response.body", "body": chunk, "more_body": more})
+        self._sent_at = asyncio.get_running_loop().time()
+        await self._send.send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     async def _listen(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._pump.interrupt(CloseCause.GONE)
+        self._sending.interrupt(CloseCause.CLIENT_GONE)
 
-    def _stop_signs_of_life(self) -> None:
-        if self._sign_of_life is not None:
-            self._sign_of_life.cancel()
+    def _cancel_keep_alive(self) -> None:
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
 
 
 class FailedStream:
@@ -164,5 +162,5 @@ class FailedStream:
 async def _close(payloads: AsyncIterator[Payload]) -> None:
     close = getattr(payloads, "aclose", None)
     if close is not None:
-        with suppress(Exception):  # the stream is over; what its source says to that concerns nobody
+        with suppress(Exception):  # the response has ended: there is nobody to tell
             await close()

@@ -1,27 +1,27 @@
-"""How the gateway ends a WebSocket: the codes that graphql-transport-ws has, and those of WebSocket itself.
+"""Close codes: those of graphql-transport-ws and of WebSocket itself.
 
-Clients try again after 1012 and 1013, and after a connection that broke. The codes from 4400 on tell them that this
-would not help, and so does 1011, which is never sent for that reason.
+Clients reconnect after 1012, 1013 and a connection that broke. The codes from 4400 on tell them not to, and so does
+1011, which is therefore never sent.
 """
 
 from typing import NamedTuple
 
-from gateway.domain.errors import BadUserInput, GatewayError
-from gateway.execution.errors import RateLimited, format_errors
+from gateway.domain.errors import BadUserInput
+from gateway.execution.errors import RateLimited, error_code, format_errors
 
 REASON_BYTES = 123
-"""What a close frame has room for."""
+"""The room of a close frame."""
 
 
 class Close(NamedTuple):
-    """A close code and what it is for."""
+    """A close code and its reason."""
 
     code: int
     reason: str
 
 
 class CloseConnection(Exception):
-    """The socket has to be closed so."""
+    """The connection has to be closed with this code."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(close)
@@ -45,20 +45,18 @@ def subscriber_exists(identifier: str) -> Close:
     return Close(4409, _shortened(f"Subscriber for {identifier} already exists"))
 
 
-def refused_caller(error: Exception) -> Close:
-    """Return how a socket ends whose caller could not be made out: for good only where that is certain."""
-    match error:
-        case GatewayError(code="UNAUTHENTICATED"):
+def close_of(error: Exception) -> Close:
+    """Return the close code for an error of the initialisation. Only a credential that is refused closes for good."""
+    if isinstance(error, RateLimited):
+        return Close(TRY_AGAIN_LATER.code, _shortened(error.message))
+    match error_code(error):
+        case "UNAUTHENTICATED":
             return UNAUTHORIZED
-        case GatewayError(code="FORBIDDEN"):
+        case "FORBIDDEN":
             return FORBIDDEN
-        case RateLimited():
-            return Close(TRY_AGAIN_LATER.code, _shortened(error.message))
-        case GatewayError():
-            return TRY_AGAIN_LATER
-        case _:
+        case "INTERNAL":
             format_errors(error)  # logs it
-            return TRY_AGAIN_LATER
+    return TRY_AGAIN_LATER
 
 
 def _shortened(reason: str) -> str:

@@ -1,7 +1,7 @@
 """GraphQL over WebSocket, by the sub-protocol graphql-transport-ws.
 
-A socket is one task that listens, and one for each operation that runs on it. Each operation awaits that its message
-went out before it takes its next event, so that what waits here is bounded; a slow reader slows down nobody else.
+A connection has one task that receives, and one for each operation. An operation awaits that its message went out
+before it takes its next payload: that bounds what waits here, and a slow client delays no other.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebSocketLimits:
-    """How much one socket may do, and how long it may be quiet, in seconds."""
+    """Limits of WebSockets; times are in seconds."""
 
     operations: int = 100
-    """Running at the same time."""
+    """Concurrent operations of one connection."""
     per_caller: int = 10_000
-    """Sockets that one caller may have open at a time."""
+    """Open connections of one caller."""
     initialisation: float = 10.0
-    """Until the client has said who it is."""
+    """Until the client has sent `connection_init`."""
     ping: float = 20.0
-    """Between pings. A client that says nothing until the next one is gone."""
-    stuck: float = 30.0
-    """For which the client may take nothing before it is dropped."""
-    goodbye: float = 5.0
-    """For which the client may keep its close frame waiting."""
+    """Between pings. A client that sends nothing until the next one is dropped."""
+    stalled: float = 30.0
+    """A client that reads nothing for so long is dropped."""
+    close: float = 5.0
+    """Within which the client has to read the close frame."""
 
 
 class WebSocketEndpoint:
@@ -73,23 +73,23 @@ class WebSocketEndpoint:
 
 
 class WebSocketConnection:
-    """One client's socket; it is a connection to be looked after."""
+    """One client's WebSocket, and a Connection of the registry."""
 
     transport: ClassVar[str] = "websocket"
 
     __slots__ = (
         "__weakref__",
-        "_answering",
-        "_conversation",
         "_endpoint",
+        "_executing",
         "_initialised",
         "_opened_at",
         "_operations",
-        "_outlet",
         "_ping",
         "_pinged_at",
         "_receive",
+        "_receiving",
         "_scope",
+        "_send",
         "principal",
     )
 
@@ -98,70 +98,63 @@ class WebSocketConnection:
         self._endpoint = endpoint
         self._scope = scope
         self._receive = receive
-        self._outlet = MonitoredSend(send)
-        self._conversation: Cancellable[Close | CloseCause] = Cancellable()
+        self._send = MonitoredSend(send)
+        self._receiving: Cancellable[Close | CloseCause] = Cancellable()
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._answering: set[asyncio.Task[None] | None] = set()
+        self._executing: set[asyncio.Task[None] | None] = set()
+        """The tasks of queries and mutations."""
         self._initialised = False
         self._opened_at = self._pinged_at = asyncio.get_running_loop().time()
         self._ping: asyncio.Task[None] | None = None
-        """The ping that the client has not been heard since."""
+        """The last ping, until the client sends something."""
 
     async def run(self) -> None:
-        """Talk with the client until one of the two sides has had enough."""
-        with self._endpoint.registry.open(self):
+        """Receive messages until one of the two sides closes."""
+        with self._endpoint.registry.registered(self):
             try:
-                ending = await self._conversation.run(self._converse())
-                await self._finish(ending)
+                await self._close(await self._receiving.run(self._receive_messages()))
             finally:
                 if self.principal is not None:
                     self._endpoint.concurrency.release(self.principal)
                 for task in self._operations.values():
                     task.cancel()
-                self._hear()
+                self._cancel_ping()
 
-    def tend(self, now: float) -> None:
+    def on_tick(self, now: float) -> None:
         limits = self._endpoint.limits
-        if self._outlet.stuck_seconds(now) > limits.stuck:
-            self._conversation.interrupt(CloseCause.LOST)
+        if self._send.stalled_seconds(now) > limits.stalled:
+            self._receiving.interrupt(CloseCause.UNRESPONSIVE)
         elif self.principal is None:
             if now - self._opened_at > limits.initialisation:
-                self._conversation.interrupt(close_codes.INITIALISATION_TIMEOUT)
+                self._receiving.interrupt(close_codes.INITIALISATION_TIMEOUT)
         elif now - self._pinged_at >= limits.ping:
             self._pinged_at = now
             if self._ping is None:
-                self._ping = asyncio.create_task(self._say_ping())
+                self._ping = asyncio.create_task(self._send_ping())
             else:
-                self._conversation.interrupt(CloseCause.LOST)
+                self._receiving.interrupt(CloseCause.UNRESPONSIVE)
 
-    def leave(self) -> None:
-        self._conversation.interrupt(close_codes.SERVICE_RESTART)
+    def close_for_shutdown(self) -> None:
+        self._receiving.interrupt(close_codes.SERVICE_RESTART)
 
-    def expel(self, error: GatewayError) -> None:  # noqa: ARG002 - a close frame has no room for more than its code
-        self._conversation.interrupt(close_codes.FORBIDDEN)
+    def close_unauthorized(self, error: GatewayError) -> None:  # noqa: ARG002 - the close code says it
+        self._receiving.interrupt(close_codes.FORBIDDEN)
 
-    async def _converse(self) -> Close | CloseCause:
+    async def _receive_messages(self) -> Close | CloseCause:
         try:
             while True:
                 event = await self._receive()
                 if event["type"] == "websocket.disconnect":
-                    return CloseCause.GONE
-                self._hear()
-                await self._obey(event.get("text"))
+                    return CloseCause.CLIENT_GONE
+                self._cancel_ping()
+                await self._handle(event.get("text"))
         except CloseConnection as closing:
             return closing.close
         except ClientGone:
-            return CloseCause.GONE
+            return CloseCause.CLIENT_GONE
 
-    def _hear(self) -> None:
-        if self._ping is not None:
-            self._ping.cancel()
-            self._ping = None
-
-    async def _obey(self, text: str | None) -> None:
+    async def _handle(self, text: str | None) -> None:
         try:
-            if text is None:
-                raise BadUserInput("Messages are text.")  # noqa: TRY301 - so that there is one place for the answer
             message = messages.client_message(text)
         except BadUserInput as error:
             raise CloseConnection(close_codes.invalid_message(error)) from None
@@ -169,11 +162,13 @@ class WebSocketConnection:
             case ConnectionInit():
                 await self._initialise(message)
             case Subscribe():
-                await self._subscribe(message)
+                await self._start_operation(message)
             case Complete():
-                self._complete(message)
+                task = self._operations.pop(message.id, None)
+                if task is not None:
+                    task.cancel()
             case Ping():
-                await self._say(messages.pong(message.payload))
+                await self._send_text(messages.pong(message.payload))
             case Pong():
                 pass
 
@@ -184,19 +179,19 @@ class WebSocketConnection:
         try:
             authorization = authorization_of(message.payload) or Headers(scope=self._scope).get("authorization")
             principal = await self._endpoint.authentication.authenticate(authorization)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the socket ends well
-            raise CloseConnection(close_codes.refused_caller(error)) from None
-        if principal is None:  # a socket is for somebody: the schema is to be had by less
+        except Exception as error:  # noqa: BLE001 - any error closes the connection
+            raise CloseConnection(close_codes.close_of(error)) from None
+        if principal is None:  # anonymous callers introspect over HTTP
             raise CloseConnection(close_codes.UNAUTHORIZED)
         try:
             self._endpoint.concurrency.acquire(principal)
         except RateLimited as error:
-            raise CloseConnection(close_codes.refused_caller(error)) from None
+            raise CloseConnection(close_codes.close_of(error)) from None
         self.principal = principal
         self._pinged_at = asyncio.get_running_loop().time()
-        await self._say(messages.ACKNOWLEDGEMENT)
+        await self._send_text(messages.ACKNOWLEDGEMENT)
 
-    async def _subscribe(self, message: Subscribe) -> None:
+    async def _start_operation(self, message: Subscribe) -> None:
         if self.principal is None:
             raise CloseConnection(close_codes.UNAUTHORIZED)
         if message.id in self._operations:
@@ -206,88 +201,82 @@ class WebSocketConnection:
             excess = RateLimited(
                 f"At most {limit} operations run on one socket. Complete one, or open another socket.", retry_after=1
             )
-            await self._say(messages.error(message.id, format_errors(excess)))
+            await self._send_text(messages.error(message.id, format_errors(excess)))
             return
-        self._operations[message.id] = asyncio.create_task(self._operate(message))
+        self._operations[message.id] = asyncio.create_task(self._run_operation(message))
 
-    def _complete(self, message: Complete) -> None:
-        task = self._operations.pop(message.id, None)
-        if task is not None:
-            task.cancel()
-
-    async def _operate(self, message: Subscribe) -> None:
+    async def _run_operation(self, message: Subscribe) -> None:
         try:
-            await self._tell(message)
+            operation = await self._endpoint.pipeline.prepare(message.request, self.principal)
+            if operation.type is OperationType.SUBSCRIPTION:
+                await self._send_payloads(message, operation)
+            else:
+                await self._send_response(message, operation)
             last = messages.complete(message.id)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - any error becomes a masked response
             last = messages.error(message.id, format_errors(error))
         if self._operations.get(message.id) is asyncio.current_task():
-            del self._operations[message.id]  # before its end is told: from then on the client may use the id again
+            del self._operations[message.id]  # before the last message: after it, the client may use the id again
         try:
-            await self._say(last)
+            await self._send_text(last)
         except ClientGone:
             return
 
-    async def _tell(self, message: Subscribe) -> None:
-        operation = await self._endpoint.pipeline.prepare(message.request, self.principal)
-        if operation.type is OperationType.SUBSCRIPTION:
-            await self._tell_events(message, operation)
-        else:
-            await self._tell_answer(message, operation)
-
-    async def _tell_events(self, message: Subscribe, operation: Operation) -> None:
+    async def _send_payloads(self, message: Subscribe, operation: Operation) -> None:
         head = messages.next_head(message.id)
         stream = await self._endpoint.pipeline.subscribe(operation, message.request, self.principal)
         try:
             async for payload in stream:
-                await self._say(f"{head}{payload.text}}}")
+                await self._send.send({"type": "websocket.send", "text": f"{head}{payload.text}}}"})
         finally:
             await stream.aclose()
 
-    async def _tell_answer(self, message: Subscribe, operation: Operation) -> None:
+    async def _send_response(self, message: Subscribe, operation: Operation) -> None:
         task = asyncio.current_task()
-        self._answering.add(task)
+        self._executing.add(task)
         try:
             response = await self._endpoint.pipeline.execute(operation, message.request, self.principal)
-            await self._say(f"{messages.next_head(message.id)}{response.body.decode()}}}")
+            await self._send_text(f"{messages.next_head(message.id)}{response.body.decode()}}}")
         finally:
-            self._answering.discard(task)
+            self._executing.discard(task)
 
-    async def _say(self, text: str) -> None:
-        await self._outlet.send({"type": "websocket.send", "text": text})
+    async def _send_text(self, text: str) -> None:
+        await self._send.send({"type": "websocket.send", "text": text})
 
-    async def _say_ping(self) -> None:
+    async def _send_ping(self) -> None:
         try:
-            await self._say(messages.PING)
+            await self._send_text(messages.PING)
         except ClientGone:
             return
 
-    async def _finish(self, ending: Close | CloseCause | None) -> None:
-        if ending is close_codes.SERVICE_RESTART:
-            await self._answer_the_rest()
+    def _cancel_ping(self) -> None:
+        if self._ping is not None:
+            self._ping.cancel()
+            self._ping = None
+
+    async def _close(self, cause: Close | CloseCause | None) -> None:
+        if cause is close_codes.SERVICE_RESTART:
+            await self._finish_executing()
         for task in self._operations.values():
             task.cancel()
-        if isinstance(ending, Close):
-            await self._say_goodbye(ending)
-        elif ending is CloseCause.LOST:
+        if cause is CloseCause.UNRESPONSIVE:
             abort(self._scope)
+        elif isinstance(cause, Close):
+            try:
+                async with asyncio.timeout(self._endpoint.limits.close):
+                    await self._send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
+            except TimeoutError:
+                abort(self._scope)
+            except ClientGone:
+                return
 
-    async def _answer_the_rest(self) -> None:
-        """Let queries and mutations come to their end, while subscriptions are told nothing more."""
+    async def _finish_executing(self) -> None:
+        """End the subscriptions, and wait for the responses of queries and mutations."""
         for task in self._operations.values():
-            if task not in self._answering:
+            if task not in self._executing:
                 task.cancel()
-        rest = [task for task in self._answering if task is not None]
-        if rest:
-            await asyncio.wait(rest)
-
-    async def _say_goodbye(self, close: Close) -> None:
-        try:
-            async with asyncio.timeout(self._endpoint.limits.goodbye):
-                await self._outlet.send({"type": "websocket.close", "code": close.code, "reason": close.reason})
-        except TimeoutError:
-            abort(self._scope)
-        except ClientGone:
-            return
+        executing = [task for task in self._executing if task is not None]
+        if executing:
+            await asyncio.wait(executing)

@@ -1,4 +1,4 @@
-"""The messages of graphql-transport-ws: what clients say, read strictly, and what the gateway says, as text."""
+"""The messages of graphql-transport-ws: those of clients, parsed strictly, and the gateway's, as text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from gateway.execution.errors import FormattedError
 from gateway.operations.requests import GraphQLRequest, graphql_request, parse_json
 
 SUBPROTOCOL = "graphql-transport-ws"
-MOST_ID_CHARACTERS = 255
-"""It is said again in each message about the operation."""
+MAX_ID_CHARACTERS = 255
+"""The id is repeated in every message about the operation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +43,10 @@ class Complete:
 ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
 
 
-def client_message(text: str) -> ClientMessage:
-    """Read a message. Raises BadUserInput for what the protocol does not know, which ends the socket."""
+def client_message(text: str | None) -> ClientMessage:
+    """Parse a message; None stands for a binary one. Raises BadUserInput for what the protocol does not have."""
+    if text is None:
+        raise BadUserInput("Messages are text.")
     message = parse_json(text)
     if not isinstance(message, dict):
         raise BadUserInput("A message is a JSON object.")
@@ -73,8 +75,8 @@ def _payload(message: dict[str, Any]) -> Mapping[str, Any] | None:
 
 def _id(message: dict[str, Any]) -> str:
     identifier = message.get("id")
-    if not isinstance(identifier, str) or not 0 < len(identifier) <= MOST_ID_CHARACTERS:
-        raise BadUserInput(f"An operation's id is a string of 1 to {MOST_ID_CHARACTERS} characters.")
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= MAX_ID_CHARACTERS:
+        raise BadUserInput(f"An operation's id is a string of 1 to {MAX_ID_CHARACTERS} characters.")
     return identifier
 
 
@@ -87,7 +89,7 @@ def pong(payload: Mapping[str, Any] | None) -> str:
 
 
 def next_head(identifier: str) -> str:
-    """Return all of a `next` that stands before its payload; a closing brace stands after it."""
+    """Return the part of a `next` message before its payload; after the payload comes a closing brace."""
     return f'{{"type":"next","id":{_text(identifier)},"payload":'
 
 
