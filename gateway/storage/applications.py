@@ -1,7 +1,6 @@
 """Applications: rows <-> domain objects."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
@@ -10,7 +9,7 @@ from gateway.domain.cursors import Keyset
 from gateway.domain.installations import Application, AuthorizationMethod
 from gateway.domain.pages import ApplicationFilter, Window
 from gateway.storage.database import Connection
-from gateway.storage.queries import queries
+from gateway.storage.queries import Flags, queries
 
 
 def _application(row: Record) -> Application:
@@ -76,9 +75,8 @@ async def select_applications_by_slug(connection: Connection, *, slugs: Sequence
     return [_application(row) for row in rows]
 
 
-def _narrowing(matching: ApplicationFilter) -> dict[str, dict[str, Any]]:
-    """Each flag of the query that applies, with its parameters."""
-    flags: dict[str, dict[str, Any]] = {}
+def _filter_flags(matching: ApplicationFilter) -> Flags:
+    flags: Flags = {}
     if matching.listed_or_id is not None:
         flags["listed_or_id"] = {"visible_id": matching.listed_or_id}
     if matching.listed_or_installed_for is not None:
@@ -95,25 +93,21 @@ def _narrowing(matching: ApplicationFilter) -> dict[str, dict[str, Any]]:
     return flags
 
 
-def _given(flags: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {name: value for parameters in flags.values() for name, value in parameters.items()}
-
-
 async def select_application_page(
     connection: Connection, *, matching: ApplicationFilter, window: Window[Keyset]
 ) -> list[Application]:
     """Read one row more than the window's size, in its direction."""
-    flags = _narrowing(matching)
+    flags = _filter_flags(matching)
     if window.after is not None:
         flags["above"] = {"above_name": window.after.value, "above_id": window.after.id}
     if window.before is not None:
         flags["below"] = {"below_name": window.before.value, "below_id": window.before.id}
     flags["descending" if window.backward else "ascending"] = {"limit": window.size + 1}
-    query = queries.variant("select_application_page", flags)
-    return [_application(row) for row in await query.fetch(connection, **_given(flags))]
+    query, values = queries.with_flags("select_application_page", flags)
+    return [_application(row) for row in await query.fetch(connection, **values)]
 
 
 async def count_applications(connection: Connection, *, matching: ApplicationFilter) -> int:
-    flags = _narrowing(matching)
-    count: int = await queries.variant("count_applications", flags).fetch_value(connection, **_given(flags))
+    query, values = queries.with_flags("count_applications", _filter_flags(matching))
+    count: int = await query.fetch_value(connection, **values)
     return count

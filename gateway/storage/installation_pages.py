@@ -15,13 +15,10 @@ from gateway.domain.pages import (
 )
 from gateway.storage.database import Connection
 from gateway.storage.installations import installation_of
-from gateway.storage.queries import queries
-
-Flags = dict[str, dict[str, Any]]
+from gateway.storage.queries import Flags, queries
 
 
-def _narrowing(listed: InstallationList) -> Flags:
-    """Each flag of the query that applies, with its parameters."""
+def _filter_flags(listed: InstallationList) -> Flags:
     matching = listed.matching
     given: list[tuple[str, str, Any]] = [
         ("application", "application_id", matching.application_id),
@@ -36,7 +33,7 @@ def _narrowing(listed: InstallationList) -> Flags:
     return flags
 
 
-def _placed(order: InstallationOrder, *, window: Window[Keyset]) -> Flags:
+def _window_flags(order: InstallationOrder, *, window: Window[Keyset]) -> Flags:
     column = "created" if order.field is InstallationOrderField.CREATED_AT else "updated"
     descending = order.direction is OrderDirection.DESC
     above, below = (window.before, window.after) if descending else (window.after, window.before)
@@ -49,10 +46,6 @@ def _placed(order: InstallationOrder, *, window: Window[Keyset]) -> Flags:
     return flags
 
 
-def _given(flags: Flags) -> dict[str, Any]:
-    return {name: value for parameters in flags.values() for name, value in parameters.items()}
-
-
 async def select_installation_pages(
     connection: Connection, *, parents: Sequence[UUID | None], listed: InstallationList, window: Window[Keyset]
 ) -> dict[UUID | None, list[Installation]]:
@@ -61,11 +54,11 @@ async def select_installation_pages(
     How many rows contain an object depends on the object: measured on 50,000 rows, where 50 do, a plan for any object
     takes 130 ms by the list's order, and one for this object 5 ms by the index on metadata.
     """
-    flags = _narrowing(listed) | _placed(listed.order, window=window)
-    query = queries.variant("select_installation_page", flags)
+    flags = _filter_flags(listed) | _window_flags(listed.order, window=window)
+    query, values = queries.with_flags("select_installation_page", flags)
     fetch = query.fetch if listed.matching.metadata is None else query.fetch_with_custom_plan
     found: dict[UUID | None, list[Installation]] = {parent: [] for parent in parents}
-    for row in await fetch(connection, parents=list(parents), **_given(flags)):
+    for row in await fetch(connection, parents=list(parents), **values):
         found[parents[row["parent"] - 1]].append(installation_of(row))
     return found
 
@@ -74,9 +67,8 @@ async def count_installations(
     connection: Connection, *, parents: Sequence[UUID | None], listed: InstallationList
 ) -> dict[UUID | None, dict[InstallationStatus, int]]:
     """Count, for each parent, the installations in each status; a status without any is left out."""
-    flags = _narrowing(listed)
-    query = queries.variant("count_installations", flags)
+    query, values = queries.with_flags("count_installations", _filter_flags(listed))
     counts: dict[UUID | None, dict[InstallationStatus, int]] = {parent: {} for parent in parents}
-    for row in await query.fetch(connection, parents=list(parents), **_given(flags)):
+    for row in await query.fetch(connection, parents=list(parents), **values):
         counts[parents[row["parent"] - 1]][InstallationStatus(row["status"])] = row["count"]
     return counts

@@ -22,6 +22,9 @@ from gateway.storage.sql_files import sql_directory
 _NAME = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 _CONDITION = re.compile(r"\s*--\? (\w+)$")
 
+Flags = dict[str, dict[str, Any]]
+"""Flags of a query, each with the parameters that its lines use."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
@@ -83,6 +86,10 @@ class Queries:
         if key not in self._variants:
             self._variants[key] = _compiled(name, source=self.sources[name], flags=key[1])
         return self._variants[key]
+
+    def with_flags(self, name: str, flags: Flags) -> tuple[Query, dict[str, Any]]:
+        """Return the query as it reads with these flags, and the parameters that they bring."""
+        return self.variant(name, flags), {name: value for given in flags.values() for name, value in given.items()}
 
     def flags(self, name: str) -> frozenset[str]:
         """Return the flags that a query has."""

@@ -16,9 +16,14 @@ from gateway.domain.pages import ApplicationFilter, InstallationFilter
 from gateway.domain.principals import Principal, PrincipalKind
 
 
-def sees(principal: Principal, *, application_id: UUID, account_id: UUID) -> bool:
-    """Return whether installations of this application for this account are visible: they match each bound set."""
-    return principal.application_id in {None, application_id} and principal.account_id in {None, account_id}
+def sees(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> bool:
+    """Return whether the principal sees installations of this application and account, of any where one is None.
+
+    It sees those that match each of its bounds that is set.
+    """
+    return (application_id is None or principal.application_id in {None, application_id}) and (
+        account_id is None or principal.account_id in {None, account_id}
+    )
 
 
 def visible_installation(principal: Principal, installation: Installation | None) -> Installation | None:
@@ -69,7 +74,7 @@ def visible_installations(principal: Principal, matching: InstallationFilter) ->
     """
     if matching.metadata is not None and not reads_metadata(principal):
         raise Forbidden("Metadata belongs to the application: an account's user may not filter by it.")
-    if _is_outside(principal, application_id=matching.application_id, account_id=matching.account_id):
+    if not sees(principal, application_id=matching.application_id, account_id=matching.account_id):
         return replace(matching, statuses=())
     return replace(
         matching,
@@ -87,7 +92,7 @@ def visible_events(
     kinds: AbstractSet[EventKind] = ALL_KINDS,
 ) -> EventFilter:
     """Return the filter of the events that are requested and that the principal sees; outside its bounds, NOTHING."""
-    if _is_outside(principal, application_id=application_id, account_id=account_id):
+    if not sees(principal, application_id=application_id, account_id=account_id):
         return NOTHING
     hidden = frozenset[EventKind]() if reads_metadata(principal) else frozenset({EventKind.METADATA_UPDATED})
     return EventFilter(
@@ -95,11 +100,4 @@ def visible_events(
         application_id=application_id or principal.application_id,
         account_id=account_id or principal.account_id,
         kinds=frozenset(kinds) - hidden,
-    )
-
-
-def _is_outside(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> bool:
-    """Return whether a filter by these ids contradicts one of the principal's bounds."""
-    return (application_id is not None and principal.application_id not in {None, application_id}) or (
-        account_id is not None and principal.account_id not in {None, account_id}
     )
