@@ -15,7 +15,7 @@ from gateway.feed.log_reader import LogReader
 from gateway.feed.notifier import Notifier
 from gateway.feed.stats import FeedStats
 from gateway.feed.subscribers import SubscriberIndex
-from gateway.storage.database import Database, connection
+from gateway.storage.database import Database, transaction
 from gateway.storage.events import ensure_epoch
 
 
@@ -72,7 +72,7 @@ class Feed:
         """Start. Where the database is available, the log has its epoch before anything is written to it."""
         if self._database.is_connected:
             with suppress(Unavailable, TimedOut):  # the log reader does it when the database is back
-                async with connection(self._database) as held:
+                async with transaction(self._database) as held:
                     await ensure_epoch(held)
         self._tasks = (
             asyncio.create_task(self._log_reader.run(), name="feed log reader"),

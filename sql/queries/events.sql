@@ -1,8 +1,8 @@
 -- name: insert_event
--- Answers nothing, and writes nothing, where the log has an event of this application and account by a greater
--- transaction id: whoever waits for a lock behind several others may take its id before the last wait is over.
--- The offset keeps the order over a restored dump; see event_log.
--- The own id is looked up by itself, not joined: so the index is entered where greater ids are, and there are hardly any.
+-- Inserts and returns nothing where the log has an event of this application and account with a greater transaction
+-- id: a transaction that waits for a lock behind several others may be assigned its id before its last wait is over.
+-- The offset keeps the order after a dump was restored; see event_log.
+-- The own id is a scalar subquery, not a join: so the index is searched for greater ids, of which there are hardly any.
 with own as materialized (
     select pg_current_xact_id()::text::bigint + xid_offset as xid from event_log
 )
@@ -20,15 +20,15 @@ where not exists (
 returning id;
 
 -- name: select_installations_in_log
--- Which of these the log knows, whether it can be read so far or not.
+-- Which of these have events, including events above the horizon.
 select asked.id
 from unnest(:ids::uuid[]) as asked (id)
 where exists (select from installation_events e where e.installation_id = asked.id);
 
 -- name: select_event_page
--- For each parent the first events of one page in one direction, as far as no transaction that is still running can
--- write before them; a list of all installations has one parent, null. Each parent answers at least one row, so that
--- the state of the log in the same snapshot is always known.
+-- For each parent the first events of one page in one direction, below the horizon: no running transaction can insert
+-- before them. A list of all installations has one parent, null. Each parent has at least one row, so that the state of
+-- the log in the same snapshot is always returned.
 select
     parent.number as parent,
     log.epoch, log.pruned_xid, log.pruned_id, log.horizon, log.next_xid,
@@ -78,7 +78,7 @@ order by parent.number
 ;
 
 -- name: select_event_log
--- Where the log stands, and in which snapshot.
+-- The state of the log, and the snapshot that it was read in.
 select
     log.epoch, log.xid_offset, log.snapshot,
     coalesce(latest.xid, log.pruned_xid) as latest_xid, coalesce(latest.id, log.pruned_id) as latest_id
@@ -97,8 +97,8 @@ left join lateral (
 ) as latest on true;
 
 -- name: update_event_log_epoch!
--- A log found in another cluster than it was written in, or ahead of this cluster's transaction ids, gets a new epoch.
--- A second gateway that starts at the same time waits here, looks again, and finds nothing left to do.
+-- A log that was written in another cluster, or that is ahead of this cluster's transaction ids, gets a new epoch.
+-- A second gateway that starts at the same time waits for the row's lock here, and then updates nothing.
 update event_log
 set epoch = :epoch,
     system_identifier = control.system_identifier,
@@ -109,8 +109,8 @@ where event_log.system_identifier <> control.system_identifier
         >= xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 
 -- name: prune_events
--- Removes the first events of the log as long as each is older than asked, and remembers how far; answers how many.
--- Where another gateway is pruning already, none.
+-- Deletes the first events of the log as long as each is older than the given time, and stores how far.
+-- Returns how many were deleted; none where another gateway is pruning.
 with log as materialized (
     select xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon
     from event_log
