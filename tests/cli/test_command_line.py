@@ -1,7 +1,10 @@
 """What the commands print: help, settings, the schema, an address that is taken."""
 
+import re
 import socket
+from inspect import signature
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -10,18 +13,24 @@ from gateway.schema.schema import print_sdl
 from gateway.settings import describe_settings
 from tests.cli.conftest import Run
 
-COMMANDS = (
+CALLS = (
     "serve",
     "migrate",
     "schema",
-    "key",
-    "key issue",
+    "key issue --kind platform --label ours",
     "key list",
-    "key revoke",
+    "key revoke 65816f7f-9947-513b-ad16-2bf0586ecbd4",
+    "documents register operations",
+    "events prune --older-than 90d",
     "demo",
-    "events",
-    "events prune",
 )
+COMMANDS = ("key", "documents", "events", *(re.sub(r" (--|operations|\d).*", "", call) for call in CALLS))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_function_of_every_command_takes_its_arguments(call: str) -> None:
+    given = vars(commands.command_line().parse_args(call.split()))
+    signature(resolve_name(given.pop("command"))).bind(**given)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
