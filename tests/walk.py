@@ -146,37 +146,36 @@ async def prepare(database_url: str) -> str:
         return issued.secret
 
 
-def shortest(
-    record: Record,
-    call: Callable[[], object],
-    *,
-    before: Callable[[], object] = lambda: None,
-    starts_at: str | None = None,
-) -> list[str]:
-    """Make the call several times and return the shortest record of it."""
-    records = []
-    for _ in range(RUNS):
-        before()
-        time.sleep(0.05)  # what the preparation left for later turns of the loop is not part of the call
-        record.begin(at=starts_at)
-        call()
-        time.sleep(0.005)  # what the gateway does after its answer is
-        records.append(record.end())
-    return min(records[1:], key=len)
+def shortest(run: Callable[[], list[str]]) -> list[str]:
+    """Make a call several times and return the shortest record of it; the first one warms up."""
+    return min([run() for _ in range(RUNS)][1:], key=len)
+
+
+def recorded(record: Record, call: Callable[[], object]) -> list[str]:
+    record.begin()
+    call()
+    time.sleep(0.005)  # what the gateway does after its answer
+    return record.end()
 
 
 def walk_query(database_url: str, secret: str) -> list[str]:
     gateway = GatewayThread(database_url)
     with gateway.running():
         caller, installation = Caller(gateway, secret), str(UNFINISHED_EXAMPLE.installation_id)
-        return shortest(gateway.record, lambda: caller.call(QUERY, id=installation))
+        return shortest(lambda: recorded(gateway.record, lambda: caller.call(QUERY, id=installation)))
 
 
 def walk_mutation(database_url: str, secret: str) -> list[str]:
     gateway = GatewayThread(database_url)
     with gateway.running():
         caller, change = Caller(gateway, secret), Change(secret, gateway)
-        return shortest(gateway.record, lambda: caller.call(ACTIVATE, input=change.target), before=change.undo)
+
+        def run() -> list[str]:
+            change.undo()
+            time.sleep(0.05)  # what the preparation left for later turns of the loop is not part of the call
+            return recorded(gateway.record, lambda: caller.call(ACTIVATE, input=change.target))
+
+        return shortest(run)
 
 
 class Change:
@@ -206,18 +205,19 @@ def walk_event(database_url: str, secret: str) -> list[str]:
             client.send(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": SUBSCRIBE}}))
             time.sleep(0.3)
 
-            def activate() -> None:
-                writer.record.begin(at="Feed.notify")
-                caller.call(ACTIVATE, input=change.target)
-                client.recv()
-
-            def undo() -> None:
+            def run() -> list[str]:
                 change.undo()
                 client.recv(), client.recv()
+                time.sleep(0.05)
+                writer.record.begin(at="Feed.notify")
+                reader.record.begin(at="LogReader._on_notify")
+                caller.call(ACTIVATE, input=change.target)
+                client.recv()
+                time.sleep(0.005)
+                notified = [line for line in writer.record.end() if line.startswith(("feed/", "storage/queries.py"))]
+                return [*notified, *(line for line in reader.record.end() if line not in notified)]
 
-            received = shortest(reader.record, activate, before=undo, starts_at="LogReader._on_notify")
-        notified = [line for line in writer.record.end() if line.startswith(("feed/", "storage/queries.py"))]
-        return [*notified, *(line for line in received if line not in notified)]
+            return shortest(run)
 
 
 WALKS: Final = {"query": walk_query, "mutation": walk_mutation, "event": walk_event}
