@@ -182,7 +182,7 @@ async def test_generated_operations_are_answered_and_leave_all_whole(
 async def is_as_at_rest(process: GatewayProcess, before: Observed) -> None:
     """Wait until nothing is left of all that was asked: no follower, and no more tasks than before."""
     async with asyncio.timeout(30):
-        while (now := await process.observed()).followers or now.tasks > before.tasks:  # noqa: ASYNC110 - another process
+        while (now := await process.observed()).subscribers or now.tasks > before.tasks:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 
 

@@ -27,7 +27,7 @@ from gateway.storage.embedded import embedded_postgres
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loader import BatchLoaders
 from tests.benchmarks.feed import show
-from tests.live.worlds import PLATFORM, World, populated
+from tests.live.dataset import PLATFORM, Dataset, populated
 
 _AT_ONCE = 32
 _ROUNDS = 9
@@ -47,7 +47,7 @@ Run = Callable[[str, dict[str, Any]], Awaitable[Response]]
 class Both:
     """The two ways to run an operation."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dataset) -> None:
         self._make_context = partial(
             Context,
             services=world.services,

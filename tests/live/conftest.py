@@ -1,4 +1,4 @@
-"""The sizes: short forms in every run, the long ones with TESTS_LONG=1."""
+"""A Postgres for each test of the live feed."""
 
 import os
 from collections.abc import Iterator

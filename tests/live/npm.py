@@ -1,4 +1,4 @@
-"""The npm clients of the two protocols, installed from our lock file once for each version of it."""
+"""The npm clients of the two protocols, installed once for each version of the lock file."""
 
 import asyncio
 import hashlib
@@ -21,7 +21,7 @@ STEP_SECONDS = 20
 
 
 def installed_clients() -> Path:
-    """Answer the directory with our script and its packages; skip the test where they cannot be had."""
+    """Return the directory with the script and its packages; skip the test where they cannot be installed."""
     content = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()))
     places = platformdirs.user_cache_path("installations-gateway-tests", ensure_exists=True)
     place = places / hashlib.sha256(content).hexdigest()[:16]
@@ -30,7 +30,7 @@ def installed_clients() -> Path:
             unfinished = Path(folder, "clients")
             shutil.copytree(SOURCE, unfinished)
             _install(unfinished)
-            with suppress(OSError):  # another test was quicker
+            with suppress(OSError):  # another test has installed them
                 unfinished.rename(place)
     return place
 
@@ -50,14 +50,14 @@ def node() -> Path:
 
 
 class NpmClient:
-    """A running client, and what it says."""
+    """A running client, and its messages."""
 
     def __init__(self, output: asyncio.StreamReader) -> None:
         self._output = output
         self.said: list[dict[str, Any]] = []
 
     async def next(self, kind: str) -> Any:
-        """Pass over what is of other kinds until the client says this."""
+        """Return the next message of this kind."""
         async with asyncio.timeout(STEP_SECONDS):
             while line := await self._output.readline():
                 self.said.append(json.loads(line))

@@ -1,4 +1,4 @@
-"""`gateway serve` that also tells, at /observed, what it holds: run as `python -m tests.live.observed serve …`."""
+"""`gateway serve` with a route /observed that reports memory and counts: `python -m tests.live.observed serve …`."""
 
 import asyncio
 import gc
@@ -20,24 +20,24 @@ from gateway.transport.connections import ConnectionRegistry
 
 def observed_app(*arguments: Any, registry: ConnectionRegistry, **more: Any) -> Starlette:
     app = composition.create_app(*arguments, registry=registry, **more)
-    (observations,) = (one for one in gc.get_objects() if isinstance(one, FeedStats))
+    (stats,) = (one for one in gc.get_objects() if isinstance(one, FeedStats))
 
-    async def tell(_request: Request) -> JSONResponse:
+    async def report(_request: Request) -> JSONResponse:
         gc.collect()
         return JSONResponse(
             {
-                "followers": observations.subscribers,
-                "falls_back": observations.catchups,
+                "subscribers": stats.subscribers,
+                "catchups": stats.catchups,
                 "connections": len(registry.connections),
                 "tasks": len(asyncio.all_tasks()),
                 "memory": psutil.Process().memory_info().rss,
             }
         )
 
-    app.router.routes.append(Route("/observed", tell))
+    app.router.routes.append(Route("/observed", report))
     return app
 
 
 if __name__ == "__main__":
-    vars(serve)["create_app"] = observed_app  # what it composes otherwise is the same
+    vars(serve)["create_app"] = observed_app  # it adds the route to the gateway's own application
     main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Real processes to prove the live feed with: a Postgres that can be crashed, and gateways that can be killed."""
+"""Real processes for the tests of the live feed: a Postgres that can crash, and gateways that can be killed."""
 
 import asyncio
 import os
@@ -17,18 +17,18 @@ from gateway.storage.cluster import Cluster
 
 START_SECONDS = 60
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "150"}
-"""What was written survives the server's death, as it does not the machine's: commits are not asynchronous here."""
+"""Commits survive the death of the server process, but not of the machine."""
 
 
 class Postgres:
-    """A server of the test's own."""
+    """A Postgres server of one test."""
 
     def __init__(self, cluster: Cluster, *, url: str) -> None:
         self._cluster = cluster
         self.url = url
 
     async def restart_immediately(self) -> None:
-        """Do what `pg_ctl restart -m immediate` does: no session is told, no buffer is written."""
+        """Restart as `pg_ctl restart -m immediate` does: without closing sessions or writing buffers."""
         postmaster = self._cluster.postmaster()
         assert postmaster is not None
         postmaster.process.send_signal(signal.SIGQUIT)
@@ -48,10 +48,10 @@ def running_postgres(directory: Path) -> Iterator[Postgres]:
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """What a gateway process holds at one moment."""
+    """Memory and counts of a gateway process."""
 
-    followers: int
-    falls_back: int
+    subscribers: int
+    catchups: int
     connections: int
     tasks: int
     memory: int
@@ -59,7 +59,7 @@ class Observed:
 
 
 class GatewayProcess:
-    """One `gateway serve`; it can be started again, and is then found at the same address."""
+    """One `gateway serve`; it can be started again on the same address."""
 
     def __init__(self, *, database_url: str, log: Path, settings: dict[str, str]) -> None:
         self.url = ""
@@ -91,7 +91,7 @@ class GatewayProcess:
         await self._running().wait()
 
     async def terminate(self) -> int:
-        """Let it drain; answer its exit status."""
+        """Let it drain, and return its exit status."""
         self._running().terminate()
         async with asyncio.timeout(START_SECONDS):
             return await self._running().wait()
@@ -101,12 +101,12 @@ class GatewayProcess:
             await self.kill()
 
     async def observed(self) -> Observed:
-        """Answer what it holds, after a collection of its garbage."""
+        """Return its memory and counts, after a garbage collection."""
         async with httpx.AsyncClient() as http:
             return Observed(**(await http.get(self.url.replace("/graphql", "/observed"), timeout=30)).json())
 
     def cpu_seconds(self) -> float:
-        """Answer for how long it has worked."""
+        """Return its CPU time so far."""
         times = psutil.Process(self._running().pid).cpu_times()
         worked: float = times.user + times.system
         return worked

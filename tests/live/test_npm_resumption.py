@@ -1,4 +1,4 @@
-"""The clients that most people use lose their server, find its successor and go on where they were."""
+"""npm's graphql-ws and graphql-sse resume by cursor at the successor of their server."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ import pytest
 
 from gateway.domain.cursors import encode_position
 from gateway.usecases.installations import merge_into_metadata
+from tests.live.dataset import PLATFORM, Dataset, populated
 from tests.live.npm import SOURCE, npm_client
 from tests.live.servers import GatewayProcess, Postgres, running_gateways
-from tests.live.worlds import PLATFORM, World, populated
 
 
-async def change(world: World, count: int) -> list[tuple[str, int]]:
-    """Change the first installation so many times; answer its versions."""
-    one = world.installations[0]
+async def change(dataset: Dataset, count: int) -> list[tuple[str, int]]:
+    """Change the first installation `count` times; return its versions."""
+    one = dataset.installations[0]
     changed = [
         await merge_into_metadata(
-            world.services,
+            dataset.services,
             PLATFORM,
             installation_id=one.id,
-            patch={"at": str(world.services.now())},
+            patch={"at": str(dataset.services.now())},
             expected_version=None,
         )
         for _ in range(count)
@@ -28,23 +28,21 @@ async def change(world: World, count: int) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", ["graphql-ws", "graphql-sse"])
-async def test_npm_client_resumes_by_cursor_at_the_successor_of_its_server(
-    name: str, postgres: Postgres, tmp_path: Path
-) -> None:
+async def test_npm_client_resumes_by_cursor_after_a_restart(name: str, postgres: Postgres, tmp_path: Path) -> None:
     async with (
-        populated(postgres.url, applications=1, accounts=1) as world,
+        populated(postgres.url, applications=1, accounts=1) as dataset,
         running_gateways(postgres.url, count=1, directory=tmp_path) as (services,),
     ):
-        cursor = encode_position(await world.feed.position())
-        missed_before = await change(world, 3)
-        async with npm_client(name, url=services.url, secret=world.secret, cursor=cursor) as client:
+        cursor = encode_position(await dataset.feed.position())
+        missed_before = await change(dataset, 3)
+        async with npm_client(name, url=services.url, secret=dataset.secret, cursor=cursor) as client:
             assert await client.next("connected") is False
             assert await client.events(3) == missed_before
             for end in (GatewayProcess.kill, GatewayProcess.terminate):
-                live = await change(world, 5)
+                live = await change(dataset, 5)
                 assert await client.events(5) == live
                 await end(services)
-                missed = await change(world, 20)
+                missed = await change(dataset, 20)
                 await services.start()
                 assert await client.next("connected") is True
                 assert await client.events(20) == missed
@@ -54,7 +52,7 @@ async def test_npm_client_resumes_by_cursor_at_the_successor_of_its_server(
             assert (1012 in closings) == (name == "graphql-ws")
 
 
-def test_lock_file_of_the_clients_pins_by_digest_and_names_no_registry() -> None:
+def test_lock_file_has_digests_and_no_registry() -> None:
     lock = (SOURCE / "package-lock.json").read_text()
     assert lock.count('"integrity": "sha512-') == lock.count('"node_modules/')
     assert '"resolved"' not in lock

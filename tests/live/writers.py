@@ -1,4 +1,4 @@
-"""Clients that change installations: over HTTP as everybody does, or in this process through the use cases."""
+"""Writers that change installations: over HTTP, or in this process through the use cases."""
 
 import asyncio
 import random
@@ -11,10 +11,10 @@ import httpx
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.installations import Installation
 from gateway.usecases.installations import merge_into_metadata
-from tests.live.worlds import PLATFORM, World
+from tests.live.dataset import PLATFORM, Dataset
 
 PAUSE_SECONDS = 0.05
-DEEDS = {
+MUTATIONS = {
     name: f"""mutation ($input: {name[0].upper()}{name[1:]}Input!) {{
   outcome: {name}(input: $input) {{ __typename ... on Installation {{ id version }} ... on Error {{ message }} }}
 }}"""
@@ -31,13 +31,13 @@ DEEDS = {
 
 
 @dataclass(kw_only=True)
-class Ledger:
-    """What all writers together were told to have done: versions of installations that they were answered."""
+class WriteResults:
+    """The changes of all writers: the versions of installations in the answers."""
 
     wanted: int
     answered: set[tuple[str, int]] = field(default_factory=set)
     failures: int = 0
-    """Changes of which nobody knows whether they happened."""
+    """Changes whose outcome is unknown."""
 
     @property
     def full(self) -> bool:
@@ -47,27 +47,27 @@ class Ledger:
         return len(self.answered) / self.wanted
 
 
-async def write_over_http(world: World, ledger: Ledger, *, urls: Sequence[str], seed: int) -> None:
-    """Change at one gateway, and where that fails at the next."""
+async def write_over_http(dataset: Dataset, results: WriteResults, *, urls: Sequence[str], seed: int) -> None:
+    """Change installations at one gateway; after a failure, at the next one."""
     chance = random.Random(seed)
     turn = seed
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {world.secret}"}, timeout=10) as http:
-        while not ledger.full:
-            name, given = _deed(chance.choice(world.busy), chance)
-            body = {"query": DEEDS[name], "variables": {"input": given}}
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {dataset.secret}"}, timeout=10) as http:
+        while not results.full:
+            name, given = _random_mutation(chance.choice(dataset.written), chance)
+            body = {"query": MUTATIONS[name], "variables": {"input": given}}
             answer = await _answer(http, urls[turn % len(urls)], body)
             if answer is None:
-                ledger.failures += 1
+                results.failures += 1
                 turn += 1
                 await asyncio.sleep(PAUSE_SECONDS)
             elif answer["__typename"] == "Installation":
-                ledger.answered.add((answer["id"], answer["version"]))
+                results.answered.add((answer["id"], answer["version"]))
             else:
                 assert answer["__typename"] == "ActionNotAllowed", answer
 
 
 async def _answer(http: httpx.AsyncClient, url: str, body: Any) -> Any:
-    """Answer the outcome; None where the gateway is not there, or says that its database is not."""
+    """Return the outcome; None where the gateway or its database is unavailable."""
     try:
         answer = (await http.post(url, json=body)).json()
     except httpx.TransportError:
@@ -78,8 +78,8 @@ async def _answer(http: httpx.AsyncClient, url: str, body: Any) -> Any:
     return answer["data"]["outcome"]
 
 
-def _deed(installation: Installation, chance: random.Random) -> tuple[str, dict[str, Any]]:
-    name = chance.choice([*DEEDS, *["updateInstallationMetadata"] * 4])
+def _random_mutation(installation: Installation, chance: random.Random) -> tuple[str, dict[str, Any]]:
+    name = chance.choice([*MUTATIONS, *["updateInstallationMetadata"] * 4])
     given: dict[str, Any] = {"id": str(installation.id)}
     match name:
         case "updateInstallationMetadata":
@@ -95,19 +95,19 @@ def _deed(installation: Installation, chance: random.Random) -> tuple[str, dict[
     return name, given
 
 
-async def write_here(world: World, ledger: Ledger, *, seed: int) -> None:
-    """Change through the use cases, as a gateway does."""
+async def write_here(dataset: Dataset, results: WriteResults, *, seed: int) -> None:
+    """Change installations through the use cases, as a gateway does."""
     chance = random.Random(seed)
-    while not ledger.full:
-        one = chance.choice(world.busy)
+    while not results.full:
+        one = chance.choice(dataset.written)
         patch = {"seen": chance.random()}
         try:
             changed = await merge_into_metadata(
-                world.services, PLATFORM, installation_id=one.id, patch=patch, expected_version=None
+                dataset.services, PLATFORM, installation_id=one.id, patch=patch, expected_version=None
             )
         except (Unavailable, TimedOut):
-            ledger.failures += 1
+            results.failures += 1
             await asyncio.sleep(PAUSE_SECONDS)
         else:
-            ledger.answered.add((str(changed.id), changed.version))
+            results.answered.add((str(changed.id), changed.version))
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Events to write in tests, and deadlines to wait with."""
+"""Events to write in tests, and waits with a deadline."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,8 +20,8 @@ TIME = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
 
 @dataclass(kw_only=True)
-class Subject:
-    """An installation as far as the log knows it: whose it is, and how many events it has had."""
+class EventSource:
+    """An installation as the log sees it: its ids, and the version of its last event."""
 
     installation_id: UUID = field(default_factory=uuid4)
     application_id: UUID = field(default_factory=uuid4)
@@ -42,7 +42,7 @@ class Subject:
 
 
 async def write(database: Database, *occurrences: NewEvent) -> None:
-    """Commit each in a transaction of its own."""
+    """Commit each event in a transaction of its own."""
     for occurrence in occurrences:
         async with transaction(database) as connection:
             await append_event(connection, occurrence)
@@ -51,7 +51,7 @@ async def write(database: Database, *occurrences: NewEvent) -> None:
 async def whole_log(
     database: Database, *, matching: EventFilter = EVERYTHING, after: Position | None = None
 ) -> list[Event]:
-    """Read what has been committed, after waiting for whatever transaction still runs before it."""
+    """Read all committed events, after the transactions that run before them have ended."""
     async with asyncio.timeout(DEADLINE_SECONDS), connection(database) as held:
         while True:
             page = await read_events(held, matching=matching, after=after, limit=1_000_000)
@@ -61,7 +61,7 @@ async def whole_log(
 
 
 async def receive(events: AsyncIterator[Event], *, count: int) -> list[tuple[UUID, int]]:
-    """Take so many events, as installation and version."""
+    """Return the next `count` events, as installation and version."""
     received: list[tuple[UUID, int]] = []
     async with asyncio.timeout(DEADLINE_SECONDS):
         while len(received) < count:
@@ -71,7 +71,7 @@ async def receive(events: AsyncIterator[Event], *, count: int) -> list[tuple[UUI
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so; a test that waits too long fails."""
+    """Wait until a condition holds; fail after a deadline."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - the condition is of any kind, and has no event to wait for
+        while not condition():  # noqa: ASYNC110 - the conditions have no event to wait for
             await asyncio.sleep(0.005)

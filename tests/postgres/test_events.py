@@ -31,7 +31,7 @@ from gateway.storage.events import (
     select_histories,
 )
 from gateway.storage.queries import queries
-from tests.postgres.event_rows import ACTOR, EVERYTHING, TIME, Subject, whole_log, write
+from tests.postgres.event_rows import ACTOR, EVERYTHING, TIME, EventSource, whole_log, write
 
 ACTIVATED = StatusChanged(
     before=None, after=InstallationStatus.ACTIVATED, reason=StatusReasonCode.API_KEY_CONNECTED, message="Grüße \0 🙂"
@@ -61,34 +61,34 @@ def window(
     ],
 )
 async def test_event_comes_back_as_it_was_written(database: Database, change: Change) -> None:
-    subject = Subject()
-    await write(database, subject.next(change))
+    source = EventSource()
+    await write(database, source.next(change))
     (event,) = await whole_log(database)
     assert event == Event(
         position=event.position,
         cursor=encode_position(event.position),
         occurred_at=TIME,
         actor=ACTOR,
-        installation_id=subject.installation_id,
-        application_id=subject.application_id,
-        account_id=subject.account_id,
+        installation_id=source.installation_id,
+        application_id=source.application_id,
+        account_id=source.account_id,
         version=1,
         change=change,
     )
 
 
 async def test_log_stands_at_its_last_readable_event(database: Database) -> None:
-    subject = Subject()
+    source = EventSource()
     async with connection(database) as held:
         assert (await log_position(held))[1:] == (0, 0)
-    await write(database, subject.next(), subject.next())
+    await write(database, source.next(), source.next())
     log = await whole_log(database)
     async with connection(database) as held:
         assert await log_position(held) == log[-1].position
 
 
 async def test_early_transaction_that_commits_late_is_not_lost(database: Database, database_url: str) -> None:
-    early, late = Subject(), Subject()
+    early, late = EventSource(), EventSource()
     slow = await asyncpg.connect(database_url)
     try:
         slow_transaction = slow.transaction()
@@ -107,9 +107,9 @@ async def test_early_transaction_that_commits_late_is_not_lost(database: Databas
 
 
 async def test_filters_narrow_what_is_read(database: Database) -> None:
-    first = Subject()
-    second = Subject(application_id=first.application_id)
-    third = Subject(account_id=first.account_id)
+    first = EventSource()
+    second = EventSource(application_id=first.application_id)
+    third = EventSource(account_id=first.account_id)
     await write(database, first.next(ACTIVATED), second.next(), third.next())
 
     async def matching(wanted: EventFilter) -> list[UUID]:
@@ -128,8 +128,8 @@ async def test_filters_narrow_what_is_read(database: Database) -> None:
 
 
 async def test_pages_go_both_ways(database: Database) -> None:
-    subject = Subject()
-    await write(database, *(subject.next() for _ in range(5)))
+    source = EventSource()
+    await write(database, *(source.next() for _ in range(5)))
     places = [event.position for event in await whole_log(database)]
 
     async def page(wanted: Window[Position]) -> list[int]:
@@ -144,9 +144,9 @@ async def test_pages_go_both_ways(database: Database) -> None:
 
 
 async def test_histories_of_many_installations_cost_one_statement(database: Database) -> None:
-    subjects = [Subject() for _ in range(3)]
+    sources = [EventSource() for _ in range(3)]
     for _ in range(3):
-        await write(database, *(subject.next() for subject in subjects[:2]))
+        await write(database, *(source.next() for source in sources[:2]))
     await whole_log(database)
     statements: list[str] = []
     async with connection(database) as held:
@@ -154,15 +154,15 @@ async def test_histories_of_many_installations_cost_one_statement(database: Data
         with held.query_logger(lambda record: statements.append(record.query)):
             histories = await select_histories(
                 held,
-                installation_ids=[subject.installation_id for subject in subjects],
+                installation_ids=[source.installation_id for source in sources],
                 matching=EVERYTHING,
                 window=window(1, backward=True),
             )
     assert len(statements) == 1
     assert {key: [event.version for event in events] for key, events in histories.items()} == {
-        subjects[0].installation_id: [3, 2],
-        subjects[1].installation_id: [3, 2],
-        subjects[2].installation_id: [],
+        sources[0].installation_id: [3, 2],
+        sources[1].installation_id: [3, 2],
+        sources[2].installation_id: [],
     }
 
 
@@ -172,8 +172,8 @@ async def test_history_of_no_installation_is_empty(database: Database) -> None:
 
 
 async def test_pruned_events_expire_the_cursors_before_them(database: Database) -> None:
-    subject = Subject()
-    await write(database, *(subject.next(at=TIME + timedelta(days=day)) for day in (0, 1, 2, 0)))
+    source = EventSource()
+    await write(database, *(source.next(at=TIME + timedelta(days=day)) for day in (0, 1, 2, 0)))
     places = [event.position for event in await whole_log(database)]
     async with transaction(database) as held:
         assert await prune_events(held, older_than=TIME + timedelta(days=2), limit=1) == 1
@@ -189,8 +189,8 @@ async def test_pruned_events_expire_the_cursors_before_them(database: Database) 
 
 
 async def test_log_that_was_pruned_empty_stands_at_what_was_pruned(database: Database) -> None:
-    subject = Subject()
-    await write(database, subject.next())
+    source = EventSource()
+    await write(database, source.next())
     (event,) = await whole_log(database)
     async with transaction(database) as held:
         await prune_events(held, older_than=TIME + timedelta(days=1), limit=100)
@@ -200,7 +200,7 @@ async def test_log_that_was_pruned_empty_stands_at_what_was_pruned(database: Dat
 
 
 async def test_only_one_gateway_prunes_at_a_time(database: Database, database_url: str) -> None:
-    await write(database, Subject().next())
+    await write(database, EventSource().next())
     await whole_log(database)
     other = await asyncpg.connect(database_url)
     try:
@@ -212,7 +212,7 @@ async def test_only_one_gateway_prunes_at_a_time(database: Database, database_ur
 
 
 async def test_epoch_stays_in_its_cluster(database: Database) -> None:
-    await write(database, Subject().next())
+    await write(database, EventSource().next())
     await whole_log(database)
     async with connection(database) as held:
         before = await log_position(held)
@@ -228,8 +228,8 @@ async def restored_elsewhere(database: Database) -> None:
 
 
 async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Database, database_url: str) -> None:
-    subject = Subject()
-    await write(database, subject.next(), subject.next())
+    source = EventSource()
+    await write(database, source.next(), source.next())
     async with connection(database) as held:
         old = await log_position(held)
     await restored_elsewhere(database)
@@ -239,7 +239,7 @@ async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Dat
     finally:
         await asyncio.gather(*(services.close() for services in gateways))
     assert await versions(database) == [1, 2]
-    await write(database, subject.next())
+    await write(database, source.next())
     assert await versions(database) == [1, 2, 3]
     async with connection(database) as held:
         assert (await log_position(held)).epoch != old.epoch
@@ -248,7 +248,7 @@ async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Dat
 
 
 async def test_log_ahead_of_its_own_cluster_gets_a_new_epoch(database: Database) -> None:
-    await write(database, Subject().next())
+    await write(database, EventSource().next())
     async with connection(database) as held:
         await held.execute("update installation_events set xid = xid + 1000000000")
         assert (await read_events(held, matching=EVERYTHING, after=None, limit=1)).events == []
@@ -257,7 +257,7 @@ async def test_log_ahead_of_its_own_cluster_gets_a_new_epoch(database: Database)
 
 
 async def test_cursor_of_a_lost_history_is_refused(database: Database) -> None:
-    await write(database, Subject().next())
+    await write(database, EventSource().next())
     async with connection(database) as held:
         position = await log_position(held)
         ahead = position._replace(xid=position.xid + 1000000000)

@@ -15,7 +15,7 @@ from gateway.storage.database import Database, connection, open_database, transa
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
 from tests.conftest import address, run_on
-from tests.postgres.event_rows import EVERYTHING, Subject, receive, until, write
+from tests.postgres.event_rows import EVERYTHING, EventSource, receive, until, write
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ async def connected(feed: Feed) -> AsyncIterator[None]:
     yield
 
 
-async def commit(database: Database, feed: Feed, *subjects: Subject) -> None:
-    for subject in subjects:
-        await write(database, subject.next())
+async def commit(database: Database, feed: Feed, *sources: EventSource) -> None:
+    for source in sources:
+        await write(database, source.next())
         feed.notify()
 
 
@@ -47,20 +47,20 @@ async def pretend_pruning(database: Database, *, version: int) -> None:
         )
 
 
-async def test_follower_receives_backlog_then_what_happens(database: Database, feed: Feed) -> None:
-    subject = Subject()
+async def test_stream_returns_the_backlog_then_new_events(database: Database, feed: Feed) -> None:
+    source = EventSource()
     start = await feed.position()
-    await write(database, subject.next(), subject.next())
+    await write(database, source.next(), source.next())
     async with feed.follow(EVERYTHING, after=start) as events:
-        assert await receive(events, count=2) == [(subject.installation_id, 1), (subject.installation_id, 2)]
-        await commit(database, feed, subject)
-        assert await receive(events, count=1) == [(subject.installation_id, 3)]
+        assert await receive(events, count=2) == [(source.installation_id, 1), (source.installation_id, 2)]
+        await commit(database, feed, source)
+        assert await receive(events, count=1) == [(source.installation_id, 3)]
 
 
-async def test_follower_without_a_place_receives_only_what_is_committed_from_now_on(
+async def test_stream_without_a_position_returns_events_committed_from_now_on(
     database: Database, feed: Feed, database_url: str
 ) -> None:
-    running, before, later = Subject(), Subject(), Subject()
+    running, before, later = EventSource(), EventSource(), EventSource()
     slow = await asyncpg.connect(database_url)
     try:
         slow_transaction = slow.transaction()
@@ -75,10 +75,10 @@ async def test_follower_without_a_place_receives_only_what_is_committed_from_now
         await slow.close()
 
 
-async def test_followers_receive_what_they_ask_for_and_nothing_else(database: Database, feed: Feed) -> None:
-    first = Subject()
-    second = Subject(application_id=first.application_id)
-    third = Subject(account_id=first.account_id)
+async def test_streams_return_the_events_that_match_their_filters(database: Database, feed: Feed) -> None:
+    first = EventSource()
+    second = EventSource(application_id=first.application_id)
+    third = EventSource(account_id=first.account_id)
     filters = {
         "installation": EventFilter(installation_id=second.installation_id),
         "application": EventFilter(application_id=first.application_id),
@@ -87,124 +87,126 @@ async def test_followers_receive_what_they_ask_for_and_nothing_else(database: Da
         "nothing": EventFilter(kinds=frozenset({EventKind.STATUS_CHANGED})),
         "everything": EVERYTHING,
     }
-    followings = {name: feed.follow(wanted) for name, wanted in filters.items()}
-    for following in followings.values():
-        await following.start()
+    streams = {name: feed.follow(wanted) for name, wanted in filters.items()}
+    for tasks in streams.values():
+        await tasks.start()
     await commit(database, feed, first, second, third)
-    one, two, three = ((subject.installation_id, 1) for subject in (first, second, third))
-    assert await receive(followings["everything"], count=3) == [one, two, three]
-    assert await receive(followings["installation"], count=1) == [two]
-    assert await receive(followings["application"], count=2) == [one, two]
-    assert await receive(followings["account"], count=2) == [one, three]
-    assert await receive(followings["both"], count=1) == [one]
+    one, two, three = ((source.installation_id, 1) for source in (first, second, third))
+    assert await receive(streams["everything"], count=3) == [one, two, three]
+    assert await receive(streams["installation"], count=1) == [two]
+    assert await receive(streams["application"], count=2) == [one, two]
+    assert await receive(streams["account"], count=2) == [one, three]
+    assert await receive(streams["both"], count=1) == [one]
     assert feed.stats.events_delivered == 9
-    for following in followings.values():
-        await following.aclose()
+    for tasks in streams.values():
+        await tasks.aclose()
     assert feed.stats.subscribers == 0
 
 
-async def test_seam_holds_while_many_write(database: Database, feed: Feed) -> None:
-    subjects = [Subject() for _ in range(8)]
+async def test_backlog_and_live_events_join_without_gap_or_duplicate_under_load(database: Database, feed: Feed) -> None:
+    sources = [EventSource() for _ in range(8)]
 
-    async def storm(subject: Subject) -> None:
+    async def run_load(source: EventSource) -> None:
         for _ in range(60):
-            await commit(database, feed, subject)
+            await commit(database, feed, source)
 
     async def follow(*, wanted: EventFilter, count: int) -> list[tuple[object, int]]:
-        async with feed.follow(wanted, after=beginning) as events:
+        async with feed.follow(wanted, after=start) as events:
             return [*await receive(events, count=count)]
 
-    beginning = await feed.position()
-    writers = [asyncio.create_task(storm(subject)) for subject in subjects]
-    followers = []
+    start = await feed.position()
+    writers = [asyncio.create_task(run_load(source)) for source in sources]
+    subscribers = []
     while not all(writer.done() for writer in writers):
-        followers.append(asyncio.create_task(follow(wanted=EVERYTHING, count=480)))
-        one = EventFilter(installation_id=subjects[len(followers) % 8].installation_id)
-        followers.append(asyncio.create_task(follow(wanted=one, count=60)))
+        subscribers.append(asyncio.create_task(follow(wanted=EVERYTHING, count=480)))
+        one = EventFilter(installation_id=sources[len(subscribers) % 8].installation_id)
+        subscribers.append(asyncio.create_task(follow(wanted=one, count=60)))
         await asyncio.wait(writers, timeout=0.02)
-    received = await asyncio.gather(*followers)
+    received = await asyncio.gather(*subscribers)
     assert len(received) > 10
     for events in received:
         assert len(set(events)) == len(events)
-        for subject in subjects:
-            own = [version for installation_id, version in events if installation_id == subject.installation_id]
+        for source in sources:
+            own = [version for installation_id, version in events if installation_id == source.installation_id]
             assert own in ([], list(range(1, 61)))
     assert len({tuple(events) for events in received[::2]}) == 1
     await asyncio.gather(*writers)
 
 
-async def test_listening_backend_that_is_killed_again_and_again_loses_nothing(
+async def test_no_event_is_lost_when_the_listening_backend_is_killed_repeatedly(
     database: Database, feed: Feed, database_url: str
 ) -> None:
-    subject = Subject()
-    murderer = await asyncpg.connect(database_url)
+    source = EventSource()
+    admin = await asyncpg.connect(database_url)
     async with feed.follow(EVERYTHING) as events:
         for killed in range(8):
             await until(lambda: feed.stats.connected)
-            await murderer.execute("""
+            await admin.execute("""
                 select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = current_database() and application_name in ('gateway log reader', 'gateway notifier')
             """)
-            await commit(database, feed, subject)
-            assert await receive(events, count=1) == [(subject.installation_id, killed + 1)]
-    await murderer.close()
+            await commit(database, feed, source)
+            assert await receive(events, count=1) == [(source.installation_id, killed + 1)]
+    await admin.close()
     assert feed.stats.reconnects >= 1
 
 
-async def test_poll_alone_delivers(database: Database, feed: Feed) -> None:
-    subject = Subject()
+async def test_poll_delivers_without_a_notification(database: Database, feed: Feed) -> None:
+    source = EventSource()
     async with feed.follow(EVERYTHING) as events:
-        await write(database, subject.next())
-        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        await write(database, source.next())
+        assert await receive(events, count=1) == [(source.installation_id, 1)]
 
 
-async def test_bell_reaches_other_processes_before_their_poll(database: Database, database_url: str) -> None:
-    subject = Subject()
+async def test_notification_reaches_other_processes_before_their_poll(database: Database, database_url: str) -> None:
+    source = EventSource()
     async with (
         Feed(database, url=database_url, poll_seconds=1000) as here,
         Feed(database, url=database_url, poll_seconds=1000) as there,
         there.follow(EVERYTHING) as events,
     ):
         await until(lambda: here.stats.connected and there.stats.connected)
-        await commit(database, here, subject)
-        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        await commit(database, here, source)
+        assert await receive(events, count=1) == [(source.installation_id, 1)]
         await until(lambda: here.stats.notify_latency_seconds > 0)
         assert here.stats.notifications == 1
 
 
-async def test_rings_that_come_together_are_one(database: Database, feed: Feed) -> None:
+async def test_concurrent_requests_to_notify_are_one_notification(database: Database, feed: Feed) -> None:
     for _ in range(1000):
         feed.notify()
     await until(lambda: feed.stats.notifications)
-    await commit(database, feed, Subject())
+    await commit(database, feed, EventSource())
     await until(lambda: feed.stats.notifications == 2)
     assert feed.stats.notify_requests == 1001
 
 
-async def test_bells_rest_in_a_storm_and_are_awake_after_it(database: Database, database_url: str) -> None:
-    subject = Subject()
+async def test_notifications_are_throttled_under_load_and_immediate_after_it(
+    database: Database, database_url: str
+) -> None:
+    source = EventSource()
     async with (
         Feed(database, url=database_url, poll_seconds=1000) as here,
         Feed(database, url=database_url, poll_seconds=1000) as there,
         there.follow(EVERYTHING) as events,
     ):
         await until(lambda: here.stats.connected and there.stats.connected)
-        for _ in range(200):  # 2 seconds, at 2,000 rings a second
+        for _ in range(200):  # 2 seconds, at 2,000 requests a second
             for _ in range(20):
                 here.notify()
             await asyncio.sleep(0.01)
         assert here.stats.notifications < 40
         await asyncio.sleep(1)
         notified = here.stats.notifications
-        await commit(database, here, subject)
-        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        await commit(database, here, source)
+        assert await receive(events, count=1) == [(source.installation_id, 1)]
         await until(lambda: here.stats.notifications == notified + 1)
 
 
-async def test_event_that_waits_for_a_transaction_that_writes_nothing_comes_soon(
+async def test_event_behind_a_transaction_without_writes_is_delivered_soon_after_it_ends(
     database: Database, database_url: str
 ) -> None:
-    subject = Subject()
+    source = EventSource()
     idle = await asyncpg.connect(database_url)
     async with (
         Feed(database, url=database_url, poll_seconds=1000) as feed,
@@ -214,15 +216,15 @@ async def test_event_that_waits_for_a_transaction_that_writes_nothing_comes_soon
         begun = idle.transaction()
         await begun.start()
         await idle.execute("select pg_current_xact_id()")
-        await commit(database, feed, subject)
+        await commit(database, feed, source)
         await until(lambda: feed.stats.horizon_lag_seconds > 0)
         await begun.rollback()
-        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        assert await receive(events, count=1) == [(source.installation_id, 1)]
     await idle.close()
 
 
-async def test_slow_follower_goes_back_to_the_log_and_loses_nothing(database: Database, database_url: str) -> None:
-    subject = Subject()
+async def test_slow_subscriber_reads_the_log_again_and_loses_nothing(database: Database, database_url: str) -> None:
+    source = EventSource()
     async with (
         Feed(database, url=database_url, poll_seconds=0.2, buffer_size=16, batch_size=8) as feed,
         feed.follow(EVERYTHING) as slow,
@@ -231,32 +233,34 @@ async def test_slow_follower_goes_back_to_the_log_and_loses_nothing(database: Da
         for _ in range(20):
             async with transaction(database) as held:
                 for _ in range(5):
-                    await append_event(held, subject.next())
+                    await append_event(held, source.next())
             feed.notify()
             await receive(quick, count=5)
         assert len(slow._buffer.events) <= 16
-        assert await receive(slow, count=100) == [(subject.installation_id, number) for number in range(1, 101)]
+        assert await receive(slow, count=100) == [(source.installation_id, number) for number in range(1, 101)]
         assert feed.stats.catchups >= 1
-        await commit(database, feed, subject)
-        assert await receive(slow, count=1) == [(subject.installation_id, 101)]
+        await commit(database, feed, source)
+        assert await receive(slow, count=1) == [(source.installation_id, 101)]
 
 
-async def test_expired_place_is_refused_at_once(feed: Feed) -> None:
+async def test_expired_position_is_refused_at_the_start(feed: Feed) -> None:
     position = await feed.position()
-    following = feed.follow(EVERYTHING, after=position._replace(epoch=position.epoch ^ 1))
+    tasks = feed.follow(EVERYTHING, after=position._replace(epoch=position.epoch ^ 1))
     with pytest.raises(CursorExpired):
-        await following.start()
+        await tasks.start()
     assert feed.stats.subscribers == 0
 
 
-async def test_slow_follower_that_retention_overtook_is_told(database: Database, database_url: str) -> None:
-    subject = Subject()
+async def test_slow_subscriber_gets_cursor_expired_when_its_events_are_removed(
+    database: Database, database_url: str
+) -> None:
+    source = EventSource()
     async with (
         Feed(database, url=database_url, poll_seconds=0.2, buffer_size=2, batch_size=2) as feed,
         feed.follow(EVERYTHING) as slow,
         feed.follow(EVERYTHING) as quick,
     ):
-        await commit(database, feed, *[subject] * 6)
+        await commit(database, feed, *[source] * 6)
         await receive(quick, count=6)
         await pretend_pruning(database, version=4)
         with pytest.raises(CursorExpired):
@@ -264,15 +268,15 @@ async def test_slow_follower_that_retention_overtook_is_told(database: Database,
         assert feed.stats.subscribers == 1
 
 
-async def test_idle_follower_is_not_overtaken_by_retention(database: Database, database_url: str) -> None:
-    idle, busy = Subject(), Subject()
+async def test_idle_subscriber_keeps_up_when_events_are_removed(database: Database, database_url: str) -> None:
+    idle, written = EventSource(), EventSource()
     async with (
         Feed(database, url=database_url, poll_seconds=0.2, buffer_size=2, batch_size=4) as feed,
         connected(feed),
         feed.follow(EventFilter(installation_id=idle.installation_id)) as rare,
         feed.follow(EVERYTHING) as quick,
     ):
-        await commit(database, feed, *[busy] * 5)
+        await commit(database, feed, *[written] * 5)
         await receive(quick, count=5)
         await pretend_pruning(database, version=4)
         async with transaction(database) as held:
@@ -283,22 +287,22 @@ async def test_idle_follower_is_not_overtaken_by_retention(database: Database, d
         assert await receive(rare, count=4) == [(idle.installation_id, number) for number in range(1, 5)]
 
 
-async def test_followers_of_a_log_that_was_replaced_are_told(database: Database, feed: Feed) -> None:
-    subject = Subject()
+async def test_subscribers_get_cursor_expired_when_the_log_is_replaced(database: Database, feed: Feed) -> None:
+    source = EventSource()
     async with feed.follow(EVERYTHING) as events:
-        await commit(database, feed, subject)
+        await commit(database, feed, source)
         await receive(events, count=1)
         async with connection(database) as held:
             await held.execute("update event_log set epoch = epoch # 1")
-        await commit(database, feed, subject)
+        await commit(database, feed, source)
         with pytest.raises(CursorExpired):
             await receive(events, count=1)
 
 
-async def test_consumer_that_goes_away_leaves_nothing_behind(database: Database, feed: Feed) -> None:
+async def test_ended_stream_leaves_nothing_behind(database: Database, feed: Feed) -> None:
     closed, cancelled, forgotten = (feed.follow(EVERYTHING) for _ in range(3))
-    for following in (closed, cancelled, forgotten):
-        await following.start()
+    for tasks in (closed, cancelled, forgotten):
+        await tasks.start()
     waiting = asyncio.create_task(anext(cancelled))
     await asyncio.sleep(0)
     assert feed.stats.subscribers == 3
@@ -308,14 +312,14 @@ async def test_consumer_that_goes_away_leaves_nothing_behind(database: Database,
     waiting.cancel()
     await asyncio.wait([waiting])
     assert feed.stats.subscribers == 1
-    del following, forgotten
+    del tasks, forgotten
     gc.collect()
     await until(lambda: feed.stats.subscribers == 0)
     assert not feed._subscribers._by_application
-    await commit(database, feed, Subject())
+    await commit(database, feed, EventSource())
 
 
-async def test_generator_around_a_following_cleans_up(feed: Feed) -> None:
+async def test_cancelled_generator_closes_its_stream(feed: Feed) -> None:
     async def generate() -> AsyncIterator[int]:
         async with aclosing(feed.follow(EVERYTHING)) as events:
             async for event in events:
@@ -331,35 +335,35 @@ async def test_generator_around_a_following_cleans_up(feed: Feed) -> None:
 async def test_feed_starts_before_its_database(server_url: str) -> None:
     name = f"late_{uuid4().hex}"
     url = address(server_url, database=name)
-    subject = Subject()
+    source = EventSource()
     async with Feed(open_database(url), url=url, poll_seconds=0.2) as feed:
         await until(lambda: feed.stats.reconnects)
         await run_on(server_url, f"create database {name}")
         await migrate(url)
         async with open_database(url) as database:
             await until(lambda: feed.stats.connected)
-            await commit(database, feed, subject)
+            await commit(database, feed, source)
     await run_on(server_url, f"drop database {name} with (force)")
 
 
-async def test_following_ends_with_its_feed(database: Database, database_url: str) -> None:
+async def test_stream_ends_with_its_feed(database: Database, database_url: str) -> None:
     feed = Feed(database, url=database_url)
     await feed.start()
-    following = feed.follow(EVERYTHING)
-    await following.start()
-    waiting = asyncio.ensure_future(anext(following, None))
+    tasks = feed.follow(EVERYTHING)
+    await tasks.start()
+    waiting = asyncio.ensure_future(anext(tasks, None))
     await feed.stop()
     assert await waiting is None
 
 
 async def test_restored_log_has_its_epoch_before_the_feed_has_started(database: Database, database_url: str) -> None:
-    await write(database, Subject().next())
+    await write(database, EventSource().next())
     async with connection(database) as held:
         await held.execute("update installation_events set xid = xid + 1000000000")
         await held.execute("update event_log set system_identifier = 1")
-    subject = Subject()
+    source = EventSource()
     async with Feed(database, url=database_url, poll_seconds=0.2) as feed:
         position = await feed.position()
-        await commit(database, feed, subject)
+        await commit(database, feed, source)
         async with feed.follow(EVERYTHING, after=position) as events:
-            assert await receive(events, count=1) == [(subject.installation_id, 1)]
+            assert await receive(events, count=1) == [(source.installation_id, 1)]

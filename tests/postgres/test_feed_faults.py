@@ -1,4 +1,4 @@
-"""What the feed loses when something dies: nothing."""
+"""The feed loses no event when Postgres, its connections or a transaction fail."""
 
 import asyncio
 import signal
@@ -15,15 +15,15 @@ from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
-from tests.postgres.event_rows import Subject, receive, until, write
-from tests.postgres.storms import storm
+from tests.postgres.event_rows import EventSource, receive, until, write
+from tests.postgres.feed_load import run_load
 
-# What a checkpoint or a standby would have logged of transaction ids is left out, so that a crash forgets them.
+# No checkpoint and no standby logs the transaction ids, so that a crash loses them.
 FORGETS_IDS = {"wal_level": "minimal", "max_wal_senders": "0", "checkpoint_timeout": "1h"}
 
 
-class Mortal:
-    """A server that can be killed as `pg_ctl restart -m immediate` does."""
+class CrashableServer:
+    """A server that can be crashed as by `pg_ctl restart -m immediate`."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -49,60 +49,60 @@ def cluster(data_directory: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-async def server(cluster: Cluster) -> Mortal:
-    mortal = Mortal(cluster)
-    await mortal.start()
-    await migrate(mortal.url)
-    return mortal
+async def server(cluster: Cluster) -> CrashableServer:
+    crashable = CrashableServer(cluster)
+    await crashable.start()
+    await migrate(crashable.url)
+    return crashable
 
 
-async def test_storm_survives_crashes_of_postgres(server: Mortal) -> None:
+async def test_no_event_is_lost_when_postgres_crashes(server: CrashableServer) -> None:
     async def crashes() -> None:
         for _ in range(3):
             await asyncio.sleep(0.5)
             await server.crash()
         await asyncio.sleep(0.5)
 
-    assert await storm(server.url, fault=crashes) > 100
+    assert await run_load(server.url, fault=crashes) > 100
 
 
-async def test_storm_survives_the_death_of_its_listeners(database_url: str) -> None:
-    async def murders() -> None:
-        murderer = await asyncpg.connect(database_url)
+async def test_no_event_is_lost_when_the_feeds_connections_are_killed(database_url: str) -> None:
+    async def kill_listeners() -> None:
+        admin = await asyncpg.connect(database_url)
         for _ in range(20):
             await asyncio.sleep(0.1)
-            await murderer.execute("""
+            await admin.execute("""
                 select pg_terminate_backend(pid) from pg_stat_activity
                 where datname = current_database() and application_name in ('gateway log reader', 'gateway notifier')
             """)
-        await murderer.close()
+        await admin.close()
 
-    assert await storm(database_url, fault=murders) > 100
+    assert await run_load(database_url, fault=kill_listeners) > 100
 
 
-async def test_storm_survives_transactions_that_commit_late(database_url: str) -> None:
-    async def latecomers() -> None:
+async def test_no_event_is_lost_when_transactions_commit_late(database_url: str) -> None:
+    async def commit_late() -> None:
         async with open_database(database_url, idle_in_transaction_seconds=20) as database:
             await asyncio.gather(*(late(database, seconds=0.1 * number) for number in range(1, 12)))
 
     async def late(database: Database, *, seconds: float) -> None:
 
         async with transaction(database) as held:
-            await append_event(held, Subject().next())
+            await append_event(held, EventSource().next())
             await asyncio.sleep(seconds)
 
-    assert await storm(database_url, fault=latecomers) > 100
+    assert await run_load(database_url, fault=commit_late) > 100
 
 
-async def test_crash_that_hands_out_transaction_ids_again_loses_nothing(server: Mortal) -> None:
-    subject = Subject()
+async def test_no_event_is_lost_when_a_crash_reuses_transaction_ids(server: CrashableServer) -> None:
+    source = EventSource()
     async with (
         open_database(server.url) as database,
         Feed(database, url=server.url, poll_seconds=0.2) as feed,
         feed.follow(EventFilter()) as events,
     ):
         await until(lambda: feed.stats.connected)
-        await write(database, subject.next())
+        await write(database, source.next())
         await receive(events, count=1)
         for _ in range(10):  # a busy server may have written the ids to its WAL before it crashes
             before = await spend_transaction_ids(server.url)
@@ -112,10 +112,10 @@ async def test_crash_that_hands_out_transaction_ids_again_loses_nothing(server: 
                 break
         else:
             pytest.fail("No crash made the server assign transaction ids again.")
-        await write(database, subject.next())
-        assert await receive(events, count=1) == [(subject.installation_id, 2)]
+        await write(database, source.next())
+        assert await receive(events, count=1) == [(source.installation_id, 2)]
         async with feed.follow(EventFilter(), after=position) as resumed:
-            assert await receive(resumed, count=1) == [(subject.installation_id, 2)]
+            assert await receive(resumed, count=1) == [(source.installation_id, 2)]
 
 
 async def spend_transaction_ids(url: str) -> int:
@@ -134,15 +134,15 @@ async def next_transaction_id(url: str) -> int:
 
 
 class Proxy:
-    """Passes bytes on to Postgres' socket, until it is told to swallow those of the connections that it has."""
+    """Forwards bytes to Postgres' socket, until it stops forwarding those of its open connections."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._silent: set[object] = set()
+        self._stopped: set[object] = set()
         self._open: set[asyncio.StreamWriter] = set()
 
-    def fall_silent(self) -> None:
-        self._silent |= self._open
+    def stop_forwarding(self) -> None:
+        self._stopped |= self._open
 
     async def serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
         server, requests = await asyncio.open_unix_connection(self._path)
@@ -152,13 +152,13 @@ class Proxy:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            if writer not in self._silent:
+            if writer not in self._stopped:
                 writer.write(data)
         writer.close()
 
 
 @asynccontextmanager
-async def proxied(server: Mortal) -> AsyncIterator[tuple[Proxy, str]]:
+async def proxied(server: CrashableServer) -> AsyncIterator[tuple[Proxy, str]]:
     directory = server.url.partition("host=")[2].partition("&")[0]
     proxy = Proxy(f"{directory}/.s.PGSQL.5432")
     listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
@@ -169,8 +169,8 @@ async def proxied(server: Mortal) -> AsyncIterator[tuple[Proxy, str]]:
         listener.close()
 
 
-async def test_line_that_is_dead_without_a_word_is_replaced(server: Mortal) -> None:
-    subject = Subject()
+async def test_connection_that_is_dead_without_being_closed_is_replaced(server: CrashableServer) -> None:
+    source = EventSource()
     async with (
         proxied(server) as (proxy, url),
         open_database(server.url) as database,
@@ -179,8 +179,8 @@ async def test_line_that_is_dead_without_a_word_is_replaced(server: Mortal) -> N
         await until(lambda: feed.stats.connected)
         events = feed.follow(EventFilter())
         await events.start()
-        proxy.fall_silent()
-        await write(database, subject.next())
+        proxy.stop_forwarding()
+        await write(database, source.next())
         feed.notify()
-        assert await receive(events, count=1) == [(subject.installation_id, 1)]
+        assert await receive(events, count=1) == [(source.installation_id, 1)]
         assert feed.stats.reconnects >= 1

@@ -25,7 +25,7 @@ from gateway.storage.events import WriteConflict, append_event
 from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.installations import create_installation
 from gateway.usecases.transitions import Written, write_with_events
-from tests.postgres.event_rows import Subject, write
+from tests.postgres.event_rows import EventSource, write
 from tests.postgres.worlds import BEGINNING, PLATFORM, World
 
 ROUNDS = 25
@@ -191,7 +191,7 @@ async def test_deleting_against_installing_again_leaves_one_or_none(world: World
 
 
 async def test_an_event_that_would_precede_its_predecessor_is_not_written(world: World) -> None:
-    database, subject = world.services.database, Subject()
+    database, subject = world.services.database, EventSource()
     first, second = subject.next(), subject.next()
     async with transaction(database) as early:
         await early.fetchval("select pg_current_xact_id()")

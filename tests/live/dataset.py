@@ -1,4 +1,4 @@
-"""A marketplace to change and to watch: applications, accounts, an installation for each pair, and keys."""
+"""A dataset to change and to subscribe to: applications, accounts, an installation for each pair, and keys."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,8 +20,8 @@ PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """What there is, and a way to change it from this process: through the use cases, with a bell of its own."""
+class Dataset:
+    """The rows, and the services to change them in this process, with a notifier of its own."""
 
     services: Services
     feed: Feed
@@ -32,13 +32,13 @@ class World:
     """The platform's key."""
 
     @property
-    def busy(self) -> list[Installation]:
-        """What all writers change."""
+    def written(self) -> list[Installation]:
+        """The installations that the writers change."""
         return self.installations[:-1]
 
     @property
-    def quiet(self) -> Installation:
-        """What they leave alone."""
+    def unwritten(self) -> Installation:
+        """An installation that the writers do not change."""
         return self.installations[-1]
 
     async def key(
@@ -50,8 +50,8 @@ class World:
 @asynccontextmanager
 async def populated(
     database_url: str, *, applications: int, accounts: int, pool_size: int = 16
-) -> AsyncIterator[World]:
-    """Fill a database that may be empty."""
+) -> AsyncIterator[Dataset]:
+    """Migrate and fill a database."""
     await migrate(database_url)
     async with (
         open_database(database_url, pool_size=pool_size, idle_in_transaction_seconds=60) as database,
@@ -63,7 +63,7 @@ async def populated(
             await register_account(services, PLATFORM, account_id=None, name=f"Account {number}")
             for number in range(accounts)
         ]
-        yield World(
+        yield Dataset(
             services=services,
             feed=feed,
             applications=made,

@@ -1,4 +1,4 @@
-"""Clients that follow over either transport, and come back by cursor whatever ends their connection."""
+"""Clients that subscribe over either transport, and resume by cursor when their connection ends."""
 
 import asyncio
 import json
@@ -25,12 +25,12 @@ STATUS_CHANGES = """subscription ($installationId: ID, $applicationId: ID, $acco
 }"""
 PAUSE_SECONDS = 0.05
 RETRYABLE_CODES = frozenset({None, 1006, 1012, 1013})
-"""The close codes after which the clients of graphql-transport-ws come back."""
+"""The close codes after which the clients of graphql-transport-ws reconnect."""
 RETRYABLE_ERRORS = frozenset({"UNAVAILABLE", "TIMEOUT"})
 
 
 class Received(NamedTuple):
-    """What a follower is told of an event."""
+    """An event as a subscriber receives it."""
 
     installation_id: str
     version: int
@@ -38,8 +38,8 @@ class Received(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What somebody follows, and which events are to come of it."""
+class SubscriptionSpec:
+    """A subscription, and the filter of the events that it has to deliver."""
 
     secret: str
     document: str = EVENTS
@@ -48,18 +48,18 @@ class Wish:
 
 
 class Interrupted(Exception):
-    """The connection ended in a way that asks for another one."""
+    """The connection ended in a way after which clients reconnect."""
 
 
-class SubscriberBuffer(ABC):
-    """Follows at one address after the other. `received` is everything, in the order in which it came."""
+class Subscriber(ABC):
+    """Subscribes at one address after the other. `received` has all events in the order of their arrival."""
 
-    def __init__(self, wish: Wish, *, urls: Sequence[str], cursor: str) -> None:
-        self.wish = wish
+    def __init__(self, spec: SubscriptionSpec, *, urls: Sequence[str], cursor: str) -> None:
+        self.spec = spec
         self.received: list[Received] = []
-        self.returns = 0
+        self.reconnects = 0
         self.reads = asyncio.Event()
-        """Unless this is set, it takes nothing of what it has subscribed to."""
+        """While this is not set, the client does not read from its connection."""
         self.reads.set()
         self._urls = urls
         self._beginning = cursor
@@ -70,22 +70,22 @@ class SubscriberBuffer(ABC):
 
     @property
     def url(self) -> str:
-        return self._urls[self.returns % len(self._urls)]
+        return self._urls[self.reconnects % len(self._urls)]
 
     @abstractmethod
     def results(self) -> AsyncIterator[Mapping[str, Any]]:
         """Subscribe once and yield each execution result. Raises Interrupted."""
 
-    async def follow(self) -> None:
-        """Go on until cancelled. Fails with what no client would try again after."""
+    async def receive(self) -> None:
+        """Receive events until cancelled. Fails with errors after which no client reconnects."""
         while True:
             try:
-                async with aclosing(self.results()) as results:  # type: ignore[type-var] # they are generators
+                async with aclosing(self.results()) as results:  # type: ignore[type-var] # the implementations are generators
                     async for result in results:
                         self._take(result)
             except Interrupted:
                 pass
-            self.returns += 1
+            self.reconnects += 1
             await asyncio.sleep(PAUSE_SECONDS)
 
     def _take(self, result: Mapping[str, Any]) -> None:
@@ -95,14 +95,14 @@ class SubscriberBuffer(ABC):
 
 
 def refuse(errors: Sequence[Mapping[str, Any]]) -> None:
-    """Raise Interrupted for errors that pass, AssertionError for others."""
+    """Raise Interrupted for temporary errors, AssertionError for others."""
     for error in errors:
         assert error["extensions"]["code"] in RETRYABLE_ERRORS, error
         raise Interrupted
 
 
-class SocketFollower(SubscriberBuffer):
-    """Over graphql-transport-ws; comes back with `after`."""
+class WebSocketSubscriber(Subscriber):
+    """Over graphql-transport-ws; resumes with `after`."""
 
     async def results(self) -> AsyncIterator[Mapping[str, Any]]:
         try:
@@ -135,24 +135,24 @@ class SocketFollower(SubscriberBuffer):
             raise Interrupted from error
 
     async def _subscribe(self, socket: ClientConnection) -> None:
-        variables = {**self.wish.variables, "after": self.cursor}
-        payload = {"query": self.wish.document, "variables": variables}
-        authorization = {"Authorization": f"Bearer {self.wish.secret}"}
+        variables = {**self.spec.variables, "after": self.cursor}
+        payload = {"query": self.spec.document, "variables": variables}
+        authorization = {"Authorization": f"Bearer {self.spec.secret}"}
         await socket.send(json.dumps({"type": "connection_init", "payload": authorization}))
         assert (acknowledgement := json.loads(await socket.recv())) == {"type": "connection_ack"}, acknowledgement
         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
 
 
-class StreamFollower(SubscriberBuffer):
-    """By server-sent events; comes back with `Last-Event-ID`, as browsers do."""
+class StreamSubscriber(Subscriber):
+    """By server-sent events; resumes with `Last-Event-ID`, as browsers do."""
 
     async def results(self) -> AsyncIterator[Mapping[str, Any]]:
         headers = {
-            "Authorization": f"Bearer {self.wish.secret}",
+            "Authorization": f"Bearer {self.spec.secret}",
             "Accept": "text/event-stream",
             "Last-Event-ID": self.cursor,
         }
-        body = {"query": self.wish.document, "variables": self.wish.variables}
+        body = {"query": self.spec.document, "variables": self.spec.variables}
         try:
             async with (
                 httpx.AsyncClient(timeout=httpx.Timeout(10, read=None)) as http,
