@@ -53,10 +53,13 @@ class Viewer:
         return info.context.loaders.batched(reads.find_installations_by_pair).load(pair)
 
 
-async def _node(
-    info: Info, id: str, *, argument: str
+async def find_node(
+    self: object,  # noqa: ARG001 - Strawberry passes the parent, here the root value
+    info: Info,
+    id: Id,
 ) -> domain.Installation | domain.Application | domain.Account | None:
-    loaders, node_id = info.context.loaders, parse_uuid(id, argument=argument)
+    """Resolve the object with an id, whichever type it has."""
+    loaders, node_id = info.context.loaders, parse_uuid(id, argument="id")
     return (
         await loaders.installations.load(node_id)
         or await loaders.batched(reads.find_applications).load(node_id)
@@ -70,12 +73,11 @@ class Query:
     def viewer(self, info: Info) -> Principal:
         return info.context.principal
 
-    @strawberry.field(
+    node = strawberry.field(
+        resolver=find_node,
         description="The application, account or installation with this id; null if the caller sees none.",
         graphql_type=Node | None,
     )
-    async def node(self, info: Info, id: Id) -> domain.Installation | domain.Application | domain.Account | None:
-        return await _node(info, id, argument="id")
 
     @strawberry.field(
         description="The applications, accounts and installations with these ids, in this order; null for each that"
@@ -87,7 +89,9 @@ class Query:
     ) -> list[domain.Installation | domain.Application | domain.Account | None]:
         if len(ids) > MAX_NODES:
             raise BadUserInput(f"Ask for at most {MAX_NODES} nodes at a time, not {len(ids)}.", argument="ids")
-        return list(await asyncio.gather(*(_node(info, each, argument="ids") for each in ids)))
+        for each in ids:
+            parse_uuid(each, argument="ids")
+        return list(await asyncio.gather(*(find_node(self, info, each) for each in ids)))
 
     @strawberry.field(
         description="One application, by its id or its slug; null if the caller sees none.",

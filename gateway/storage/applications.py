@@ -1,4 +1,4 @@
-"""Applications: rows <-> domain objects."""
+"""Applications and accounts: rows <-> domain objects."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from gateway.domain.cursors import Keyset
-from gateway.domain.installations import Application, AuthorizationMethod
+from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.pages import ApplicationFilter, Window
 from gateway.storage.database import Connection
 from gateway.storage.queries import Flags, queries
@@ -111,3 +111,13 @@ async def count_applications(connection: Connection, *, matching: ApplicationFil
     query, values = queries.with_flags("count_applications", _filter_flags(matching))
     count: int = await query.fetch_value(connection, **values)
     return count
+
+
+async def upsert_account(connection: Connection, account: Account) -> None:
+    """Insert an account, or rename the one with this id."""
+    await queries.upsert_account.execute(connection, id=account.id, name=account.name)
+
+
+async def select_accounts(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Account]:
+    rows = await queries.select_accounts_by_id.fetch(connection, ids=list(ids))
+    return {row["id"]: Account(id=row["id"], name=row["name"]) for row in rows}

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar, overload
 
 from gateway.domain.errors import TimedOut
-from gateway.storage.accounts import select_accounts
-from gateway.storage.applications import select_applications
+from gateway.storage.applications import select_accounts, select_applications
 from gateway.storage.database import Connection, Database, read
 from gateway.storage.installations import select_installations
 

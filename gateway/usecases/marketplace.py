@@ -9,8 +9,14 @@ from gateway.domain.installations import Account, Application, AuthorizationMeth
 from gateway.domain.policy import require_platform
 from gateway.domain.principals import Principal
 from gateway.domain.text import checked_slug, checked_text, checked_url
-from gateway.storage.accounts import select_accounts, upsert_account
-from gateway.storage.applications import insert_application, lock_application, select_applications, update_application
+from gateway.storage.applications import (
+    insert_application,
+    lock_application,
+    select_accounts,
+    select_applications,
+    update_application,
+    upsert_account,
+)
 from gateway.storage.database import Connection, transaction
 from gateway.usecases.services import Services
 

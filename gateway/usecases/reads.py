@@ -11,9 +11,9 @@ from gateway.domain.installations import Account, Application, Installation, Ins
 from gateway.domain.pages import ApplicationFilter, InstallationList, Page, Window
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.domain.text import is_slug
-from gateway.storage.accounts import select_accounts
 from gateway.storage.applications import (
     count_applications,
+    select_accounts,
     select_application_page,
     select_applications,
     select_applications_by_slug,
