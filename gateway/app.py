@@ -28,7 +28,7 @@ from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import GraphiQL, Prefilled
 from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
-from gateway.transport.http.metrics import OperationMetrics, gauges, metrics_routes
+from gateway.transport.http.metrics import OperationMetrics, metrics_routes, scraped_metrics
 from gateway.transport.http.security_headers import browser_security, unexpected_error
 from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.revocation import CredentialMonitor
@@ -37,13 +37,7 @@ from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.services import Services, utc_now
-from gateway.wiring import (
-    access_tokens,
-    build_database,
-    build_documents,
-    document_policy,
-    quotas,
-)
+from gateway.wiring import access_tokens, build_database, build_pipeline
 
 EXPIRY_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
@@ -61,11 +55,9 @@ class Components:
     feed: Feed
     api_key_cache: ApiKeyCache
     tokens: AccessTokens | None
-    authentication: Authentication
     credential_monitor: CredentialMonitor
     pipeline: OperationPipeline
-    operation_metrics: OperationMetrics | None
-    graphiql: GraphiQL | None
+    metrics: OperationMetrics | None
 
 
 def create_app(
@@ -84,20 +76,26 @@ def create_app(
     parts = build_components(
         settings, database_url=database_url, registry=registry or ConnectionRegistry(), prefilled=prefilled, now=now
     )
+    settings = parts.settings
+    graphiql = GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled()) if settings.graphiql else None
     routes = graphql_routes(
         pipeline=parts.pipeline,
-        authentication=parts.authentication,
+        authentication=Authentication(
+            keys=parts.api_key_cache.authenticate,
+            tokens=parts.tokens.authenticate if parts.tokens else None,
+            anonymous_introspection=settings.introspection == "anyone",
+        ),
         registry=parts.registry,
-        page=parts.graphiql.page_app if parts.graphiql else None,
+        page=graphiql.page_app if graphiql else None,
         http_limits=HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch),
         websocket_limits=WebSocketLimits(per_caller=settings.max_caller_connections),
     )
-    if parts.graphiql is not None:
-        routes += parts.graphiql.routes()
-    if parts.operation_metrics is not None:
-        read_gauges = partial(gauges, parts.feed.stats, registry=parts.registry, pool=parts.database.usage)
-        routes += metrics_routes(parts.operation_metrics, gauges=read_gauges, version=__version__)
-    routes += health_routes(registry=parts.registry, ready=partial(_reason_not_ready, parts.database))
+    if graphiql is not None:
+        routes += graphiql.routes()
+    if parts.metrics is not None:
+        read = partial(scraped_metrics, parts.feed.stats, registry=parts.registry, pool_usage=parts.database.usage)
+        routes += metrics_routes(parts.metrics, read=read, version=__version__)
+    routes += health_routes(registry=parts.registry, reason_not_ready=partial(_reason_not_ready, parts.database))
     return Starlette(
         routes=routes,
         middleware=browser_security(settings.allowed_origins),
@@ -115,14 +113,12 @@ def build_components(
     now: Callable[[], datetime],
 ) -> Components:
     """Make all components; none of them is open yet."""
-    embedded = prefilled is not None
-    introspection = settings.introspection or ("anyone" if embedded else "callers")
-    metrics = OperationMetrics() if (embedded if settings.metrics is None else settings.metrics) else None
+    settings = _with_defaults(settings, embedded=prefilled is not None)
+    metrics = OperationMetrics() if settings.metrics else None
     database = build_database(settings, url=database_url)
     # The feed comes last because its listeners are made before it; nothing notifies before it exists.
     services = Services(database=database, now=now, notify=lambda: feed.notify(), failure_limit=settings.failure_limit)  # noqa: PLW0108
     api_key_cache = ApiKeyCache(services)
-    tokens = access_tokens(settings, now=now)
     credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
     def forget_keys() -> None:
@@ -130,21 +126,8 @@ def build_components(
         credential_monitor.check_now()
 
     feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: forget_keys})
-    pipeline = OperationPipeline(
-        build_documents(settings, introspection=introspection != "off"),
-        make_context=partial(
-            Context,
-            services=services,
-            feed=feed,
-            api_key_cache=api_key_cache,
-            batch_loaders=BatchLoaders(database),
-        ),
-        policy=document_policy(settings, RegisteredDocuments(services)),
-        quotas=quotas(settings),
-        max_subscriptions=settings.max_caller_subscriptions,
-        operation_seconds=settings.operation_seconds,
-        run_to_completion=registry.run_to_completion,
-        observe=metrics.observe if metrics else None,
+    make_context = partial(
+        Context, services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=BatchLoaders(database)
     )
     return Components(
         settings=settings,
@@ -153,20 +136,24 @@ def build_components(
         services=services,
         feed=feed,
         api_key_cache=api_key_cache,
-        tokens=tokens,
-        authentication=Authentication(
-            keys=api_key_cache.authenticate,
-            tokens=tokens.authenticate if tokens else None,
-            anonymous_introspection=introspection == "anyone",
-        ),
+        tokens=access_tokens(settings, now=now),
         credential_monitor=credential_monitor,
-        pipeline=pipeline,
-        operation_metrics=metrics,
-        graphiql=(
-            GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled())
-            if (embedded if settings.graphiql is None else settings.graphiql)
-            else None
+        pipeline=build_pipeline(
+            settings,
+            make_context=make_context,
+            registered=RegisteredDocuments(services),
+            run_to_completion=registry.run_to_completion,
+            observe=metrics.observe if metrics else None,
         ),
+        metrics=metrics,
+    )
+
+
+def _with_defaults(settings: Settings, *, embedded: bool) -> Settings:
+    """Fill in the settings whose default depends on the database."""
+    defaults = {"graphiql": embedded, "metrics": embedded, "introspection": "anyone" if embedded else "callers"}
+    return settings.model_copy(
+        update={name: value for name, value in defaults.items() if getattr(settings, name) is None}
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from graphql import NoSchemaIntrospectionCustomRule
 
@@ -10,10 +11,12 @@ from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.jwks_client import JwksClient
 from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.principals import PrincipalKind
+from gateway.execution.context import MakeContext
 from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents
 from gateway.execution.limits import DocumentLimits
 from gateway.operations.persisted_operations import DocumentPolicy
+from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import Quota
 from gateway.schema.costs import FIELD_WEIGHTS
 from gateway.schema.schema import build_schema
@@ -43,15 +46,25 @@ def build_documents(settings: Settings, *, introspection: bool) -> Documents:
     )
 
 
-def document_policy(settings: Settings, registered: RegisteredDocuments) -> DocumentPolicy:
-    """Return which documents are run."""
+def build_pipeline(
+    settings: Settings, *, make_context: MakeContext, registered: RegisteredDocuments, **callbacks: Any
+) -> OperationPipeline:
+    """Make the pipeline that runs operations on the schema. `callbacks` are passed on."""
     untrusted = settings.untrusted_documents
-    return DocumentPolicy(
-        find=registered.find,
-        trusted_only=settings.documents == "trusted",
-        excepted=frozenset(kind for kind in PrincipalKind if kind.value.lower() in untrusted),
-        introspection_excepted="introspection" in untrusted,
-        automatic=settings.automatic_documents,
+    return OperationPipeline(
+        build_documents(settings, introspection=settings.introspection != "off"),
+        make_context=make_context,
+        policy=DocumentPolicy(
+            find=registered.find,
+            trusted_only=settings.documents == "trusted",
+            excepted=frozenset(kind for kind in PrincipalKind if kind.value.lower() in untrusted),
+            introspection_excepted="introspection" in untrusted,
+            automatic=settings.automatic_documents,
+        ),
+        quotas=quotas(settings),
+        max_subscriptions=settings.max_caller_subscriptions,
+        operation_seconds=settings.operation_seconds,
+        **callbacks,
     )
 
 

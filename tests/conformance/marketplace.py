@@ -268,7 +268,7 @@ async def served(
         **options,
     )
 
-    async def ready() -> str | None:
+    async def reason_not_ready() -> str | None:
         if market.reason == "crash":
             raise RuntimeError("secret")
         return market.reason
@@ -282,6 +282,6 @@ async def served(
         websocket_limits=websocket_limits,
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
-    application = Starlette(routes=[*routes, *health_routes(registry=registry, ready=ready)])
+    application = Starlette(routes=[*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
     async with registry.ticking(), serving(application, ws_max_size=ws_max_size) as address:
         yield Gateway(url=f"{address}/graphql", market=market, pipeline=pipeline, registry=registry)

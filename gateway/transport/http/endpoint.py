@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -24,12 +25,19 @@ from gateway.operations.requests import (
 )
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.framing import FRAMINGS
-from gateway.transport.http.http_errors import MethodNotAllowed, MutationByGet
+from gateway.transport.http.http_errors import (
+    BodyTooSlow,
+    MethodNotAllowed,
+    MutationByGet,
+    PayloadTooLarge,
+    UnsupportedContentType,
+)
 from gateway.transport.http.negotiation import Representation, negotiate, representation_of
-from gateway.transport.http.request_body import read_json_body
 from gateway.transport.http.responses import error_response, errors_body, json_response
 from gateway.transport.http.streaming import FailedStream, StreamLimits, StreamResponse
 from gateway.transport.stalled_send import ClientGone
+
+_JSON_TYPE = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +95,7 @@ class HttpEndpoint:
             case "POST":
                 limits = self.limits
                 body = parse_json(
-                    await read_json_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
+                    await _read_json_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
                 )
                 if isinstance(body, list):
                     return await self._respond_to_batch(body, caller, accepted[0])
@@ -150,3 +158,41 @@ class HttpEndpoint:
             registry=self.registry,
             limits=self.stream_limits,
         )
+
+
+async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
+    """Return the whole body, which says that it is JSON in UTF-8.
+
+    Raises UnsupportedContentType, PayloadTooLarge, BodyTooSlow and ClientGone.
+    """
+    _check_content_type(headers.get("content-type", ""))
+    too_large = f"The request's body is larger than {max_bytes} bytes."
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise PayloadTooLarge(too_large)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                body += message.get("body", b"")
+                if len(body) > max_bytes:
+                    raise PayloadTooLarge(too_large)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise BodyTooSlow(f"The request's body did not arrive within {seconds:g} seconds.") from None
+
+
+@lru_cache(256)
+def _check_content_type(content_type: str) -> None:
+    """Raise UnsupportedContentType unless it is JSON in UTF-8."""
+    media_type, _, parameters = content_type.partition(";")
+    if media_type.strip().lower() != _JSON_TYPE:
+        raise UnsupportedContentType(f"Send the request's body as {_JSON_TYPE}.")
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
+            raise UnsupportedContentType("Send the request's body in UTF-8.")
