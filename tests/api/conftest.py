@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +14,7 @@ from uuid import UUID
 import httpx
 import pytest
 import websockets
+from playwright.async_api import Browser, async_playwright
 
 from gateway.app import create_app
 from gateway.domain.installations import Account, Application, AuthorizationMethod
@@ -28,6 +30,15 @@ from tests.serving import serving
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What httpx reads for each client otherwise takes 50 ms, and all addresses are plain HTTP."""
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_SWITCHES = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
 
@@ -190,6 +201,15 @@ async def ready(http: httpx.AsyncClient, url: str) -> None:
     async with asyncio.timeout(10):
         while (await http.get(url)).status_code != 200:
             pass
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Launch Chromium; each test opens a context of its own, which has a fresh profile."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_SWITCHES)
+        yield browser
+        await browser.close()
 
 
 @pytest.fixture

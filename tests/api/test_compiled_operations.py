@@ -33,10 +33,8 @@ from tests.api.conftest import Served
 from tests.api.policy_world import World, populated
 from tests.generation.documents import ANY_SCALARS, query_documents, replaced
 from tests.generation.samples import sampled
-from tests.live.conftest import LONG
 
 SCHEMA = build_schema()
-GENERATED = 1_000 if LONG else 80
 
 
 @dataclass(kw_only=True)
@@ -101,8 +99,8 @@ async def both(served: Served) -> AsyncIterator[Both]:
 
 
 @pytest.fixture(scope="module")
-def documents() -> list[str]:
-    return sampled(query_documents(scalars=ANY_SCALARS), count=GENERATED)
+def documents(*, long: bool) -> list[str]:
+    return sampled(query_documents(scalars=ANY_SCALARS), count=1_000 if long else 80)
 
 
 def callers(world: World) -> list[Principal]:
@@ -178,7 +176,7 @@ async def test_generated_queries_are_answered_alike(both: Both, documents: list[
     }
     for at, document in enumerate(documents):
         await both.compare(replaced(document, known), {}, callers(world)[at % 3])
-    assert both.compiled > GENERATED / 3
+    assert both.compiled > len(documents) / 3
 
 
 async def test_mutation_whose_selection_fails_was_done_once(both: Both) -> None:

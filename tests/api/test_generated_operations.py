@@ -1,7 +1,4 @@
-"""Thousands of operations that nobody would write, over HTTP: each is answered as GraphQL says, and none by INTERNAL.
-
-With TESTS_LONG=1 there are 20,000.
-"""
+"""Generated and malformed operations over HTTP: each is answered as GraphQL specifies, and none with INTERNAL."""
 
 import asyncio
 import json
@@ -28,11 +25,9 @@ from tests.api.policy_world import World, populated
 from tests.generation.damage import Body, damaged, encoded
 from tests.generation.documents import Replacements, any_documents, replaced
 from tests.generation.samples import sampled
-from tests.live.conftest import LONG
 from tests.live.servers import GatewayProcess, Observed, running_gateways
 
 LOG = logging.getLogger(__name__)
-DOCUMENTS = 2_000 if LONG else 40
 SILENT_SECONDS = 0.1
 SILENCE = '{"data": {}}'
 OF_EACH = 10
@@ -154,9 +149,9 @@ async def _connected(url: str) -> AsyncIterator[DriverConnection]:
 
 
 @pytest.fixture(scope="module")
-def documents() -> list[str]:
+def documents(*, long: bool) -> list[str]:
     """Make the documents up, the same ones each time; before anything runs that must not be held up."""
-    return sampled(any_documents(), count=DOCUMENTS)
+    return sampled(any_documents(), count=2_000 if long else 40)
 
 
 async def test_generated_operations_are_answered_and_leave_all_whole(
@@ -169,11 +164,11 @@ async def test_generated_operations_are_answered_and_leave_all_whole(
         await shooting_range.send(chance.choice(callers), {"query": replaced(document, known)})
         for _ in range(OF_EACH - 1):
             await shooting_range.send(chance.choice(callers), with_known(damaged(document, chance), known))
-        if tried % (DOCUMENTS // 20) == 0:
+        if tried % (len(documents) // 20) == 0:
             held.append(await shooting_range.process.observed())
     LOG.info("%s; megabytes held: %s", shooting_range.told, [one.memory // 10**6 for one in held])
     assert shooting_range.wrong == []
-    assert min(shooting_range.told[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > DOCUMENTS / 4
+    assert min(shooting_range.told[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > len(documents) / 4
     assert await broken_histories(shooting_range.database) == []
     assert held[-1].memory - held[len(held) // 2].memory < GROWTH_BYTES
     await is_as_at_rest(shooting_range.process, held[0])

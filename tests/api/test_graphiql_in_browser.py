@@ -1,20 +1,16 @@
 """GraphiQL in Chromium: it works without other hosts and without violating its Content-Security-Policy."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
+from tests.api.conftest import CHROMIUM
 from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, served, site
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SWITCHES = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-)
 
 ANSWER_MILLISECONDS = 20_000  # a browser on a machine that is busy
 
@@ -41,28 +37,39 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def graphiql() -> GraphiQL:
     graphiql = GraphiQL(bundle=load_bundle(), prefilled=Prefilled(keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS))
     if graphiql.bundle is None:
         pytest.skip(NOT_BUILT)
+    return graphiql
+
+
+@pytest.fixture(scope="module")
+def address(graphiql: GraphiQL) -> Iterator[str]:
     with served(site(graphiql)) as address:
         yield address
 
 
+@asynccontextmanager
+async def visiting(browser: Browser, address: str) -> AsyncIterator[Visit]:
+    """Open the page in a fresh profile."""
+    context = await browser.new_context(viewport={"width": 1400, "height": 850})
+    page = await context.new_page()
+    visit = Visit(page=page, address=address.removesuffix("/graphql"))
+    page.on("request", lambda request: visit.requested.append(request.url))
+    page.on("websocket", lambda socket: visit.requested.append(socket.url))
+    page.on("console", lambda message: visit.complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    await page.goto(address)
+    await page.wait_for_selector("body[data-ready]", timeout=ANSWER_MILLISECONDS)
+    yield visit
+    await context.close()
+
+
 @pytest.fixture
-async def visit(address: str) -> AsyncIterator[Visit]:
-    """Each visit has a browser of its own with a fresh profile."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
-        page = await browser.new_page(viewport={"width": 1400, "height": 850})
-        visit = Visit(page=page, address=address)
-        page.on("request", lambda request: visit.requested.append(request.url))
-        page.on("websocket", lambda socket: visit.requested.append(socket.url))
-        page.on("console", lambda message: visit.complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-        await page.goto(f"{address}/graphql")
+async def visit(browser: Browser, address: str) -> AsyncIterator[Visit]:
+    async with visiting(browser, f"{address}/graphql") as visit:
         yield visit
-        await browser.close()
 
 
 async def test_first_tab_runs_as_it_is(visit: Visit) -> None:
@@ -141,3 +148,12 @@ async def test_page_requests_nothing_from_other_hosts_and_logs_no_violation(visi
     host = visit.address.removeprefix("http://")
     assert [url for url in visit.requested if not url.startswith((f"http://{host}/", f"ws://{host}/", "data:"))] == []
     assert visit.complaints == []
+
+
+async def test_subscription_without_a_gateway_shows_a_readable_error(graphiql: GraphiQL, browser: Browser) -> None:
+    async with AsyncExitStack() as page:
+        with served(site(graphiql)) as address:
+            visit = await page.enter_async_context(visiting(browser, f"{address}/graphql"))
+            await visit.open_tab("Watch")
+        await visit.run()
+        await visit.expect_answer("The connection to the gateway could not be made, or it broke.")

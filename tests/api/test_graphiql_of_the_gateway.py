@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import NOT_BUILT
-from tests.api.test_graphiql_in_browser import ANSWER_MILLISECONDS, CHROMIUM, SWITCHES, Visit
+from tests.api.conftest import CHROMIUM
+from tests.api.test_graphiql_in_browser import ANSWER_MILLISECONDS, Visit, visiting
 from tests.cli.processes import Serving, serving
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium")
@@ -34,19 +35,11 @@ def served(data_directory: Path, tmp_path: Path) -> Iterator[Serving]:
 
 
 @pytest.fixture
-async def visit(served: Serving) -> AsyncIterator[Visit]:
+async def visit(served: Serving, browser: Browser) -> AsyncIterator[Visit]:
     if load_bundle() is None:
         pytest.skip(NOT_BUILT)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
-        page = await browser.new_page(viewport={"width": 1400, "height": 850})
-        visit = Visit(page=page, address=served.url)
-        page.on("console", lambda message: visit.complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-        await page.goto(served.url)
-        await page.wait_for_selector("body[data-ready]", timeout=ANSWER_MILLISECONDS)
+    async with visiting(browser, served.url) as visit:
         yield visit
-        await browser.close()
 
 
 async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(
@@ -63,10 +56,3 @@ async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(
     for change in ("AUTHORIZED → ACTIVATED", "ACTIVATED → PENDING_INTEGRATION", "INACTIVE → AUTHORIZED"):
         await expect(changes.get_by_role("list")).to_contain_text(change, timeout=ANSWER_MILLISECONDS)
     assert [complaint for complaint in visit.complaints if "igw_" in complaint or "error" in complaint] == []
-
-
-async def test_subscription_without_a_gateway_shows_a_readable_error(visit: Visit, served: Serving) -> None:
-    await visit.open_tab("Watch")
-    served.stop()
-    await visit.run()
-    await visit.expect_answer("The connection to the gateway could not be made, or it broke.")

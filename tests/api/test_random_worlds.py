@@ -1,8 +1,8 @@
 """Random worlds, callers and questions: no answer shows anything of what its caller does not see.
 
 The questions are run by the pipeline on the real database, some of them over HTTP as well: the pipeline answers several
-hundred a second, and HTTP adds to its bytes nothing that depends on the caller. With TESTS_LONG=1 there are
-many more worlds.
+hundred a second, and HTTP adds to its bytes nothing that depends on the caller. The long form has
+more of them.
 """
 
 import asyncio
@@ -55,18 +55,13 @@ from tests.generation.plans import BEGINNING, Plan, plans, with_other_secrets
 from tests.generation.samples import sampled
 from tests.generation.sight import Sight
 from tests.generation.worlds import World, made
-from tests.live.conftest import LONG
 
 LOG = logging.getLogger(__name__)
 UNLIMITED = Settings(max_operation_cost=10_000_000, max_depth=100)
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
-WORLDS = 60 if LONG else 4
-QUERIES_IN_EACH, SUBSCRIPTIONS_IN_EACH = (12, 4) if LONG else (6, 2)
 CALLERS_IN_EACH = 4
-WORLDS_OVER_HTTP = 6 if LONG else 1
 SIMPLEST = 5
 """So many worlds are left out: hypothesis begins with the least that can be."""
-MUTATIONS_IN_EACH = 20 if LONG else 8
 EVENT_SECONDS = 30
 
 _SECRETS = placeholders(("secret",)).map(lambda secret: json_object({"secret": nodes.String(secret)}))
@@ -153,21 +148,22 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def everything_asked() -> list[Asked]:
+def everything_asked(*, long: bool) -> list[Asked]:
     """Draw the worlds and the questions: the same ones each time, and before anything runs that must not be held up."""
-    queries = sampled(query_documents(scalars=SCALARS), count=WORLDS * QUERIES_IN_EACH)
-    subscriptions = sampled(subscription_documents(scalars=SCALARS), count=WORLDS * SUBSCRIPTIONS_IN_EACH)
-    mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=WORLDS * MUTATIONS_IN_EACH)
+    worlds, queries_in_each, subscriptions_in_each, mutations_in_each = (60, 12, 4, 20) if long else (4, 6, 2, 8)
+    queries = sampled(query_documents(scalars=SCALARS), count=worlds * queries_in_each)
+    subscriptions = sampled(subscription_documents(scalars=SCALARS), count=worlds * subscriptions_in_each)
+    mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=worlds * mutations_in_each)
     chance = random.Random(1)
     return [
         Asked(
             plan=plan,
-            queries=[*prying.QUERIES, *chance.choices(queries, k=QUERIES_IN_EACH)],
-            subscriptions=chance.choices(subscriptions, k=SUBSCRIPTIONS_IN_EACH),
-            mutations=[*prying.MUTATIONS, *chance.choices(mutations, k=MUTATIONS_IN_EACH)],
+            queries=[*prying.QUERIES, *chance.choices(queries, k=queries_in_each)],
+            subscriptions=chance.choices(subscriptions, k=subscriptions_in_each),
+            mutations=[*prying.MUTATIONS, *chance.choices(mutations, k=mutations_in_each)],
             callers=chance.sample(plan.callers()[1:], k=min(CALLERS_IN_EACH, len(plan.callers()) - 1)),
         )
-        for plan in sampled(plans(), count=SIMPLEST + WORLDS)[SIMPLEST:]
+        for plan in sampled(plans(), count=SIMPLEST + worlds)[SIMPLEST:]
     ]
 
 
@@ -331,7 +327,7 @@ async def test_answers_over_http_are_those_of_the_pipeline(
     everything_asked: list[Asked], house: House, serve: Serve
 ) -> None:
     async with serve(UNLIMITED, now=lambda: BEGINNING) as served:  # a time at which nothing is due
-        for asked in everything_asked[:WORLDS_OVER_HTTP]:
+        for asked in everything_asked[: len(everything_asked) // 10 or 1]:
             world = await made(asked.plan, services=house.services)
             for caller in asked.callers:
                 sight = Sight(world, caller)

@@ -11,7 +11,8 @@ import pytest
 from gateway.cli import commands
 from tests.cli.processes import WITHIN_SECONDS, Serving, environment, serving
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 QUERY, MUTATION, SUBSCRIPTION = (block for block in BLOCKS if block.startswith("curl "))
 ACTIVATED = '"installationId":"65816f7f-9947-513b-ad16-2bf0586ecbd4","from":"AUTHORIZED","to":"ACTIVATED"'
@@ -50,6 +51,14 @@ def test_query_mutation_and_subscription_run_as_pasted(served: Serving) -> None:
             assert any(ACTIVATED in line for line in watching.stdout)
         finally:
             watching.terminate()
+
+
+def test_workflow_names_every_mutation_that_can_change_a_status() -> None:
+    schema = (ROOT / "schema.graphql").read_text(encoding="utf-8")
+    fields = schema.split("\ntype Mutation {")[1].split("\n}")[0]
+    mutations = re.findall(r"^  (\w*Installation\w*)\(", fields, re.MULTILINE)
+    assert len(mutations) >= 10
+    assert {name for name in mutations if f"`{name}`" not in README} == {"updateInstallationMetadata"}
 
 
 def test_every_gateway_command_is_parsed() -> None:
