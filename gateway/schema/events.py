@@ -97,8 +97,11 @@ EVENT_TYPES = (
 )
 
 
-def resolve_event(row: domain.Event, _info: object = None) -> InstallationEvent:
-    """Return an event of the log as the type of its change."""
+def resolve_event(row: domain.Event, _info: object = None, **_arguments: object) -> InstallationEvent:
+    """Return an event of the log as the type of its change.
+
+    graphql-core passes the arguments of a subscription's field with each event; they were applied when it began.
+    """
     actor = row.actor
     shared: dict[str, Any] = {
         "row": row,
