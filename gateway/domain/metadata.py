@@ -127,7 +127,8 @@ class _Encoder:
             case dict():
                 return self._encode_object(value, place, level)
             case list():
-                return self._encode_array(value, place, level)
+                items = [self._encode(item, (*place, index), level + 1) for index, item in enumerate(value)]
+                return f"[{','.join(items)}]"
             case _:
                 raise TypeError(f"{type(value).__name__} is no JSON value")
 
@@ -135,17 +136,10 @@ class _Encoder:
         members = []
         for key, member in value.items():
             inside = (*place, key)
-            members.append(f"{self._encode_key(key, inside)}:{self._encode(member, inside, level + 1)}")
+            if len(key) > MOST_KEY_CHARACTERS:
+                self.report(MetadataRule.KEY_TOO_LONG, inside)
+            members.append(f"{self._encode_string(key, inside)}:{self._encode(member, inside, level + 1)}")
         return f"{{{','.join(members)}}}"
-
-    def _encode_array(self, value: list[object], place: Place, level: int) -> str:
-        items = [self._encode(item, (*place, index), level + 1) for index, item in enumerate(value)]
-        return f"[{','.join(items)}]"
-
-    def _encode_key(self, key: str, place: Place) -> str:
-        if len(key) > MOST_KEY_CHARACTERS:
-            self.report(MetadataRule.KEY_TOO_LONG, place)
-        return self._encode_string(key, place)
 
     def _encode_string(self, text: str, place: Place) -> str:
         if "\0" in text:

@@ -62,12 +62,13 @@ async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) ->
     known = load_migrations() if migrations is None else migrations
     database = await asyncpg.connect(url, server_settings={"application_name": "gateway migrate", "timezone": "UTC"})
     try:
-        _require_version(database)
         await database.execute("select pg_advisory_lock($1)", _LOCK)
+        missing = _missing(known, applied=await _select_applied(database))
         await database.execute(_TABLE)
-        missing = _missing(known, applied=await _applied(database))
         for migration in missing:
-            await _apply(database, migration)
+            async with database.transaction():
+                await database.execute(migration.text)
+                await database.execute(_INSERT, migration.number, migration.name, migration.digest)
         return missing
     finally:
         await database.close()
@@ -75,9 +76,8 @@ async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) ->
 
 async def check_migrations(database: Database, *, migrations: Sequence[Migration] | None = None) -> None:
     """Raise MigrationError unless the database has exactly this gateway's migrations."""
-    missing = _missing(
-        load_migrations() if migrations is None else migrations, applied=await read(database, _select_applied)
-    )
+    known = load_migrations() if migrations is None else migrations
+    missing = _missing(known, applied=await read(database, _select_applied))
     if missing:
         raise MigrationsBehind(
             f"The database is behind: it lacks {', '.join(f'{each.number:04}_{each.name}' for each in missing)}. "
@@ -93,6 +93,7 @@ create table if not exists schema_migrations (
     applied_at timestamptz not null default now()
 )
 """
+_INSERT = "insert into schema_migrations (number, name, digest) values ($1, $2, $3)"
 
 
 def _read(path: Path) -> Migration:
@@ -101,21 +102,14 @@ def _read(path: Path) -> Migration:
     return Migration(number=int(number), name=name, digest=hashlib.sha256(text.encode()).hexdigest(), text=text)
 
 
-def _require_version(database: Connection) -> None:
+async def _select_applied(database: Connection) -> tuple[AppliedMigration, ...]:
     version = database.get_server_version()
     if version.major < OLDEST_POSTGRES:
         raise PostgresTooOld(
-            f"The database runs on Postgres {version.major}; the gateway needs {OLDEST_POSTGRES} or later.",
+            f"The database runs on Postgres {version.major}; the gateway needs {OLDEST_POSTGRES} or later."
         )
-
-
-async def _select_applied(database: Connection) -> tuple[AppliedMigration, ...]:
-    _require_version(database)
-    exists = await database.fetchval("select to_regclass('schema_migrations') is not null")
-    return await _applied(database) if exists else ()
-
-
-async def _applied(database: Connection) -> tuple[AppliedMigration, ...]:
+    if not await database.fetchval("select to_regclass('schema_migrations') is not null"):
+        return ()
     rows = await database.fetch("select number, name, digest from schema_migrations order by number")
     return tuple(AppliedMigration(**row) for row in rows)
 
@@ -136,14 +130,3 @@ def _missing(known: Sequence[Migration], *, applied: Sequence[AppliedMigration])
                 "A landed migration is never edited: restore the file, and put the change into a new one.",
             )
     return tuple(by_number.values())
-
-
-async def _apply(database: Connection, migration: Migration) -> None:
-    async with database.transaction():
-        await database.execute(migration.text)
-        await database.execute(
-            "insert into schema_migrations (number, name, digest) values ($1, $2, $3)",
-            migration.number,
-            migration.name,
-            migration.digest,
-        )
