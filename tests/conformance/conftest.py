@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.conformance.marketplace import KEY, Gateway, served
+from tests.conformance.sample_gateway import KEY, Gateway, served
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A client of graphql-transport-ws that says exactly what a test wants said."""
+"""A client of graphql-transport-ws that sends exactly what a test tells it to."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.conformance.marketplace import KEY, Gateway
+from tests.conformance.sample_gateway import KEY, Gateway
 from tests.serving import DEADLINE
 
 INIT = {"type": "connection_init", "payload": {"Authorization": f"Bearer {KEY}"}}

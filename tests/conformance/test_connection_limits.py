@@ -1,14 +1,14 @@
-"""A caller has so many sockets, and so many subscriptions over all of them."""
+"""Limits per caller: WebSockets, and subscriptions over all transports."""
 
 import httpx
 
 from gateway.transport.websocket.connection import WebSocketLimits
-from tests.conformance.marketplace import OTHER_KEY, served
+from tests.conformance.sample_gateway import OTHER_KEY, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 from tests.serving import eventually
 
 
-async def test_a_caller_has_so_many_sockets_at_a_time() -> None:
+async def test_websockets_are_limited_per_caller() -> None:
     async with served(websocket_limits=WebSocketLimits(per_caller=2)) as gateway:
         async with acknowledged(gateway), acknowledged(gateway), opened(gateway) as third:
             await third.send(INIT)
@@ -18,11 +18,11 @@ async def test_a_caller_has_so_many_sockets_at_a_time() -> None:
             pass
 
 
-async def test_a_caller_has_so_many_subscriptions_at_a_time_whatever_they_come_over() -> None:
+async def test_subscriptions_are_limited_per_caller_over_all_transports() -> None:
     async with served(max_subscriptions=2) as gateway, acknowledged(gateway) as first, acknowledged(gateway) as second:
         await first.subscribe("1", "subscription { ticks { place } }")
         await second.subscribe("1", "subscription { ticks { place } }")
-        await eventually(lambda: gateway.market.followers == 2)
+        await eventually(lambda: gateway.state.subscribers == 2)
         await second.subscribe("2", "subscription { ticks { place } }")
         refusal = await second.receive()
         assert (refusal["type"], refusal["payload"]) == (
@@ -40,6 +40,6 @@ async def test_a_caller_has_so_many_subscriptions_at_a_time_whatever_they_come_o
             answer = await client.post(gateway.url, json=body)
             assert "At most 2 subscriptions" in answer.text, "both keys have the same bounds"
         await first.send({"type": "complete", "id": "1"})
-        await eventually(lambda: gateway.market.followers == 1)
+        await eventually(lambda: gateway.state.subscribers == 1)
         await second.subscribe("3", "subscription { count(to: 1) }")
         assert [message["type"] for message in await second.received(2)] == ["next", "complete"]

@@ -28,17 +28,17 @@ CONTRACT = Path(__file__).with_name("contract.graphql")
 KEPT = Path(__file__).parents[2] / "schema.graphql"
 
 
-def test_the_kept_schema_is_what_the_code_prints() -> None:
+def test_schema_graphql_is_what_the_code_prints() -> None:
     """Where it is not, `gateway schema > schema.graphql`."""
     assert KEPT.read_text(encoding="utf-8") == print_sdl()
 
 
-def test_the_schema_has_everything_that_clients_were_promised() -> None:
+def test_schema_has_everything_of_the_contract() -> None:
     promised, kept = (set(facts(schema)) for schema in (contract(), served()))
     assert promised - kept == set()
 
 
-def test_what_was_added_asks_nothing_of_clients_that_know_only_the_contract() -> None:
+def test_additions_to_the_contract_require_nothing_of_older_clients() -> None:
     added = set(demands(served())) - set(demands(contract()))
     known = {fact.partition(":")[0] for fact in facts(contract())} | contract().type_map.keys()
     assert {demand for demand in added if demand.partition("(")[0] in known} == set()
@@ -48,7 +48,7 @@ def test_nothing_is_deprecated() -> None:
     assert "@deprecated" not in print_sdl()
 
 
-def test_everything_is_described_in_a_sentence() -> None:
+def test_everything_has_a_description() -> None:
     found = dict(descriptions(served()))
     assert {place for place, text in found.items() if not text} == set()
     assert {place: text for place, text in found.items() if text and not text.endswith(".")} == {}

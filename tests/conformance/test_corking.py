@@ -1,4 +1,4 @@
-"""Sockets whose writes go out together."""
+"""The corked transport of WebSockets."""
 
 import asyncio
 import socket
@@ -44,7 +44,7 @@ async def line() -> AsyncIterator[tuple[CorkedTransport, Counting, asyncio.Strea
     writer.close()
 
 
-async def test_what_is_written_in_one_turn_goes_out_in_one_piece() -> None:
+async def test_writes_of_one_turn_go_out_in_one_piece() -> None:
     async with line() as (corked, counting, reader):
         for word in (b"one ", b"two ", b"three"):
             corked.write(word)
@@ -54,14 +54,14 @@ async def test_what_is_written_in_one_turn_goes_out_in_one_piece() -> None:
         assert await reader.readexactly(5) == b" four"
 
 
-async def test_much_does_not_wait_for_the_end_of_the_turn() -> None:
+async def test_large_writes_do_not_wait_for_the_end_of_the_turn() -> None:
     async with line() as (corked, counting, _):
         for _ in range(200):
             corked.write(bytes(1_000))
         assert counting.writes == 3
 
 
-async def test_close_comes_after_all_that_was_written() -> None:
+async def test_close_sends_what_is_corked() -> None:
     async with line() as (corked, _, reader):
         corked.write(b"last words")
         corked.close()
@@ -69,7 +69,7 @@ async def test_close_comes_after_all_that_was_written() -> None:
 
 
 @pytest.mark.parametrize("lost", ["by us", "by them"])
-async def test_nothing_is_written_to_who_is_gone(lost: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_is_written_to_a_closed_transport(lost: str, caplog: pytest.LogCaptureFixture) -> None:
     async with line() as (corked, counting, reader):
         corked.write(b"never read")
         if lost == "by us":

@@ -1,14 +1,14 @@
-"""Documents are parsed and validated once, within bounds; broken ones each time."""
+"""The cache of documents: valid ones are parsed and validated once, invalid ones each time."""
 
 import pytest
 
 from gateway.execution.documents import Documents, OperationType
 from gateway.execution.errors import InvalidDocument, OperationTooComplex
 from gateway.execution.limits import DocumentLimits
-from tests.conformance.marketplace import SCHEMA
+from tests.conformance.sample_gateway import SCHEMA
 
 
-def test_an_operation_is_prepared_once() -> None:
+def test_operation_is_prepared_once() -> None:
     documents = Documents(SCHEMA)
     first = documents.prepare("query A { hello } mutation B { change }", name="A")
     assert documents.prepare("query A { hello } mutation B { change }", name="A") is first
@@ -16,7 +16,7 @@ def test_an_operation_is_prepared_once() -> None:
     assert (first.type, other.type) == (OperationType.QUERY, OperationType.MUTATION)
 
 
-def test_the_documents_kept_are_bounded_by_number_and_the_oldest_used_goes_first() -> None:
+def test_document_cache_is_bounded_by_number_and_evicts_the_least_recently_used() -> None:
     documents = Documents(SCHEMA, max_count=2)
     first, second = documents.prepare("{ a: hello }"), documents.prepare("{ b: hello }")
     assert documents.prepare("{ a: hello }") is first
@@ -25,7 +25,7 @@ def test_the_documents_kept_are_bounded_by_number_and_the_oldest_used_goes_first
     assert documents.prepare("{ b: hello }") is not second
 
 
-def test_the_documents_kept_are_bounded_by_size() -> None:
+def test_document_cache_is_bounded_by_size() -> None:
     documents = Documents(SCHEMA, max_source_bytes=100)
     small = documents.prepare("{ hello }")
     assert documents.prepare("{ hello } #" + "x" * 80) is not None
@@ -37,7 +37,7 @@ def test_the_documents_kept_are_bounded_by_size() -> None:
     assert documents.prepare("{ hello }") is not small
 
 
-def test_broken_documents_are_not_kept() -> None:
+def test_invalid_documents_are_not_cached() -> None:
     documents = Documents(SCHEMA)
     for source in ("{", "{ nothing }"):
         with pytest.raises(InvalidDocument):
@@ -45,7 +45,7 @@ def test_broken_documents_are_not_kept() -> None:
     assert not documents._operations
 
 
-def test_root_fields_are_found_through_fragments_and_whatever_directives_say() -> None:
+def test_root_fields_include_those_in_fragments_and_under_directives() -> None:
     documents = Documents(SCHEMA)
     document = """
         query ($no: Boolean = false) { ...A @include(if: $no) ... { ... on Query { c: caller } } __typename }
@@ -58,7 +58,7 @@ def test_root_fields_are_found_through_fragments_and_whatever_directives_say() -
     assert documents.prepare("{ __typename __schema { types { name } } }").introspects_only
 
 
-def test_a_document_has_a_limit_of_tokens() -> None:
+def test_tokens_of_a_document_are_limited() -> None:
     documents = Documents(SCHEMA, limits=DocumentLimits(tokens=5))
     assert documents.prepare("{ a: hello }")
     with pytest.raises(OperationTooComplex, match="more than 5 tokens"):

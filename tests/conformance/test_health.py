@@ -1,10 +1,10 @@
-"""What those who run the gateway are told, also while it leaves."""
+"""Liveness and readiness, also during the drain."""
 
 import asyncio
 
 import httpx
 
-from tests.conformance.marketplace import KEY, Gateway
+from tests.conformance.sample_gateway import KEY, Gateway
 from tests.serving import eventually
 
 
@@ -16,21 +16,21 @@ async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> No
             return response.status_code, response.json()
 
         assert await readiness() == (200, {"status": "ready"})
-        gateway.market.reason = "The database does not answer."
+        gateway.state.reason = "The database does not answer."
         assert await readiness() == (503, {"status": "not ready", "reason": "The database does not answer."})
-        gateway.market.reason = "crash"
+        gateway.state.reason = "crash"
         assert await readiness() == (503, {"status": "not ready", "reason": "The check failed; the log says why."})
-        gateway.market.reason = None
+        gateway.state.reason = None
         gateway.registry.begin_drain()
         assert await readiness() == (503, {"status": "not ready", "reason": "The gateway is stopping."})
         response = await client.get("/healthz")
         assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
-async def test_a_leaving_gateway_finishes_what_runs_and_takes_nothing_new(gateway: Gateway) -> None:
+async def test_draining_gateway_finishes_requests_and_rejects_new_ones(gateway: Gateway) -> None:
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client:
         running = asyncio.create_task(client.post(gateway.url, json={"query": "mutation { change(gated: true) }"}))
-        await eventually(lambda: len(gateway.market.prepared) == 1)
+        await eventually(lambda: len(gateway.state.prepared) == 1)
         gateway.registry.begin_drain()
         finished = asyncio.create_task(gateway.registry.wait_until_idle())
         refused = await client.post(gateway.url, json={"query": "{ hello }"})
@@ -38,7 +38,7 @@ async def test_a_leaving_gateway_finishes_what_runs_and_takes_nothing_new(gatewa
         assert (refused.status_code, error["extensions"]) == (503, {"code": "UNAVAILABLE"})
         assert refused.headers["retry-after"] == "1"
         assert not finished.done()
-        gateway.market.gate.set()
+        gateway.state.gate.set()
         assert (await running).json() == {"data": {"change": 1}}
         async with asyncio.timeout(1):
             await finished

@@ -1,4 +1,4 @@
-"""Hostile connections: heads and bodies without end, malformed frames, and floods; others are served meanwhile."""
+"""Hostile connections: endless heads and bodies, malformed frames, floods. Other clients are served meanwhile."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway.transport.http.endpoint import HttpLimits
 from gateway.transport.http.protocol import HttpProtocol
 from gateway.transport.websocket.connection import WebSocketLimits
-from tests.conformance.marketplace import KEY, Gateway, served
+from tests.conformance.sample_gateway import KEY, Gateway, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 from tests.serving import DEADLINE, eventually
 
@@ -59,13 +59,13 @@ HEADS = [
 
 
 @pytest.mark.parametrize("head", HEADS)
-async def test_a_head_that_does_not_come_is_not_waited_for(gateway: Gateway, head: bytes) -> None:
+async def test_head_that_does_not_arrive_times_out(gateway: Gateway, head: bytes) -> None:
     async with connection(gateway) as (reader, writer):
         writer.write(head)
         assert await ending(reader) == b"HTTP/1.1 408 Request Timeout"
 
 
-async def test_a_head_that_comes_byte_by_byte_has_the_same_time(gateway: Gateway) -> None:
+async def test_head_that_arrives_byte_by_byte_times_out(gateway: Gateway) -> None:
     async with connection(gateway) as (reader, writer):
 
         async def drip() -> None:
@@ -80,7 +80,7 @@ async def test_a_head_that_comes_byte_by_byte_has_the_same_time(gateway: Gateway
         dripping.cancel()
 
 
-async def test_a_later_request_of_a_connection_has_that_time_as_well(gateway: Gateway) -> None:
+async def test_head_of_a_later_request_times_out(gateway: Gateway) -> None:
     async with connection(gateway) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
@@ -88,9 +88,7 @@ async def test_a_later_request_of_a_connection_has_that_time_as_well(gateway: Ga
         assert b"HTTP/1.1 408 Request Timeout" in await reader.read()
 
 
-async def test_a_head_that_never_ends_is_refused_for_its_size(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_head_that_never_ends_is_refused_for_its_size(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HttpProtocol, "head_seconds", 30)
     async with connection(gateway) as (reader, writer):
         writer.write(b"GET /graphql HTTP/1.1\r\nhost: x\r\nx-large: ")
@@ -102,7 +100,7 @@ async def test_a_head_that_never_ends_is_refused_for_its_size(
     await assert_serves(gateway)
 
 
-async def test_what_is_no_http_is_refused(gateway: Gateway) -> None:
+async def test_request_that_is_not_http_is_refused(gateway: Gateway) -> None:
     for nonsense in (b"\x16\x03\x01\x00\xff", b"GET\r\n\r\n", b"POST /graphql HTTP/1.1\r\ncontent-length: -1\r\n\r\n"):
         async with connection(gateway) as (reader, writer):
             writer.write(nonsense)
@@ -110,7 +108,7 @@ async def test_what_is_no_http_is_refused(gateway: Gateway) -> None:
     await assert_serves(gateway)
 
 
-async def test_bodies_that_are_left_half_sent_or_drip_take_nothing_from_others() -> None:
+async def test_slow_and_abandoned_bodies_do_not_delay_other_requests() -> None:
     head = (
         f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n"
         "content-length: 1000\r\n\r\n"
@@ -168,7 +166,7 @@ INITIALISATIONS = [
 
 
 @pytest.mark.parametrize("message", INITIALISATIONS, ids=lambda message: message[:50])
-async def test_a_malformed_message_ends_its_socket_and_nothing_else(gateway: Gateway, message: str) -> None:
+async def test_malformed_message_closes_its_websocket_alone(gateway: Gateway, message: str) -> None:
     async with opened(gateway) as socket:
         await socket.connection.send(message)
         code, reason = await socket.close()
@@ -190,15 +188,13 @@ async def test_a_malformed_message_ends_its_socket_and_nothing_else(gateway: Gat
         {},
     ],
 )
-async def test_an_initialisation_without_a_credential_that_is_one_is_unauthorized(
-    gateway: Gateway, payload: object
-) -> None:
+async def test_initialisation_with_a_malformed_credential_is_unauthorized(gateway: Gateway, payload: object) -> None:
     async with opened(gateway) as socket:
         await socket.connection.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert (await socket.close())[0] == 4401
 
 
-async def test_a_frame_over_the_limit_and_one_that_is_no_text_end_the_socket(gateway: Gateway) -> None:
+async def test_frame_that_is_too_large_or_not_text_closes_the_websocket(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         with suppress(ConnectionClosed):
             await socket.connection.send('{"type": "ping", "payload": {"a": "' + "x" * 200_000 + '"}}')
@@ -212,7 +208,7 @@ async def test_a_frame_over_the_limit_and_one_that_is_no_text_end_the_socket(gat
     await assert_serves(gateway)
 
 
-async def test_a_message_in_fragments_without_end_is_refused_for_its_size(gateway: Gateway) -> None:
+async def test_endless_fragments_are_refused_for_their_size(gateway: Gateway) -> None:
     async def fragments() -> AsyncIterator[str]:
         while True:
             yield "x" * 1_000
@@ -224,7 +220,7 @@ async def test_a_message_in_fragments_without_end_is_refused_for_its_size(gatewa
         assert (await socket.close())[0] == 1009
 
 
-async def test_thousands_of_operations_on_one_socket_are_held_to_their_number() -> None:
+async def test_thousands_of_operations_on_one_websocket_are_limited() -> None:
     async with (
         served(websocket_limits=WebSocketLimits(operations=20)) as gateway,
         acknowledged(gateway) as socket,
@@ -233,12 +229,12 @@ async def test_thousands_of_operations_on_one_socket_are_held_to_their_number() 
             await socket.subscribe(str(number), "subscription { ticks { place } }")
         refused = await socket.received(1_980)
         assert {message["payload"][0]["extensions"]["code"] for message in refused} == {"RATE_LIMITED"}
-        assert gateway.market.followers == 20
+        assert gateway.state.subscribers == 20
         await assert_serves(gateway)
-    await eventually(lambda: gateway.market.followers == 0)
+    await eventually(lambda: gateway.state.subscribers == 0)
 
 
-async def test_operations_that_are_begun_and_left_at_once_leave_nothing_behind(gateway: Gateway) -> None:
+async def test_operations_that_are_completed_at_once_leave_nothing_behind(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         for number in range(500):
             await socket.subscribe(str(number), "subscription { ticks { place } }")
@@ -246,10 +242,10 @@ async def test_operations_that_are_begun_and_left_at_once_leave_nothing_behind(g
         await socket.send({"type": "ping"})
         while (await socket.receive())["type"] != "pong":
             pass
-        await eventually(lambda: gateway.market.followers == 0 and gateway.pipeline.shared_subscriptions == 0)
+        await eventually(lambda: gateway.state.subscribers == 0 and gateway.pipeline.shared_subscriptions == 0)
 
 
-async def test_a_handshake_with_a_giant_header_is_refused(gateway: Gateway) -> None:
+async def test_handshake_with_a_giant_header_is_refused(gateway: Gateway) -> None:
     with pytest.raises((InvalidStatus, ConnectionError, EOFError, ConnectionClosed)):
         async with connect(gateway.socket_url, additional_headers={"x-large": "a" * 300_000}, proxy=None):
             pass

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gateway.transport.http.endpoint import HttpLimits
-from tests.conformance.marketplace import KEY, Gateway, served
+from tests.conformance.sample_gateway import KEY, Gateway, served
 from tests.serving import DEADLINE
 
 GRAPHQL_RESPONSE = "application/graphql-response+json; charset=utf-8"
@@ -28,7 +28,7 @@ async def post(
     return await client.post("/graphql", json={"query": query, **parameters}, headers=headers)
 
 
-async def test_a_query_is_answered_in_the_form_that_its_client_prefers(client: httpx.AsyncClient) -> None:
+async def test_query_is_answered_in_the_preferred_media_type(client: httpx.AsyncClient) -> None:
     forms = {
         "application/graphql-response+json": GRAPHQL_RESPONSE,
         "application/json": JSON,
@@ -47,7 +47,7 @@ async def test_a_query_is_answered_in_the_form_that_its_client_prefers(client: h
 
 
 @pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/html", "application/json;q=many"])
-async def test_what_accepts_no_form_that_there_is_gets_406(client: httpx.AsyncClient, accept: str) -> None:
+async def test_accept_header_without_a_known_media_type_gets_406(client: httpx.AsyncClient, accept: str) -> None:
     response = await post(client, "{ hello }", accept=accept)
     assert response.status_code == 406
     assert only_error(response)[1] == "BAD_USER_INPUT"
@@ -71,7 +71,7 @@ async def test_what_accepts_no_form_that_there_is_gets_406(client: httpx.AsyncCl
         ),
     ],
 )
-async def test_a_wrong_operation_is_400_in_the_graphql_form_and_200_in_plain_json(
+async def test_invalid_operation_gets_400_in_the_graphql_media_type_and_200_in_plain_json(
     client: httpx.AsyncClient, query: str, parameters: dict[str, Any], message: str
 ) -> None:
     response = await post(client, query, **parameters)
@@ -104,14 +104,14 @@ async def test_a_wrong_operation_is_400_in_the_graphql_form_and_200_in_plain_jso
     ],
     ids=lambda body: repr(body[:40]),
 )
-async def test_what_is_no_graphql_request_is_400(client: httpx.AsyncClient, body: bytes, accept: str) -> None:
+async def test_malformed_request_gets_400(client: httpx.AsyncClient, body: bytes, accept: str) -> None:
     headers = {"content-type": "application/json", "accept": accept}
     response = await client.post("/graphql", content=body, headers=headers)
     assert (response.status_code, only_error(response)[1]) == (400, "BAD_USER_INPUT")
 
 
 @pytest.mark.parametrize("name", ["operationName", "variables", "extensions"])
-async def test_null_stands_for_a_parameter_that_is_not_given(client: httpx.AsyncClient, name: str) -> None:
+async def test_null_parameter_counts_as_absent(client: httpx.AsyncClient, name: str) -> None:
     response = await post(client, "{ hello }", **{name: None})
     assert response.json() == {"data": {"hello": "Hello, world!"}}
 
@@ -128,26 +128,26 @@ async def test_null_stands_for_a_parameter_that_is_not_given(client: httpx.Async
         ("", 415),
     ],
 )
-async def test_only_json_in_utf_8_is_read(client: httpx.AsyncClient, content_type: str, status: int) -> None:
+async def test_body_has_to_be_json_in_utf_8(client: httpx.AsyncClient, content_type: str, status: int) -> None:
     response = await client.post("/graphql", content=b'{"query": "{ hello }"}', headers={"content-type": content_type})
     assert response.status_code == status
 
 
-async def test_numbers_and_surrogates_survive_the_way_in_and_out(client: httpx.AsyncClient) -> None:
+async def test_numbers_and_surrogates_are_preserved(client: httpx.AsyncClient) -> None:
     value = rb'{"a":1.0,"b":"\ud800","c":123456789012345678901234567890,"d":' + b"1" * 5000 + b"}"
     body = b'{"query": "query($v: JSON!) { echo(value: $v) }", "variables": {"v": ' + value + b"}}"
     response = await client.post("/graphql", content=body, headers={"content-type": "application/json"})
     assert response.content == b'{"data":{"echo":' + value + b"}}"
 
 
-async def test_an_answer_may_be_nested_deeper_than_the_encoder_goes(client: httpx.AsyncClient) -> None:
+async def test_response_may_be_nested_deeper_than_orjson_allows(client: httpx.AsyncClient) -> None:
     value = "[" * 260 + "]" * 260
     body = '{"query": "query($v: JSON!) { echo(value: $v) }", "variables": {"v": ' + value + "}}"
     response = await client.post("/graphql", content=body, headers={"content-type": "application/json"})
     assert response.text == '{"data":{"echo":' + value + "}}"
 
 
-async def test_a_body_is_read_no_further_than_its_limit() -> None:
+async def test_body_is_read_no_further_than_its_limit() -> None:
     async def endless() -> Any:
         while True:
             yield b" " * 1_000
@@ -172,7 +172,7 @@ async def test_a_body_is_read_no_further_than_its_limit() -> None:
         assert await refused(endless())
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+async def test_body_that_does_not_arrive_times_out() -> None:
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
     limits = HttpLimits(body_seconds=0.1)
     async with served(http_limits=limits) as gateway:
@@ -186,7 +186,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         writer.close()
 
 
-async def test_a_query_may_come_by_get(client: httpx.AsyncClient) -> None:
+async def test_query_may_be_sent_by_get(client: httpx.AsyncClient) -> None:
     parameters = {
         "query": "query A { hello } query B($name: String!) { hello(name: $name) }",
         "operationName": "B",
@@ -200,24 +200,24 @@ async def test_a_query_may_come_by_get(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"query": "{ hello }", "variables": "{"}, {"query": "{"}])
-async def test_a_broken_get_is_400(client: httpx.AsyncClient, parameters: dict[str, str]) -> None:
+async def test_malformed_get_gets_400(client: httpx.AsyncClient, parameters: dict[str, str]) -> None:
     assert (await client.get("/graphql", params=parameters)).status_code == 400
 
 
-async def test_a_mutation_by_get_is_405_and_does_nothing(gateway: Gateway, client: httpx.AsyncClient) -> None:
+async def test_mutation_by_get_gets_405_and_changes_nothing(gateway: Gateway, client: httpx.AsyncClient) -> None:
     for accept in ("application/graphql-response+json", "application/json", "text/event-stream"):
         response = await client.get("/graphql", params={"query": "mutation { change }"}, headers={"accept": accept})
         assert (response.status_code, response.headers["allow"]) == (405, "POST")
-    assert gateway.market.mutations == 0
+    assert gateway.state.mutations == 0
 
 
-async def test_other_methods_are_405(client: httpx.AsyncClient) -> None:
+async def test_other_methods_get_405(client: httpx.AsyncClient) -> None:
     for method in ("PUT", "DELETE", "PATCH"):
         response = await client.request(method, "/graphql", json={"query": "{ hello }"})
         assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
-async def test_a_browser_gets_a_page(gateway: Gateway) -> None:
+async def test_browser_gets_a_page(gateway: Gateway) -> None:
     accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     async with httpx.AsyncClient(headers={"accept": accept}) as browser:
         assert (await browser.get(gateway.url)).text == "<title>A page</title>"
@@ -225,7 +225,7 @@ async def test_a_browser_gets_a_page(gateway: Gateway) -> None:
         assert (await browser.get(gateway.url, headers={"accept": "*/*"})).status_code == 400
 
 
-async def test_without_a_page_a_browser_gets_json() -> None:
+async def test_browser_gets_json_where_there_is_no_page() -> None:
     accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     async with served(page=False) as gateway, httpx.AsyncClient(headers={"accept": accept}) as browser:
         response = await browser.get(gateway.url, params={"query": "{ __typename }"})
@@ -239,7 +239,7 @@ async def test_batches_are_refused(client: httpx.AsyncClient) -> None:
     assert only_error(response) == ("Batches are not accepted: send one operation in a request.", "BAD_USER_INPUT")
 
 
-async def test_batches_are_answered_in_order_where_they_are_switched_on() -> None:
+async def test_batches_are_answered_in_order_where_they_are_enabled() -> None:
     limits = HttpLimits(batch=2)
     async with (
         served(http_limits=limits) as gateway,
@@ -253,7 +253,7 @@ async def test_batches_are_answered_in_order_where_they_are_switched_on() -> Non
             assert (await client.post(gateway.url, json=batch)).status_code == 400
 
 
-async def test_unforeseen_errors_are_masked_and_found_in_the_log(
+async def test_unexpected_errors_are_masked_and_logged(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await post(client, "{ broken unavailable hello }")
@@ -278,12 +278,12 @@ async def test_unforeseen_errors_are_masked_and_found_in_the_log(
     assert record.exc_info is not None
 
 
-async def test_an_operation_that_ran_into_null_is_still_200(client: httpx.AsyncClient) -> None:
+async def test_operation_whose_data_is_null_gets_200(client: httpx.AsyncClient) -> None:
     response = await post(client, "{ required }")
     assert (response.status_code, response.json()["data"]) == (200, None)
 
 
-async def test_the_context_is_prepared_with_the_root_fields_and_may_refuse(
+async def test_context_is_prepared_with_the_root_fields_and_may_refuse(
     gateway: Gateway, client: httpx.AsyncClient
 ) -> None:
     document = """
@@ -294,13 +294,13 @@ async def test_the_context_is_prepared_with_the_root_fields_and_may_refuse(
     await post(client, document)
     response = await post(client, "{ hello forbidden }")
     assert (response.status_code, only_error(response)) == (403, ("This is not for you.", "FORBIDDEN"))
-    assert gateway.market.prepared == [
+    assert gateway.state.prepared == [
         frozenset({"hello", "self", "caller", "__typename"}),
         frozenset({"hello", "forbidden"}),
     ]
 
 
-async def test_callers_are_known_by_bearer_and_by_basic(gateway: Gateway) -> None:
+async def test_bearer_and_basic_authenticate(gateway: Gateway) -> None:
     basic = base64.b64encode(f"{KEY}:".encode()).decode()
     async with httpx.AsyncClient() as client:
         for authorization in (f"Bearer {KEY}", f"bearer  {KEY}", f"Basic {basic}"):
@@ -325,7 +325,7 @@ async def test_callers_are_known_by_bearer_and_by_basic(gateway: Gateway) -> Non
     ],
 )
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json", "text/event-stream"])
-async def test_who_is_not_known_gets_401(gateway: Gateway, authorization: str | None, accept: str) -> None:
+async def test_invalid_credential_gets_401(gateway: Gateway, authorization: str | None, accept: str) -> None:
     headers = {"accept": accept}
     if authorization is not None:
         headers["authorization"] = authorization
@@ -335,7 +335,7 @@ async def test_who_is_not_known_gets_401(gateway: Gateway, authorization: str | 
     assert only_error(response)[1] == "UNAUTHENTICATED"
 
 
-async def test_anybody_may_look_at_the_schema_and_no_further(gateway: Gateway) -> None:
+async def test_anonymous_callers_may_only_introspect(gateway: Gateway) -> None:
     async with httpx.AsyncClient() as client:
         for query in (
             "{ __typename }",
@@ -347,12 +347,12 @@ async def test_anybody_may_look_at_the_schema_and_no_further(gateway: Gateway) -
             assert (await client.post(gateway.url, json={"query": query})).status_code == 401
 
 
-async def test_the_schema_is_for_callers_alone_where_it_is_so_set() -> None:
+async def test_anonymous_introspection_can_be_disabled() -> None:
     async with served(anonymous_introspection=False) as gateway, httpx.AsyncClient() as client:
         assert (await client.post(gateway.url, json={"query": "{ __typename }"})).status_code == 401
 
 
-async def test_a_look_up_that_fails_is_told_from_a_wrong_key(gateway: Gateway) -> None:
+async def test_failed_authentication_differs_from_an_invalid_key(gateway: Gateway) -> None:
     async with httpx.AsyncClient() as client:
         for key, status in (("igw_unlucky", 503), ("igw_crashing", 500)):
             headers = {"authorization": f"Bearer {key}"}
@@ -372,7 +372,7 @@ async def test_suggestions_can_be_hidden() -> None:
             assert only_error(response) == (message, "BAD_USER_INPUT")
 
 
-async def test_hostile_documents_are_answered_and_never_internal_errors(client: httpx.AsyncClient) -> None:
+async def test_hostile_documents_never_cause_internal_errors(client: httpx.AsyncClient) -> None:
     documents = [
         "{ self " * 600 + "{ hello }" + "}" * 600,
         "{ self " * 300 + "{ hello }" + "}" * 300,

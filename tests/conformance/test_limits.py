@@ -1,4 +1,4 @@
-"""What a document may be is counted before it is validated, in time that grows with its text alone."""
+"""Limits on documents, checked before the validation in time linear in their text; time limits of events."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from gateway.domain.errors import GatewayError
 from gateway.execution.documents import Documents
 from gateway.execution.errors import format_errors
 from gateway.execution.limits import DocumentLimits
-from tests.conformance.marketplace import SCHEMA, served
+from tests.conformance.sample_gateway import SCHEMA, served
 from tests.conformance.sockets import acknowledged
 from tests.serving import eventually
 
@@ -43,9 +43,7 @@ SIZES: list[tuple[dict[str, int], str, str]] = [
 
 
 @pytest.mark.parametrize(("limits", "fits", "exceeds"), SIZES)
-def test_a_document_has_limits_each_with_an_error_that_names_it(
-    limits: dict[str, int], fits: str, exceeds: str
-) -> None:
+def test_every_limit_of_a_document_has_an_error_that_names_it(limits: dict[str, int], fits: str, exceeds: str) -> None:
     assert Documents(SCHEMA, limits=DocumentLimits(**limits)).prepare(fits)
     ((name, most),) = limits.items()
     extensions = refused(exceeds, **limits)["extensions"]
@@ -56,31 +54,31 @@ def test_a_document_has_limits_each_with_an_error_that_names_it(
     }
 
 
-def test_what_is_too_long_or_too_deep_to_be_parsed_is_too_complex_as_well() -> None:
+def test_document_that_is_too_long_or_too_deep_to_parse_is_too_complex() -> None:
     assert refused("{ a: hello b: hello }", tokens=5)["extensions"] == {"code": "QUERY_TOO_COMPLEX"}
     assert refused("{ self" * 1000 + "{ hello" + "}" * 1001)["extensions"] == {"code": "QUERY_TOO_COMPLEX"}
 
 
-def test_the_usual_introspection_fits() -> None:
+def test_usual_introspection_fits_the_limits() -> None:
     assert Documents(SCHEMA).prepare(get_introspection_query(input_value_deprecation=True, type_depth=9))
 
 
-def test_a_cycle_of_fragments_is_measured_and_then_refused_for_what_it_is() -> None:
+def test_cycle_of_fragments_is_refused_by_validation() -> None:
     error = refused("{ ...A } fragment A on Query { self { ...B } } fragment B on Query { self { ...A } }")
     assert error["extensions"] == {"code": "BAD_USER_INPUT"}
     assert "within itself" in error["message"]
 
 
-def test_a_fragment_bomb_is_measured_in_the_time_that_its_text_takes() -> None:
+def test_fragment_bomb_is_measured_in_linear_time() -> None:
     layers = "".join(
         f"fragment F{n} on Query {{ a: self {{ ...F{n + 1} }} b: self {{ ...F{n + 1} }} }}" for n in range(90)
     )
-    began = time.perf_counter()
+    began = time.process_time()
     error = refused("{ ...F0 }" + layers + "fragment F90 on Query { hello }", depth=1000)
     assert error["message"] == (
         "The operation has over a million aliases, with fragments counted at each spread; at most 100 are allowed."
     )
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 HOSTILE = {
@@ -110,18 +108,18 @@ def outcome(documents: Documents, source: str) -> str:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_that_fits_the_limits_takes_long_to_be_validated(name: str) -> None:
+def test_validation_within_the_limits_is_fast(name: str) -> None:
     documents = Documents(SCHEMA)
-    began = time.perf_counter()
+    began = time.process_time()
     assert outcome(documents, HOSTILE[name]) in {"valid", "QUERY_TOO_COMPLEX", "BAD_USER_INPUT"}
-    assert time.perf_counter() - began < 2, "a tenth of that on an idle machine"
+    assert time.process_time() - began < 2, "a tenth of that on an idle machine"
 
 
-async def test_an_event_that_takes_too_long_is_told_as_such_and_the_stream_goes_on() -> None:
+async def test_event_that_times_out_does_not_end_the_stream() -> None:
     async with served(operation_seconds=0.2) as gateway, acknowledged(gateway) as socket:
         await socket.subscribe("1", "subscription { ticks { held } }")
-        await eventually(lambda: gateway.market.followers == 1)
-        await gateway.market.tick(1)
+        await eventually(lambda: gateway.state.subscribers == 1)
+        await gateway.state.tick(1)
         late = await socket.receive()
         assert (late["type"], late["payload"]) == (
             "next",
@@ -135,7 +133,7 @@ async def test_an_event_that_takes_too_long_is_told_as_such_and_the_stream_goes_
                 ],
             },
         )
-        assert gateway.market.abandoned == 1
-        gateway.market.gate.set()
-        await gateway.market.tick(2)
+        assert gateway.state.abandoned == 1
+        gateway.state.gate.set()
+        await gateway.state.tick(2)
         assert (await socket.receive())["payload"] == {"data": {"ticks": {"held": "free"}}}

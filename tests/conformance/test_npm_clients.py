@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.marketplace import KEY, Gateway, served
+from tests.conformance.sample_gateway import KEY, Gateway, served
 from tests.serving import eventually
 
 SOURCE = Path(__file__).parent / "npm"
@@ -61,18 +61,18 @@ async def test_every_audit_of_graphql_http_passes(workshop: Path, gateway: Gatew
     assert int(passed) > 50
 
 
-async def test_both_clients_go_over_to_the_successor_of_a_gateway_that_leaves(workshop: Path) -> None:
+async def test_clients_reconnect_to_the_successor_of_a_gateway_that_stops(workshop: Path) -> None:
     def told(place: int) -> list[str]:
         return [f'{name} {{"data":{{"ticks":{{"place":{place}}}}}}}' for name in ("events", "socket")]
 
     async with served() as first, served() as successor:
         async with script(workshop, "clients.mjs", KEY, first.url, successor.url) as output:
-            await eventually(lambda: first.market.followers == 2)
-            await first.market.tick(1)
+            await eventually(lambda: first.state.subscribers == 2)
+            await first.state.tick(1)
             assert await lines(output, 2) == told(1)
             first.registry.begin_drain()
-            await eventually(lambda: successor.market.followers == 2)
-            await successor.market.tick(2)
+            await eventually(lambda: successor.state.subscribers == 2)
+            await successor.state.tick(2)
             assert await lines(output, 2) == told(2)
-        await eventually(lambda: successor.market.followers == 0)
+        await eventually(lambda: successor.state.subscribers == 0)
     assert not first.registry.connections

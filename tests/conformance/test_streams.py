@@ -1,4 +1,4 @@
-"""Server-sent events as graphql-sse has them, and multipart: framing, resumption, signs of life, and every end."""
+"""Server-sent events (graphql-sse) and multipart: framing, resumption, keep-alives, and how streams end."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from gateway.domain.errors import Unauthenticated
 from gateway.transport.http.streaming import StreamLimits
-from tests.conformance.marketplace import KEY, Gateway, served
+from tests.conformance.sample_gateway import KEY, Gateway, served
 from tests.serving import DEADLINE, eventually
 
 EVENT_STREAM = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
@@ -55,7 +55,7 @@ async def streamed(
 
 
 async def test_events_are_framed_with_their_cursors(gateway: Gateway) -> None:
-    await gateway.market.tick(7, 8)
+    await gateway.state.tick(7, 8)
     async with streamed(gateway, TICKS) as stream:
         text = await stream.until('"place":8}}}\n\n')
         assert stream.response.status_code == 200
@@ -66,23 +66,23 @@ async def test_events_are_framed_with_their_cursors(gateway: Gateway) -> None:
         'id: c7\nevent: next\ndata: {"data":{"ticks":{"place":7}}}\n\n'
         'id: c8\nevent: next\ndata: {"data":{"ticks":{"place":8}}}\n\n'
     )
-    await eventually(lambda: gateway.market.followers == 0)
+    await eventually(lambda: gateway.state.subscribers == 0)
     await eventually(lambda: not gateway.registry.connections)
     assert gateway.pipeline.shared_subscriptions == 0
 
 
-async def test_a_stream_that_ends_says_so(gateway: Gateway) -> None:
+async def test_stream_ends_with_a_completion_frame(gateway: Gateway) -> None:
     async with streamed(gateway, "subscription { count(to: 1) }") as stream:
         assert await stream.rest() == (':\n\nevent: next\ndata: {"data":{"count":0}}\n\nevent: complete\ndata:\n\n')
 
 
-async def test_a_stream_may_be_asked_for_by_get(gateway: Gateway) -> None:
+async def test_stream_may_be_requested_by_get(gateway: Gateway) -> None:
     async with httpx.AsyncClient(headers=EVENT_STREAM) as client:
         response = await client.get(gateway.url, params={"query": "subscription { count(to: 1) }"})
     assert response.text.endswith('data: {"data":{"count":0}}\n\nevent: complete\ndata:\n\n')
 
 
-async def test_queries_and_mutations_may_be_streamed_too(gateway: Gateway) -> None:
+async def test_queries_and_mutations_may_be_streamed(gateway: Gateway) -> None:
     for query, data in (("{ hello }", {"hello": "Hello, world!"}), ("mutation { change }", {"change": 1})):
         async with streamed(gateway, query) as stream:
             text = json.dumps({"data": data}, separators=(",", ":"))
@@ -98,7 +98,7 @@ async def test_queries_and_mutations_may_be_streamed_too(gateway: Gateway) -> No
         ("{ forbidden }", "This is not for you."),
     ],
 )
-async def test_what_cannot_run_is_told_by_an_event(gateway: Gateway, query: str, message: str) -> None:
+async def test_refused_operation_is_reported_by_an_event(gateway: Gateway, query: str, message: str) -> None:
     async with streamed(gateway, query) as stream:
         text = await stream.rest()
     assert stream.response.status_code == 200
@@ -110,7 +110,7 @@ async def test_what_cannot_run_is_told_by_an_event(gateway: Gateway, query: str,
     assert error["message"].startswith(message)
 
 
-async def test_a_source_that_fails_ends_with_a_typed_error(gateway: Gateway) -> None:
+async def test_failing_source_ends_the_stream_with_a_typed_error(gateway: Gateway) -> None:
     async with streamed(gateway, "subscription { expiring }") as stream:
         text = await stream.rest()
     error = '{"message":"The log begins later.","extensions":{"code":"CURSOR_EXPIRED","oldest":"c7"}}'
@@ -121,8 +121,8 @@ async def test_a_source_that_fails_ends_with_a_typed_error(gateway: Gateway) -> 
     assert "secret" not in text
 
 
-async def test_a_client_resumes_after_its_last_event_where_after_is_not_given(gateway: Gateway) -> None:
-    await gateway.market.tick(0, 1, 2)
+async def test_client_resumes_after_last_event_id_unless_after_is_given(gateway: Gateway) -> None:
+    await gateway.state.tick(0, 1, 2)
     resuming = {**EVENT_STREAM, "last-event-id": "c2"}
     async with streamed(gateway, TICKS, resuming) as stream:
         assert '"place":2' in await stream.until("id: c2")
@@ -131,12 +131,12 @@ async def test_a_client_resumes_after_its_last_event_where_after_is_not_given(ga
         assert '"place":0' not in await stream.until("id: c1")
 
 
-async def test_a_quiet_stream_gives_signs_of_life() -> None:
+async def test_quiet_stream_sends_keep_alives() -> None:
     limits = StreamLimits(keep_alive=0.5)
     async with served(stream_limits=limits) as gateway:
         async with streamed(gateway, TICKS) as stream:
             assert await stream.until(":\n\n:\n\n:\n\n") == ":\n\n:\n\n:\n\n"
-            await gateway.market.tick(1)
+            await gateway.state.tick(1)
             await stream.until("id: c1")
         async with streamed(gateway, TICKS, MULTIPART, variables={}) as stream:
             await stream.until("\r\n\r\n{}\r\n--graphql")
@@ -156,13 +156,13 @@ async def raw(gateway: Gateway, query: str) -> AsyncIterator[tuple[asyncio.Strea
         writer.close()
 
 
-async def test_who_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_that_reads_nothing_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     limits = StreamLimits(stalled=1.0)
     async with served(stream_limits=limits) as gateway:
-        await gateway.market.tick(*range(200))
+        await gateway.state.tick(*range(200))
         async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
-            await eventually(lambda: gateway.market.followers == 1)
-            await eventually(lambda: gateway.market.followers == 0)
+            await eventually(lambda: gateway.state.subscribers == 1)
+            await eventually(lambda: gateway.state.subscribers == 0)
             await eventually(lambda: not gateway.registry.connections)
             text = await reader.read()
     assert b"id: c0\n" in text
@@ -171,24 +171,24 @@ async def test_who_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) ->
     assert caplog.records == []
 
 
-async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> None:
+async def test_client_that_disconnects_leaves_nothing_behind(gateway: Gateway) -> None:
     async with raw(gateway, TICKS) as (_, writer):
-        await eventually(lambda: gateway.market.followers == 1)
+        await eventually(lambda: gateway.state.subscribers == 1)
         writer.transport.abort()
-        await eventually(lambda: gateway.market.followers == 0)
+        await eventually(lambda: gateway.state.subscribers == 0)
     await eventually(lambda: not gateway.registry.connections)
 
 
-async def test_a_mutation_is_finished_though_its_client_is_gone(gateway: Gateway) -> None:
+async def test_mutation_is_finished_after_its_client_disconnects(gateway: Gateway) -> None:
     async with streamed(gateway, "mutation { change(gated: true) }") as stream:
         await stream.until(":\n\n")
-        await eventually(lambda: len(gateway.market.prepared) == 1)
+        await eventually(lambda: len(gateway.state.prepared) == 1)
     await eventually(lambda: not gateway.registry.connections)
-    gateway.market.gate.set()
-    await eventually(lambda: gateway.market.mutations == 1)
+    gateway.state.gate.set()
+    await eventually(lambda: gateway.state.mutations == 1)
 
 
-async def test_a_right_that_is_lost_ends_the_stream_with_a_typed_error(gateway: Gateway) -> None:
+async def test_revoked_credential_ends_the_stream_with_a_typed_error(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream:
         await stream.until(":\n\n")
         gateway.registry.close_unauthorized(
@@ -201,7 +201,7 @@ async def test_a_right_that_is_lost_ends_the_stream_with_a_typed_error(gateway: 
         )
 
 
-async def test_a_gateway_that_leaves_ends_its_streams_without_completing_them(gateway: Gateway) -> None:
+async def test_draining_gateway_ends_streams_without_a_completion_frame(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream, streamed(gateway, TICKS, MULTIPART) as parts:
         await stream.until(":\n\n")
         gateway.registry.begin_drain()
@@ -211,7 +211,7 @@ async def test_a_gateway_that_leaves_ends_its_streams_without_completing_them(ga
             await gateway.registry.wait_until_idle()
 
 
-async def test_a_subscription_may_come_in_parts(gateway: Gateway) -> None:
+async def test_subscription_may_be_multipart(gateway: Gateway) -> None:
     async with streamed(gateway, "subscription { expiring }", MULTIPART) as stream:
         text = await stream.rest()
     assert stream.response.headers["content-type"] == 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"'
@@ -224,7 +224,7 @@ async def test_a_subscription_may_come_in_parts(gateway: Gateway) -> None:
     assert text == "--graphql" + "".join(framed) + "--\r\n"
 
 
-async def test_nothing_but_a_subscription_comes_in_parts(gateway: Gateway) -> None:
+async def test_only_a_subscription_may_be_multipart(gateway: Gateway) -> None:
     async with streamed(gateway, "{ hello }", MULTIPART) as stream:
         assert await stream.rest() == '{"data":{"hello":"Hello, world!"}}'
         assert stream.response.headers["content-type"] == "application/json; charset=utf-8"

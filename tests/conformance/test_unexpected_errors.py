@@ -1,4 +1,4 @@
-"""What nothing else has caught is masked as well, with the headers that all answers have."""
+"""Exceptions outside of the endpoint are masked, and their responses have the security headers."""
 
 import logging
 
@@ -16,7 +16,7 @@ async def broken(_request: Request) -> Response:
     raise RuntimeError("postgres://secret@nowhere")
 
 
-async def test_a_route_that_breaks_says_nothing_of_the_cause(caplog: pytest.LogCaptureFixture) -> None:
+async def test_exception_in_a_route_is_masked(caplog: pytest.LogCaptureFixture) -> None:
     application = Starlette(
         routes=[Route("/broken", broken)],
         middleware=browser_security(["https://app.example"]),

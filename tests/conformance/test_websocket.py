@@ -1,4 +1,4 @@
-"""graphql-transport-ws to the letter: every message, and every code that a socket is closed with."""
+"""graphql-transport-ws: every message and every close code."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.domain.errors import Forbidden
 from gateway.transport.websocket.connection import WebSocketLimits
-from tests.conformance.marketplace import KEY, Gateway, served
+from tests.conformance.sample_gateway import KEY, Gateway, served
 from tests.conformance.sockets import INIT, acknowledged, opened
 from tests.serving import eventually
 
@@ -19,7 +19,7 @@ def next_of(identifier: str, data: dict[str, Any]) -> dict[str, Any]:
     return {"type": "next", "id": identifier, "payload": {"data": data}}
 
 
-async def test_queries_and_mutations_have_one_answer(gateway: Gateway) -> None:
+async def test_queries_and_mutations_have_one_response(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe("1", "query Q($name: String!) { hello(name: $name) }", variables={"name": "socket"})
         assert await socket.received(2) == [
@@ -30,7 +30,7 @@ async def test_queries_and_mutations_have_one_answer(gateway: Gateway) -> None:
         assert await socket.received(2) == [next_of("1", {"change": 1}), {"type": "complete", "id": "1"}]
 
 
-async def test_a_subscription_goes_on_until_its_source_ends(gateway: Gateway) -> None:
+async def test_subscription_lasts_until_its_source_ends(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe('a "quoted" id\u2028', "subscription { count(to: 2) }")
         identifier = 'a "quoted" id\u2028'
@@ -41,7 +41,7 @@ async def test_a_subscription_goes_on_until_its_source_ends(gateway: Gateway) ->
         ]
 
 
-async def test_operations_run_side_by_side(gateway: Gateway) -> None:
+async def test_operations_run_concurrently(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe("slow", "{ gated }")
         await socket.subscribe("quick", "{ hello }")
@@ -49,17 +49,17 @@ async def test_operations_run_side_by_side(gateway: Gateway) -> None:
             next_of("quick", {"hello": "Hello, world!"}),
             {"type": "complete", "id": "quick"},
         ]
-        gateway.market.gate.set()
+        gateway.state.gate.set()
         assert await socket.received(2) == [next_of("slow", {"gated": "open"}), {"type": "complete", "id": "slow"}]
 
 
-async def test_complete_stops_the_source_at_once_and_frees_the_id(gateway: Gateway) -> None:
+async def test_complete_stops_the_source_and_frees_the_id(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe("1", TICKS)
-        await eventually(lambda: gateway.market.followers == 1)
+        await eventually(lambda: gateway.state.subscribers == 1)
         await socket.send({"type": "complete", "id": "1"})
-        await eventually(lambda: gateway.market.followers == 0)
-        await gateway.market.tick(1)
+        await eventually(lambda: gateway.state.subscribers == 0)
+        await gateway.state.tick(1)
         await socket.subscribe("1", "subscription { count(to: 1) }")
         assert await socket.received(2) == [next_of("1", {"count": 0}), {"type": "complete", "id": "1"}]
         await socket.send({"type": "complete", "id": "never heard of"}, {"type": "ping"})
@@ -67,14 +67,14 @@ async def test_complete_stops_the_source_at_once_and_frees_the_id(gateway: Gatew
     assert gateway.pipeline.shared_subscriptions == 0
 
 
-async def test_a_mutation_that_its_client_no_longer_wants_is_still_finished(gateway: Gateway) -> None:
+async def test_mutation_is_finished_after_its_client_completes_it(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe("1", "mutation { change(gated: true) }")
-        await eventually(lambda: len(gateway.market.prepared) == 1)
+        await eventually(lambda: len(gateway.state.prepared) == 1)
         await socket.send({"type": "complete", "id": "1"}, {"type": "ping"})
         assert await socket.receive() == {"type": "pong"}
-    gateway.market.gate.set()
-    await eventually(lambda: gateway.market.mutations == 1)
+    gateway.state.gate.set()
+    await eventually(lambda: gateway.state.mutations == 1)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ async def test_a_mutation_that_its_client_no_longer_wants_is_still_finished(gate
         ("{ forbidden }", "This is not for you.", "FORBIDDEN"),
     ],
 )
-async def test_what_cannot_run_is_told_by_error_and_by_no_complete(
+async def test_refused_operation_gets_an_error_and_no_complete(
     gateway: Gateway, query: str, message: str, code: str
 ) -> None:
     async with acknowledged(gateway) as socket:
@@ -97,7 +97,7 @@ async def test_what_cannot_run_is_told_by_error_and_by_no_complete(
         assert await socket.receive() == {"type": "pong"}
 
 
-async def test_a_source_that_fails_ends_with_a_typed_error(gateway: Gateway) -> None:
+async def test_failing_source_ends_the_stream_with_a_typed_error(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe("1", "subscription { expiring }")
         assert await socket.received(2) == [
@@ -116,7 +116,7 @@ async def test_a_source_that_fails_ends_with_a_typed_error(gateway: Gateway) -> 
         assert (error["message"], error["extensions"]["code"]) == ("Internal error.", "INTERNAL")
 
 
-async def test_pings_are_answered_also_before_anything_else(gateway: Gateway) -> None:
+async def test_pings_are_answered_before_the_initialisation(gateway: Gateway) -> None:
     async with opened(gateway) as socket:
         await socket.send({"type": "ping"}, {"type": "ping", "payload": {"at": 1.0}}, {"type": "pong"}, INIT)
         assert await socket.received(3) == [
@@ -151,7 +151,7 @@ async def test_pings_are_answered_also_before_anything_else(gateway: Gateway) ->
     ],
     ids=lambda message: str(message)[:40],
 )
-async def test_what_the_protocol_does_not_know_closes_with_4400(gateway: Gateway, message: str | bytes) -> None:
+async def test_invalid_message_closes_with_4400(gateway: Gateway, message: str | bytes) -> None:
     async with acknowledged(gateway) as socket:
         await socket.connection.send(message)
         code, reason = await socket.close()
@@ -170,19 +170,19 @@ async def test_what_the_protocol_does_not_know_closes_with_4400(gateway: Gateway
         {"Authorization": KEY},
     ],
 )
-async def test_who_is_not_known_is_closed_with_4401(gateway: Gateway, payload: dict[str, Any] | None) -> None:
+async def test_invalid_credential_closes_with_4401(gateway: Gateway, payload: dict[str, Any] | None) -> None:
     async with opened(gateway) as socket:
         await socket.send({"type": "connection_init", "payload": payload})
         assert await socket.close() == (4401, "Unauthorized")
 
 
-async def test_an_operation_before_the_acknowledgement_closes_with_4401(gateway: Gateway) -> None:
+async def test_operation_before_the_acknowledgement_closes_with_4401(gateway: Gateway) -> None:
     async with opened(gateway) as socket:
         await socket.subscribe("1", "{ hello }")
         assert await socket.close() == (4401, "Unauthorized")
 
 
-async def test_the_key_may_come_with_the_upgrade(gateway: Gateway) -> None:
+async def test_credential_may_be_sent_with_the_upgrade(gateway: Gateway) -> None:
     async with opened(gateway, additional_headers={"authorization": f"Bearer {KEY}"}) as socket:
         await socket.send({"type": "connection_init"})
         assert await socket.receive() == {"type": "connection_ack"}
@@ -191,26 +191,26 @@ async def test_the_key_may_come_with_the_upgrade(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("key", ["igw_unlucky", "igw_crashing"])
-async def test_a_look_up_that_fails_closes_with_a_code_that_clients_retry(gateway: Gateway, key: str) -> None:
+async def test_failed_authentication_closes_with_a_code_that_clients_retry(gateway: Gateway, key: str) -> None:
     async with opened(gateway) as socket:
         await socket.send({"type": "connection_init", "payload": {"authorization": f"Bearer {key}"}})
         assert await socket.close() == (1013, "Try again later")
 
 
-async def test_a_right_that_is_lost_closes_with_4403(gateway: Gateway) -> None:
+async def test_revoked_credential_closes_with_4403(gateway: Gateway) -> None:
     async with acknowledged(gateway) as concerned, opened(gateway) as other:
         other_key = {"Authorization": "Bearer igw_second"}
         await other.send({"type": "connection_init", "payload": other_key})
         await other.receive()
         await concerned.subscribe("1", TICKS)
-        await eventually(lambda: gateway.market.followers == 1)
+        await eventually(lambda: gateway.state.subscribers == 1)
         gateway.registry.close_unauthorized(
             lambda principal: principal.id == "first", Forbidden("The key was revoked.")
         )
         assert await concerned.close() == (4403, "Forbidden")
         await other.send({"type": "ping"})
         assert await other.receive() == {"type": "pong"}
-    await eventually(lambda: gateway.market.followers == 0)
+    await eventually(lambda: gateway.state.subscribers == 0)
 
 
 async def test_another_subprotocol_closes_with_4406(gateway: Gateway) -> None:
@@ -219,7 +219,7 @@ async def test_another_subprotocol_closes_with_4406(gateway: Gateway) -> None:
         assert await socket.close() == (4406, "Subprotocol not acceptable")
 
 
-async def test_who_does_not_say_who_it_is_is_closed_with_4408() -> None:
+async def test_missing_initialisation_closes_with_4408() -> None:
     limits = WebSocketLimits(initialisation=0.5)
     async with served(websocket_limits=limits) as gateway:
         async with opened(gateway) as silent, opened(gateway) as hanging:
@@ -229,27 +229,27 @@ async def test_who_does_not_say_who_it_is_is_closed_with_4408() -> None:
         await eventually(lambda: not gateway.registry.connections)
 
 
-async def test_an_id_in_use_closes_with_4409(gateway: Gateway) -> None:
+async def test_id_in_use_closes_with_4409(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.subscribe("x" * 200, TICKS)
         await socket.subscribe("x" * 200, TICKS)
         assert await socket.close() == (4409, ("Subscriber for " + "x" * 200)[:123])
-    await eventually(lambda: gateway.market.followers == 0)
+    await eventually(lambda: gateway.state.subscribers == 0)
 
 
-async def test_a_second_initialisation_closes_with_4429(gateway: Gateway) -> None:
+async def test_second_initialisation_closes_with_4429(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         await socket.send(INIT)
         assert await socket.close() == (4429, "Too many initialisation requests")
 
 
-async def test_a_frame_beyond_the_limit_closes_with_1009() -> None:
+async def test_frame_beyond_the_limit_closes_with_1009() -> None:
     async with served(ws_max_size=1_000) as gateway, acknowledged(gateway) as socket:
         await socket.subscribe("1", "#" * 1_000)
         assert (await socket.close())[0] == 1009
 
 
-async def test_operations_beyond_the_limit_are_refused_each() -> None:
+async def test_operations_beyond_the_limit_are_refused() -> None:
     limits = WebSocketLimits(operations=2)
     async with served(websocket_limits=limits) as gateway, acknowledged(gateway) as socket:
         for identifier in ("1", "2", "3"):
@@ -262,7 +262,7 @@ async def test_operations_beyond_the_limit_are_refused_each() -> None:
         assert await socket.receive() == next_of("3", {"hello": "Hello, world!"})
 
 
-async def test_the_gateway_pings_and_drops_who_does_not_answer() -> None:
+async def test_client_that_answers_no_ping_is_dropped() -> None:
     limits = WebSocketLimits(ping=1.0)
     async with served(websocket_limits=limits) as gateway:
         async with acknowledged(gateway) as lively, acknowledged(gateway) as dead:
@@ -273,10 +273,10 @@ async def test_the_gateway_pings_and_drops_who_does_not_answer() -> None:
             assert await dead.close() == (1006, "")
             await lively.subscribe("1", "{ hello }")
             assert next_of("1", {"hello": "Hello, world!"}) in await lively.received(2)
-        await eventually(lambda: gateway.market.followers == 0)
+        await eventually(lambda: gateway.state.subscribers == 0)
 
 
-async def test_who_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
+async def test_client_that_reads_nothing_is_dropped_and_delays_no_other() -> None:
     limits = WebSocketLimits(stalled=1.0)
     query = "subscription { ticks { place padding(size: 100000) } }"
     async with (
@@ -286,39 +286,39 @@ async def test_who_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
     ):
         await stuck.subscribe("1", query)
         await reading.subscribe("1", query)
-        await eventually(lambda: gateway.market.followers == 2)
-        await gateway.market.tick(*range(100))
+        await eventually(lambda: gateway.state.subscribers == 2)
+        await gateway.state.tick(*range(100))
         messages = await reading.received(100)
         assert [message["payload"]["data"]["ticks"]["place"] for message in messages] == list(range(100))
-        await eventually(lambda: gateway.market.followers == 1)
+        await eventually(lambda: gateway.state.subscribers == 1)
         with pytest.raises(ConnectionClosed):
             await stuck.received(101)
         assert stuck.connection.close_code == 1006
 
 
-async def test_a_client_that_dies_leaves_nothing_behind(gateway: Gateway) -> None:
+async def test_client_that_disconnects_leaves_nothing_behind(gateway: Gateway) -> None:
     async with acknowledged(gateway) as socket:
         for number in range(10):
             await socket.subscribe(str(number), TICKS)
-        await eventually(lambda: gateway.market.followers == 10)
+        await eventually(lambda: gateway.state.subscribers == 10)
         socket.connection.transport.abort()
-        await eventually(lambda: gateway.market.followers == 0)
+        await eventually(lambda: gateway.state.subscribers == 0)
     await eventually(lambda: not gateway.registry.connections)
     assert gateway.pipeline.shared_subscriptions == 0
 
 
-async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway: Gateway) -> None:
+async def test_websockets_close_with_1012_after_their_responses(gateway: Gateway) -> None:
     async with acknowledged(gateway) as idle, acknowledged(gateway) as busy:
         await idle.subscribe("1", TICKS)
         await busy.subscribe("1", TICKS)
         await busy.subscribe("2", "{ gated }")
         await busy.subscribe("3", "mutation { change(gated: true) }")
-        await eventually(lambda: len(gateway.market.prepared) == 4)
+        await eventually(lambda: len(gateway.state.prepared) == 4)
         gateway.registry.begin_drain()
         assert await idle.close() == (1012, "Service restart")
-        await eventually(lambda: gateway.market.followers == 0)
+        await eventually(lambda: gateway.state.subscribers == 0)
         assert len(gateway.registry.connections) == 1
-        gateway.market.gate.set()
+        gateway.state.gate.set()
         answers = await busy.received(4)
         assert next_of("2", {"gated": "open"}) in answers
         assert next_of("3", {"change": 1}) in answers
@@ -329,7 +329,7 @@ async def test_sockets_are_closed_with_1012_once_their_answers_are_given(gateway
             assert await late.close() == (1012, "Service restart")
 
 
-async def test_other_paths_have_no_socket(gateway: Gateway) -> None:
+async def test_other_paths_have_no_websocket(gateway: Gateway) -> None:
     gateway.url += "/other"
     with pytest.raises(InvalidStatus):
         async with opened(gateway):

@@ -1,4 +1,4 @@
-"""A small schema for the transports' own tests, and a gateway that serves it on a loopback port."""
+"""A small schema for the tests of the transports, and a gateway that serves it on a loopback port."""
 
 import asyncio
 import itertools
@@ -37,7 +37,7 @@ PRINCIPALS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """An event with its place in a log; unshared where the place is negative."""
+    """An event and its position in a log; it has no share key where the position is negative."""
 
     place: int
 
@@ -51,13 +51,13 @@ class Tick:
 
 
 @dataclass
-class Market:
-    """What the schema's resolvers work on, and what tests see of it."""
+class State:
+    """The state behind the resolvers, which tests change and inspect."""
 
     ticks: list[int] = field(default_factory=list)
     ticked: asyncio.Condition = field(default_factory=asyncio.Condition)
     executions: list[int] = field(default_factory=list)
-    followers: int = 0
+    subscribers: int = 0
     prepared: list[frozenset[str]] = field(default_factory=list)
     mutations: int = 0
     abandoned: int = 0
@@ -70,7 +70,7 @@ class Market:
             self.ticked.notify_all()
 
     async def follow(self, after: int) -> AsyncGenerator[Tick, None]:
-        self.followers += 1
+        self.subscribers += 1
         try:
             for number in itertools.count(after):
                 async with self.ticked:
@@ -78,12 +78,12 @@ class Market:
                         await self.ticked.wait()
                 yield Tick(place=self.ticks[number])
         finally:
-            self.followers -= 1
+            self.subscribers -= 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    market: Market
+    state: State
     caller: Principal | None
     last_event_id: str | None = None
 
@@ -95,10 +95,10 @@ class Context:
         return replace(self)
 
     def abandon(self) -> None:
-        self.market.abandoned += 1
+        self.state.abandoned += 1
 
     async def prepare(self, root_fields: Collection[str]) -> None:
-        self.market.prepared.append(frozenset(root_fields))
+        self.state.prepared.append(frozenset(root_fields))
         if "forbidden" in root_fields:
             raise Forbidden("This is not for you.")
 
@@ -144,7 +144,7 @@ class Query:
 
     @strawberry.field
     async def gated(self, info: strawberry.Info) -> str:
-        await _context(info).market.gate.wait()
+        await _context(info).state.gate.wait()
         return "open"
 
 
@@ -152,11 +152,11 @@ class Query:
 class Mutation:
     @strawberry.mutation
     async def change(self, info: strawberry.Info, *, gated: bool = False) -> int:
-        market = _context(info).market
+        state = _context(info).state
         if gated:
-            await market.gate.wait()
-        market.mutations += 1
-        return market.mutations
+            await state.gate.wait()
+        state.mutations += 1
+        return state.mutations
 
 
 @strawberry.type
@@ -173,13 +173,13 @@ class TickView:
 
     @strawberry.field
     async def place(self, info: strawberry.Info) -> int:
-        _context(info).market.executions.append(self.tick.place)
+        _context(info).state.executions.append(self.tick.place)
         await asyncio.sleep(0)
         return self.tick.place
 
     @strawberry.field
     async def held(self, info: strawberry.Info) -> str:
-        await _context(info).market.gate.wait()
+        await _context(info).state.gate.wait()
         return "free"
 
     @strawberry.field
@@ -193,7 +193,7 @@ class Subscription:
     async def ticks(self, info: strawberry.Info, after: int | None = None) -> AsyncIterator[TickView]:
         context = _context(info)
         start = int((context.last_event_id or "c0")[1:]) if after is None else after
-        async with aclosing(context.market.follow(start)) as ticks:
+        async with aclosing(context.state.follow(start)) as ticks:
             async for tick in ticks:
                 yield TickView(tick=tick)
 
@@ -230,10 +230,10 @@ async def authenticate(credential: str) -> Principal:
 
 @dataclass(kw_only=True)
 class Gateway:
-    """A gateway that is being served."""
+    """A gateway that serves."""
 
     url: str
-    market: Market
+    state: State
     pipeline: OperationPipeline
     registry: ConnectionRegistry
 
@@ -259,19 +259,19 @@ async def served(
     hide_suggestions: bool = False,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
-    market = Market()
+    state = State()
     registry = ConnectionRegistry()
     pipeline = OperationPipeline(
         Documents(SCHEMA, hide_suggestions=hide_suggestions),
-        make_context=partial(Context, market=market),
+        make_context=partial(Context, state=state),
         run_to_completion=registry.run_to_completion,
         **options,
     )
 
     async def reason_not_ready() -> str | None:
-        if market.reason == "crash":
+        if state.reason == "crash":
             raise RuntimeError("secret")
-        return market.reason
+        return state.reason
 
     routes = graphql_routes(
         pipeline=pipeline,
@@ -284,4 +284,4 @@ async def served(
     )
     application = Starlette(routes=[*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
     async with registry.ticking(), serving(application, ws_max_size=ws_max_size) as address:
-        yield Gateway(url=f"{address}/graphql", market=market, pipeline=pipeline, registry=registry)
+        yield Gateway(url=f"{address}/graphql", state=state, pipeline=pipeline, registry=registry)
