@@ -2,14 +2,15 @@
 
 graphql-core decides for each value anew what its type is and how to serialize it; here that is decided once, when the
 operation is compiled. Leaves are still serialized by their own types, except for strings, ids and booleans that are
-already what they have to be, and enum members, whose names are remembered.
+already what they have to be, ids that are UUIDs, and enum members, whose names are remembered.
 """
 
 import enum
 from functools import cache
 from typing import Any, Final
+from uuid import UUID
 
-from graphql import GraphQLEnumType, GraphQLScalarType, Undefined
+from graphql import GraphQLEnumType, GraphQLID, GraphQLScalarType, Undefined
 
 from gateway.execution.runner import Completer, ExecutionState, InvalidValue
 
@@ -44,7 +45,16 @@ def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, *, nullable: 
 
     if isinstance(leaf_type, GraphQLEnumType):
         return complete_enum
+    if leaf_type is GraphQLID:
+        return _id_completer(complete_plain)
     return complete_scalar if plain_type is None else complete_plain
+
+
+def _id_completer(complete_other: Completer) -> Completer:
+    def complete_id(value: Any, state: ExecutionState) -> Any:
+        return str(value) if type(value) is UUID else complete_other(value, state)
+
+    return complete_id
 
 
 def list_completer(complete_item: Completer, *, nullable: bool) -> Completer:
