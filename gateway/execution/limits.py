@@ -1,12 +1,11 @@
-"""Limits on the size of documents and variables, checked before validation in time linear in the text.
+"""Limits on the size of documents, checked before validation in time linear in the text.
 
 The fields of a fragment count at each place where it is spread, so that a short document cannot select much; each
 fragment is measured once. A cycle of fragments counts once; the validation refuses it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 from graphql import DocumentNode, FieldNode, FragmentSpreadNode, InlineFragmentNode, OperationDefinitionNode
 from graphql.language import SelectionSetNode
@@ -27,38 +26,6 @@ class DocumentLimits:
     aliases: int = 100
     root_fields: int = 30
     directives: int = 50
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VariableLimits:
-    """The largest variables of an operation."""
-
-    values: int = 20_000
-    """In total, at any depth: more than the largest metadata has."""
-    string_characters: int = 100_000
-
-
-def check_variables(variables: Mapping[str, Any] | None, limits: VariableLimits) -> None:
-    """Raise OperationTooComplex where there are too many values, or a string is too long."""
-    pending: list[Any] = [variables] if variables else []
-    count = 0
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str):
-            if len(value) > limits.string_characters:
-                raise OperationTooComplex(
-                    f"A string in the variables has {len(value)} characters; at most"
-                    f" {limits.string_characters} are allowed.",
-                    limit="stringCharacters",
-                    allowed=limits.string_characters,
-                )
-        elif isinstance(value, dict | list):
-            count += len(value)
-            if count > limits.values:
-                raise OperationTooComplex(
-                    f"The variables have more than {limits.values} values.", limit="values", allowed=limits.values
-                )
-            pending.extend(value.values() if isinstance(value, dict) else value)
 
 
 @dataclass(kw_only=True, slots=True)

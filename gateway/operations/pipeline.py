@@ -18,12 +18,11 @@ from gateway.execution.context import ExecutionContext, MakeContext
 from gateway.execution.documents import Documents, Operation, OperationType
 from gateway.execution.encoding import Response, encode_response, execute
 from gateway.execution.errors import InvalidDocument, OperationTooComplex, error_code
-from gateway.execution.limits import VariableLimits, check_variables
 from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, run
 from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscriptions
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
-from gateway.operations.requests import GraphQLRequest
+from gateway.operations.requests import GraphQLRequest, check_variables
 
 Result = TypeVar("Result")
 
@@ -49,7 +48,6 @@ class OperationPipeline:
         *,
         make_context: MakeContext,
         policy: DocumentPolicy = DocumentPolicy(),  # noqa: B008 - frozen
-        variable_limits: VariableLimits = VariableLimits(),  # noqa: B008 - frozen
         quotas: Mapping[PrincipalKind | None, Quota] | None = None,
         max_subscriptions: int = 10_000,
         operation_seconds: float = 30,
@@ -64,7 +62,6 @@ class OperationPipeline:
         self.documents = documents
         self._make_context = make_context
         self._policy = policy
-        self._variable_limits = variable_limits
         self._quotas = quotas or {}
         self._rate_limiter = RateLimiter(self._quotas)
         self._resolver = OperationResolver(policy, self._rate_limiter)
@@ -191,7 +188,7 @@ class OperationPipeline:
     ) -> dict[str, Any] | None:
         """Charge the estimated cost. Return the response's extensions, if the request asks for the cost."""
         if request.variables:
-            check_variables(request.variables, self._variable_limits)
+            check_variables(request.variables)
         cost = operation.cost.value(request.variables)
         quota = self._quotas.get(None if caller is None else caller.kind, _DEFAULT_QUOTA)
         if cost > quota.operation:

@@ -7,8 +7,13 @@ from typing import Any
 
 from gateway.domain.errors import BadUserInput
 from gateway.domain.json_text import read_json
+from gateway.execution.errors import OperationTooComplex
 
 MAX_NAME_CHARACTERS = 255
+MAX_VARIABLE_VALUES = 20_000
+"""In total, at any depth: more than the largest metadata has."""
+MAX_VARIABLE_CHARACTERS = 100_000
+"""Of one string."""
 
 
 class MalformedRequest(BadUserInput):
@@ -72,3 +77,28 @@ def graphql_request_from_url(parameters: Mapping[str, str]) -> GraphQLRequest:
         if name in parameters:
             decoded[name] = parse_json(parameters[name]) if parameters[name] else None
     return graphql_request(decoded)
+
+
+def check_variables(variables: Mapping[str, Any]) -> None:
+    """Raise OperationTooComplex where there are too many values, or a string is too long."""
+    pending: list[Any] = [variables]
+    count = 0
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if len(value) > MAX_VARIABLE_CHARACTERS:
+                raise OperationTooComplex(
+                    f"A string in the variables has {len(value)} characters; at most"
+                    f" {MAX_VARIABLE_CHARACTERS} are allowed.",
+                    limit="stringCharacters",
+                    allowed=MAX_VARIABLE_CHARACTERS,
+                )
+        elif isinstance(value, dict | list):
+            count += len(value)
+            if count > MAX_VARIABLE_VALUES:
+                raise OperationTooComplex(
+                    f"The variables have more than {MAX_VARIABLE_VALUES} values.",
+                    limit="values",
+                    allowed=MAX_VARIABLE_VALUES,
+                )
+            pending.extend(value.values() if isinstance(value, dict) else value)

@@ -28,7 +28,7 @@ class Framing:
 
 
 def _event(payload: Payload) -> bytes:
-    """The cursor becomes the client's `Last-Event-ID`."""
+    """Frame a payload. Its cursor becomes the client's `Last-Event-ID`."""
     event_id = b"" if payload.cursor is None else b"id: " + payload.cursor.encode() + b"\n"
     return event_id + b"event: next\ndata: " + payload.body + b"\n\n"
 
@@ -49,7 +49,7 @@ FRAMINGS = {
         payload=_event,
         errors=lambda errors: b"event: next\ndata: " + errors_body(errors) + b"\n\n",
     ),
-    # Apollo's multipart subscriptions, version 1.0: what ends the stream is told beside a payload of null
+    # Apollo's multipart subscriptions, version 1.0: errors that end the stream stand beside a payload of null
     Representation.MULTIPART: Framing(
         content_type='multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
         opening=b"--graphql",

@@ -44,7 +44,7 @@ WILDCARDS = {
     "application/*": (Representation.JSON,),
     "text/*": (Representation.PAGE,),
 }
-"""`*/*` is the default of clients that never thought of streams: plain JSON, as the specification's legacy asks."""
+"""`*/*` is the default of clients that do not know streams: they get plain JSON."""
 
 
 @lru_cache(_CACHED_HEADERS)
