@@ -39,6 +39,8 @@ CHROMIUM_SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+CLIENT_SECONDS = 60
+"""For an answer on a machine whose cores are busy; httpx gives up after 5 s by default."""
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM, label="tests")
 
 
@@ -186,7 +188,7 @@ async def serving_gateway(database_url: str, settings: Settings | None = None, *
     app = create_app(settings or Settings(), database_url=database_url, registry=registry, **more)
     async with (
         serving(app, lifespan="on") as address,
-        httpx.AsyncClient(verify=NO_CERTIFICATES) as http,
+        httpx.AsyncClient(verify=NO_CERTIFICATES, timeout=CLIENT_SECONDS) as http,
         open_database(database_url, pool_size=4) as database,
     ):
         await ready(http, f"{address}/readyz")

@@ -1,4 +1,4 @@
-"""What always holds between the installations and their log."""
+"""Invariants between the installations and the event log."""
 
 import asyncpg
 
@@ -35,7 +35,7 @@ having count(*) > 1
 
 
 async def broken_histories(connection: DriverConnection) -> list[asyncpg.Record]:
-    """Find installations whose log has a gap, or tells another version or status than their row; and double ties.
+    """Find installations whose log has a gap, or tells another version or status than their row; and double pairs.
 
     An installation that is gone has a log that ends with its deletion: without a status, as it has none.
     """

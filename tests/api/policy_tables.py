@@ -1,4 +1,4 @@
-"""Who may see and do what, field by field: written by hand from the policy, not derived from the code."""
+"""The policy of each field and mutation by kind of caller: written by hand, not derived from the code."""
 
 import enum
 from typing import Any

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.api.conftest import Client, Served
-from tests.api.populations import populate
+from tests.api.marketplace_rows import populate
 from tests.api.test_workflow import run
 
 NO_UUIDS = [
@@ -37,7 +37,7 @@ BY_ID = {
 
 
 @pytest.mark.parametrize("place", BY_ID)
-async def test_what_is_no_uuid_is_refused_by_the_name_of_its_argument(served: Served, place: str) -> None:
+async def test_invalid_uuid_is_refused_with_the_name_of_its_argument(served: Served, place: str) -> None:
     platform, argument = await served.platform(), place.split(maxsplit=1)[0]
     for wrong in NO_UUIDS:
         (error,) = await platform.errors(BY_ID[place], id=wrong)
@@ -45,7 +45,7 @@ async def test_what_is_no_uuid_is_refused_by_the_name_of_its_argument(served: Se
         assert error["extensions"] == {"code": "BAD_USER_INPUT", "argument": argument}
 
 
-async def test_an_id_is_found_in_either_case_and_told_in_lower_case(served: Served) -> None:
+async def test_ids_are_accepted_in_either_case_and_returned_in_lower_case(served: Served) -> None:
     account, platform = await served.account(), await served.platform()
     found = await platform.data("query ($id: ID!) { node(id: $id) { id } }", id=str(account.id).upper())
     assert found == {"node": {"id": str(account.id)}}
@@ -133,7 +133,7 @@ async def test_a_literal_comes_back_as_it_was_written(served: Served, installati
         ("$x: Int", None, "null"),
     ],
 )
-async def test_a_variable_inside_a_literal_is_what_was_given(
+async def test_variable_inside_a_literal_has_its_value(
     served: Served, installation: str, declared: str, given: Any, written: str
 ) -> None:
     platform, change = await served.platform(), "{replace: {a: {b: $x}, list: [$x]}}"
@@ -141,7 +141,7 @@ async def test_a_variable_inside_a_literal_is_what_was_given(
     assert text == f'{{"a":{{"b":{written}}},"list":[{written}]}}'
 
 
-async def test_a_member_whose_variable_is_not_given_is_left_out(served: Served, installation: str) -> None:
+async def test_member_with_an_absent_variable_is_omitted(served: Served, installation: str) -> None:
     """As in any input object. A null would delete a key."""
     platform = await served.platform()
     await stored(platform, installation, change="{replace: {a: 1, b: 2}}")

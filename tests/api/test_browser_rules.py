@@ -43,7 +43,7 @@ async def test_no_other_origin_may(serve: Serve, origin: str) -> None:
         assert CORS not in asked.headers
 
 
-async def test_without_a_list_nothing_is_said_to_other_origins(served: Served) -> None:
+async def test_other_origins_get_no_cors_headers_by_default(served: Served) -> None:
     asked = await preflight(served, ALLOWED)
     assert asked.status_code == 401
     assert not [name for name in asked.headers if name.startswith("access-control")]
@@ -52,7 +52,7 @@ async def test_without_a_list_nothing_is_said_to_other_origins(served: Served) -
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
 )
-async def test_what_a_page_may_send_without_asking_is_not_read(served: Served, content_type: str) -> None:
+async def test_requests_without_a_preflight_are_refused(served: Served, content_type: str) -> None:
     platform = await served.platform()
     headers = {**platform.headers, **({"content-type": content_type} if content_type else {})}
     answer = await served.http.post(served.url, content=b'{"query": "{ viewer { kind } }"}', headers=headers)
@@ -75,7 +75,7 @@ async def handshake(served: Served, **options: Any) -> int:
         return refused.response.status_code
 
 
-async def test_a_socket_is_opened_by_its_own_pages_and_listed_ones_and_by_who_is_no_browser(serve: Serve) -> None:
+async def test_websocket_is_accepted_from_own_origin_listed_origins_and_clients_without_origin(serve: Serve) -> None:
     async with serve(LISTED) as served:
         own = served.url.removesuffix("/graphql")
         assert await handshake(served) == 101

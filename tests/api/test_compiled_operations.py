@@ -30,7 +30,7 @@ from gateway.schema.schema import build_schema
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loader import BatchLoaders
 from tests.api.conftest import Served
-from tests.api.policy_world import World, populated
+from tests.api.policy_dataset import Dataset, create_policy_dataset
 from tests.generation.documents import ANY_SCALARS, query_documents, replaced
 from tests.generation.samples import sampled
 
@@ -41,7 +41,7 @@ SCHEMA = build_schema()
 class Both:
     """The operation pipeline, and graphql-core on the same schema."""
 
-    world: World
+    dataset: Dataset
     make_context: Callable[..., Context]
     pipeline: OperationPipeline
     compiled: int = 0
@@ -78,7 +78,7 @@ def comparable(body: bytes) -> Any:
 
 @asynccontextmanager
 async def both_ways(served: Served) -> AsyncIterator[Both]:
-    world = await populated(served)
+    dataset = await create_policy_dataset(served)
     async with Feed(served.services.database, url=served.database_url) as feed:
         services = served.services
         make_context = partial(
@@ -89,7 +89,7 @@ async def both_ways(served: Served) -> AsyncIterator[Both]:
             batch_loaders=BatchLoaders(services.database),
         )
         pipeline = OperationPipeline(Documents(SCHEMA), make_context=make_context)
-        yield Both(world=world, make_context=make_context, pipeline=pipeline)
+        yield Both(dataset=dataset, make_context=make_context, pipeline=pipeline)
 
 
 @pytest.fixture
@@ -103,11 +103,11 @@ def documents(*, long: bool) -> list[str]:
     return sampled(query_documents(scalars=ANY_SCALARS), count=1_000 if long else 80)
 
 
-def callers(world: World) -> list[Principal]:
+def callers(dataset: Dataset) -> list[Principal]:
     return [
         Principal(kind=PrincipalKind.PLATFORM, label="p"),
-        Principal(kind=PrincipalKind.APPLICATION, application_id=world.listed.id, label="a"),
-        Principal(kind=PrincipalKind.ACCOUNT, account_id=world.acme.id, label="c"),
+        Principal(kind=PrincipalKind.APPLICATION, application_id=dataset.listed.id, label="a"),
+        Principal(kind=PrincipalKind.ACCOUNT, account_id=dataset.acme.id, label="c"),
     ]
 
 
@@ -149,52 +149,52 @@ def declared(query: str, known: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 async def test_written_queries_are_answered_alike(both: Both) -> None:
-    world = both.world
+    dataset = both.dataset
     known = {
-        "id": world.own,
-        "application": str(world.listed.id),
-        "account": str(world.acme.id),
+        "id": dataset.own,
+        "application": str(dataset.listed.id),
+        "account": str(dataset.acme.id),
         "yes": True,
         "no": False,
     }
     for query in WRITTEN.values():
         text, variables = declared(query, known)
-        for principal in callers(world):
+        for principal in callers(dataset):
             assert await both.compare(text, variables, principal) is not None
     assert both.compiled == (len(WRITTEN) - 1) * 3  # all but the introspection
 
 
 async def test_generated_queries_are_answered_alike(both: Both, documents: list[str]) -> None:
-    world = both.world
+    dataset = both.dataset
     known = {
-        "application": [str(world.listed.id), str(world.unlisted.id)],
-        "account": [str(world.acme.id), str(world.blue.id)],
-        "installation": list(world.installations.values()),
+        "application": [str(dataset.listed.id), str(dataset.unlisted.id)],
+        "account": [str(dataset.acme.id), str(dataset.blue.id)],
+        "installation": list(dataset.installations.values()),
         "absent": ["8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"],
         "slug": ["listed"],
         "word": ["list", "acc"],
     }
     for at, document in enumerate(documents):
-        await both.compare(replaced(document, known), {}, callers(world)[at % 3])
+        await both.compare(replaced(document, known), {}, callers(dataset)[at % 3])
     assert both.compiled > len(documents) / 3
 
 
-async def test_mutation_whose_selection_fails_was_done_once(both: Both) -> None:
-    world, change = both.world, "input: {id: $id, change: {merge: {mark: %d}}}"
+async def test_mutation_with_a_failing_selection_is_applied_once(both: Both) -> None:
+    dataset, change = both.dataset, "input: {id: $id, change: {merge: {mark: %d}}}"
     query = f"""mutation ($id: ID!) {{
       first: updateInstallationMetadata({change % 1}) {{
         ... on Installation {{ version account {{ installations(first: -1) {{ totalCount }} }} }} }}
       second: updateInstallationMetadata({change % 2}) {{ ... on Installation {{ version }} }}
     }}"""
-    platform, version = world.callers["platform"], "query ($id: ID!) { installation(id: $id) { version } }"
-    before = (await platform.data(version, id=world.own))["installation"]["version"]
-    answer = (await platform.post(query, id=world.own)).json()
+    platform, version = dataset.callers["platform"], "query ($id: ID!) { installation(id: $id) { version } }"
+    before = (await platform.data(version, id=dataset.own))["installation"]["version"]
+    answer = (await platform.post(query, id=dataset.own)).json()
     assert [error["path"] for error in answer["errors"]] == [["first", "account", "installations"]]
     assert answer["data"] is None  # nothing on the way up may be null: so the second one is not begun
-    assert (await platform.data(version, id=world.own))["installation"]["version"] == before + 1
+    assert (await platform.data(version, id=dataset.own))["installation"]["version"] == before + 1
 
 
-async def test_fragments_that_stand_for_more_than_is_compiled_are_run_all_the_same(both: Both) -> None:
+async def test_fragments_above_the_compilation_limit_are_executed(both: Both) -> None:
     doubling = " ".join(
         f"fragment F{at} on Account {{ a{at}: installations(first: 1) {{ nodes {{ account {{ ...F{at + 1} }} }} }}"
         f" b{at}: installations(first: 1) {{ nodes {{ account {{ ...F{at + 1} }} }} }} }}"
@@ -202,12 +202,12 @@ async def test_fragments_that_stand_for_more_than_is_compiled_are_run_all_the_sa
     )
     query = f"query ($id: ID!) {{ account(id: $id) {{ ...F0 }} }} {doubling} fragment F8 on Account {{ name }}"
     operation = Documents(SCHEMA, limits=DocumentLimits(depth=100, aliases=10_000)).prepare(query)
-    values = operation.compiled.coerced({"id": str(both.world.acme.id)})
+    values = operation.compiled.coerced({"id": str(both.dataset.acme.id)})
     assert values is not None
     assert operation.compiled.variant(values) is None
 
 
-def test_nothing_is_kept_of_what_a_caller_sent() -> None:
+def test_compiled_operation_keeps_no_variables() -> None:
     class Metadata(dict[str, Any]):
         """What can be watched going away."""
 

@@ -14,7 +14,7 @@ from gateway.domain.installations import Installation
 from gateway.storage.database import transaction
 from gateway.storage.installations import delete_installation, update_installation
 from tests.api.conftest import Client, Served
-from tests.api.populations import BEGINNING, Marketplace, example, place, populate
+from tests.api.marketplace_rows import BEGINNING, Marketplace, example, place, populate
 
 PAGE = """query ($order: InstallationOrder, $first: Int, $after: String, $last: Int, $before: String) {
   installations(orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
@@ -77,7 +77,7 @@ async def walk(client: Client, query: str = PAGE, *, forward: bool, size: int, *
     return list(itertools.chain.from_iterable(pages if forward else reversed(pages)))
 
 
-async def test_pages_lead_through_the_whole_list_in_both_directions(served: Served, market: Marketplace) -> None:
+async def test_pages_cover_the_whole_list_in_both_directions(served: Served, market: Marketplace) -> None:
     platform = await served.platform()
     for field, direction in ORDERS:
         expected = ordered(market.installations, field=field, direction=direction)
@@ -144,7 +144,7 @@ async def test_a_page_without_a_size_has_twenty(served: Served, market: Marketpl
     assert (found, info["hasNextPage"], info["hasPreviousPage"]) == (expected[19:39], True, True)
 
 
-async def test_no_rows_asked_for_are_no_rows(served: Served, market: Marketplace) -> None:
+async def test_page_of_size_zero_is_empty(served: Served, market: Marketplace) -> None:
     platform = await served.platform()
     empty = {"startCursor": None, "endCursor": None}
     assert market.installations
@@ -162,7 +162,7 @@ async def test_an_empty_list_is_one_empty_page(served: Served) -> None:
 
 
 @pytest.mark.parametrize("sizes", [{"first": 100}, {"last": 100}])
-async def test_a_hundred_rows_are_the_most(served: Served, market: Marketplace, sizes: dict[str, int]) -> None:
+async def test_page_has_at_most_a_hundred_rows(served: Served, market: Marketplace, sizes: dict[str, int]) -> None:
     found, _ = await page_of(await served.platform(), **sizes)
     assert (len(market.installations), len(found)) == (260, 100)
 
@@ -205,7 +205,7 @@ class Meddler:
 
 @pytest.mark.parametrize("forward", [True, False], ids=["forward", "backward"])
 @pytest.mark.parametrize(("field", "direction"), ORDERS)
-async def test_pages_stay_true_while_rows_come_change_and_go(
+async def test_pages_stay_consistent_while_rows_are_inserted_updated_and_deleted(
     served: Served, market: Marketplace, field: str, direction: str, *, forward: bool
 ) -> None:
     platform, meddle = await served.platform(), Meddler(served, market)
@@ -241,7 +241,7 @@ LISTS: dict[str, Callable[[str], str]] = {
         ("first: 1, last: 1", "last", "Give either first or last, not both."),
     ],
 )
-async def test_a_size_that_cannot_be_is_refused(
+async def test_invalid_page_size_is_refused(
     served: Served, name: str, arguments: str, argument: str, message: str
 ) -> None:
     await populate(served, applications=1, accounts=1)

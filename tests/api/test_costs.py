@@ -1,4 +1,4 @@
-"""What operations cost: estimated from text and variables, told on request, held to an allowance by kind of caller."""
+"""Costs: estimated from document and variables, returned on request, limited by kind of caller."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ COSTED: list[tuple[str, dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize(("document", "variables", "cost"), COSTED)
-def test_what_an_operation_costs(document: str, variables: dict[str, Any], cost: int) -> None:
+def test_operation_has_its_cost(document: str, variables: dict[str, Any], cost: int) -> None:
     assert (
         Documents(build_schema(), costs=CostModel(weights=FIELD_WEIGHTS)).prepare(document).cost.value(variables)
         == cost
@@ -84,14 +84,14 @@ def test_every_mutation_has_a_stated_cost() -> None:
     assert costs == COST_OF_MUTATIONS
 
 
-def test_every_weight_is_of_a_field_that_there_is() -> None:
+def test_every_weight_names_a_field_of_the_schema() -> None:
     types = build_schema()._schema.type_map
     for coordinate in FIELD_WEIGHTS:
         type_, _, name = coordinate.partition(".")
         assert name in types[type_].fields, coordinate  # type: ignore[attr-defined]  # only these types have weights
 
 
-async def test_the_cost_is_told_to_whoever_asks_for_it(served: Served) -> None:
+async def test_cost_is_returned_on_request(served: Served) -> None:
     platform = await served.platform()
     body = {"query": PAGE, "variables": {"size": 2}, "extensions": {"cost": True}}
     answer = (await served.http.post(served.url, json=body, headers=platform.headers)).json()
@@ -101,7 +101,7 @@ async def test_the_cost_is_told_to_whoever_asks_for_it(served: Served) -> None:
     }
 
 
-async def test_an_operation_that_costs_too_much_is_refused_by_the_kind_of_its_caller(serve: Serve) -> None:
+async def test_operation_above_the_cost_limit_of_its_caller_is_refused(serve: Serve) -> None:
     async with serve(Settings(max_operation_cost=50)) as served:
         account = await served.of_account(await served.account())
         (error,) = await account.errors(PAGE, size=20)
@@ -114,7 +114,7 @@ async def test_an_operation_that_costs_too_much_is_refused_by_the_kind_of_its_ca
         assert await (await served.platform()).data(PAGE, size=20) == {"installations": {"nodes": []}}
 
 
-async def test_a_caller_has_so_much_to_spend_in_a_minute_whatever_key_it_uses(serve: Serve) -> None:
+async def test_rate_limit_is_shared_by_all_keys_of_a_caller(serve: Serve) -> None:
     async with serve(Settings(rates={"account": 100})) as served:
         owner, other = await served.account(), await served.account("Borealis Books")
         account, same = await served.of_account(owner), await served.of_account(owner)

@@ -1,34 +1,34 @@
-"""What fails in one part of an operation ends that part, and no other that waits for the same rows."""
+"""A failing field ends its own part of the operation, and no other part that waits for the same rows."""
 
 from typing import Any
 
 from tests.api.conftest import Served
-from tests.api.policy_world import World, populated
+from tests.api.policy_dataset import Dataset, create_policy_dataset
 
 FAILS = "denied: installations(filter: {metadata: {x: 1}}) { totalCount }"
 """Forbidden to an account's user, which takes its parent with it while its siblings are still being read."""
 
 
-async def assert_other_part_is_answered(world: World, *, shared: str) -> None:
+async def assert_other_part_is_answered(dataset: Dataset, *, shared: str) -> None:
     query = f"""query ($application: ID!, $acme: ID!) {{
       mine: account(id: $acme) {{ id }}
       fails: application(by: {{id: $application}}) {{ {FAILS} {shared} }}
       other: application(by: {{id: $application}}) {{ {shared} }}
     }}"""
-    known = {"application": str(world.listed.id), "acme": str(world.acme.id)}
-    answer: dict[str, Any] = (await world.callers["account"].post(query, **known)).json()
+    known = {"application": str(dataset.listed.id), "acme": str(dataset.acme.id)}
+    answer: dict[str, Any] = (await dataset.callers["account"].post(query, **known)).json()
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
     assert answer["data"]["fails"] is None
-    assert world.own in str(answer["data"]["other"]), answer
+    assert dataset.own in str(answer["data"]["other"]), answer
 
 
 async def test_shared_loads_outlive_a_part_that_fails(served: Served) -> None:
-    world = await populated(served)
-    tie = "installation(accountId: $acme) { id %s }"
+    dataset = await create_policy_dataset(served)
+    pair = "installation(accountId: $acme) { id %s }"
     page = "installations(first: 5) { nodes { id %s } }"
-    await assert_other_part_is_answered(world, shared=tie % "")
-    await assert_other_part_is_answered(world, shared=page % "")
+    await assert_other_part_is_answered(dataset, shared=pair % "")
+    await assert_other_part_is_answered(dataset, shared=page % "")
     for inner in ("account { name }", "history { nodes { id } }", "application { name }", "allowedActions"):
-        await assert_other_part_is_answered(world, shared=tie % inner)
-        await assert_other_part_is_answered(world, shared=page % inner)
-    await assert_other_part_is_answered(world, shared=f"{page % ''} counted: installations {{ totalCount }}")
+        await assert_other_part_is_answered(dataset, shared=pair % inner)
+        await assert_other_part_is_answered(dataset, shared=page % inner)
+    await assert_other_part_is_answered(dataset, shared=f"{page % ''} counted: installations {{ totalCount }}")

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.cursors import Keyset, Position, encode_keyset, encode_position
 from tests.api.conftest import Client, Served
-from tests.api.populations import BEGINNING
+from tests.api.marketplace_rows import BEGINNING
 from tests.api.test_workflow import run
 
 INSTALLATIONS = """query ($after: String, $before: String, $order: InstallationOrder) {

@@ -21,9 +21,9 @@ from gateway.transport.connections import ConnectionRegistry
 from gateway.usecases.services import Services
 from tests.api.conftest import Served
 from tests.api.log_invariants import broken_histories
-from tests.api.policy_world import World, populated
-from tests.generation.damage import Body, damaged, encoded
+from tests.api.policy_dataset import Dataset, create_policy_dataset
 from tests.generation.documents import Replacements, any_documents, replaced
+from tests.generation.malformed_requests import Body, encoded, malformed
 from tests.generation.samples import sampled
 from tests.live.servers import GatewayProcess, Observed, running_gateways
 
@@ -38,18 +38,18 @@ GROWTH_BYTES = 30_000_000
 
 
 @dataclass(kw_only=True)
-class Range:
+class Target:
     """Where operations are tried, and what came of them."""
 
     process: GatewayProcess
-    world: World
+    dataset: Dataset
     database: DriverConnection
     wrong: list[str] = field(default_factory=list)
     """What was asked and answered, where the answer is none."""
     told: Counter[str] = field(default_factory=Counter)
 
     async def send(self, caller: str, body: Body) -> None:
-        client, text = self.world.callers[caller], encoded(body)
+        client, text = self.dataset.callers[caller], encoded(body)
         streamed = body["query"].startswith("subscription")
         headers = {"Content-Type": "application/json", **client.headers}
         headers |= {"Accept": "text/event-stream"} if streamed else {}
@@ -68,17 +68,17 @@ class Range:
         living = await self.database.fetch("select id, created_at, updated_at from installations order by id limit 6")
         events = await self.database.fetch("select xid, id from installation_events order by xid, id limit 6")
         epoch = await self.database.fetchval("select epoch from event_log")
-        applications = [self.world.listed, self.world.unlisted]
+        applications = [self.dataset.listed, self.dataset.unlisted]
         return {
             "application": [str(one.id) for one in applications],
-            "account": [str(self.world.acme.id), str(self.world.blue.id)],
+            "account": [str(self.dataset.acme.id), str(self.dataset.blue.id)],
             "installation": [str(row["id"]) for row in living],
             "absent": ["8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"],
             "slug": [one.slug for one in applications],
             "word": ["list", "acc", "OAUTH", "secret"],
             "event": [encode_position(Position(epoch=epoch, xid=row["xid"], id=row["id"])) for row in events],
             "end": [encode_position(Position(epoch=epoch, xid=2**62, id=7)), encode_position(Position(0, 0, 0))],
-            "NAME ASC": [_keyset("x", self.world.listed.id, connection="applications", order="NAME ASC")],
+            "NAME ASC": [_keyset("x", self.dataset.listed.id, connection="applications", order="NAME ASC")],
         } | {
             f"{column} {way}": [
                 _keyset(row[column.lower()], row["id"], connection="installations", order=f"{column} {way}")
@@ -121,7 +121,7 @@ def codes_of(answer: str) -> list[str]:
 
 
 @pytest.fixture
-async def shooting_range(database_url: str, tmp_path: Path) -> AsyncIterator[Range]:
+async def target(database_url: str, tmp_path: Path) -> AsyncIterator[Target]:
     async with (
         running_gateways(database_url, count=1, directory=tmp_path) as (process,),
         httpx.AsyncClient() as http,
@@ -136,7 +136,7 @@ async def shooting_range(database_url: str, tmp_path: Path) -> AsyncIterator[Ran
             registry=ConnectionRegistry(),
             http=http,
         )
-        yield Range(process=process, world=await populated(served), database=database)
+        yield Target(process=process, dataset=await create_policy_dataset(served), database=database)
 
 
 @asynccontextmanager
@@ -154,24 +154,24 @@ def documents(*, long: bool) -> list[str]:
     return sampled(any_documents(), count=2_000 if long else 40)
 
 
-async def test_generated_operations_are_answered_and_leave_all_whole(
-    documents: list[str], shooting_range: Range
+async def test_generated_operations_are_answered_and_leave_a_consistent_log(
+    documents: list[str], target: Target
 ) -> None:
-    callers = [*sorted(shooting_range.world.callers), *["platform"] * 3]
-    held = [await shooting_range.process.observed()]
+    callers = [*sorted(target.dataset.callers), *["platform"] * 3]
+    held = [await target.process.observed()]
     for tried, document in enumerate(documents, start=1):
-        chance, known = random.Random(tried), await shooting_range.known()
-        await shooting_range.send(chance.choice(callers), {"query": replaced(document, known)})
+        rng, known = random.Random(tried), await target.known()
+        await target.send(rng.choice(callers), {"query": replaced(document, known)})
         for _ in range(OF_EACH - 1):
-            await shooting_range.send(chance.choice(callers), with_known(damaged(document, chance), known))
+            await target.send(rng.choice(callers), with_known(malformed(document, rng), known))
         if tried % (len(documents) // 20) == 0:
-            held.append(await shooting_range.process.observed())
-    LOG.info("%s; megabytes held: %s", shooting_range.told, [one.memory // 10**6 for one in held])
-    assert shooting_range.wrong == []
-    assert min(shooting_range.told[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > len(documents) / 4
-    assert await broken_histories(shooting_range.database) == []
+            held.append(await target.process.observed())
+    LOG.info("%s; megabytes held: %s", target.told, [one.memory // 10**6 for one in held])
+    assert target.wrong == []
+    assert min(target.told[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > len(documents) / 4
+    assert await broken_histories(target.database) == []
     assert held[-1].memory - held[len(held) // 2].memory < GROWTH_BYTES
-    await is_as_at_rest(shooting_range.process, held[0])
+    await is_as_at_rest(target.process, held[0])
 
 
 async def is_as_at_rest(process: GatewayProcess, before: Observed) -> None:

@@ -164,7 +164,7 @@ async def test_hostile_requests_are_answered_and_others_served_meanwhile(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-async def test_they_are_answered_over_a_socket_as_well(served: Served) -> None:
+async def test_hostile_requests_are_answered_over_websocket(served: Served) -> None:
     platform = await served.platform()
     async with platform.subscription("subscription { installationEvents { id } }") as subscribed:
         for number, (name, content) in enumerate(HOSTILE.items(), start=2):

@@ -12,7 +12,7 @@ from gateway.domain.installations import AuthorizationMethod, Installation, Inst
 from gateway.storage.database import connection as held_connection
 from gateway.usecases.marketplace import update_application_details
 from tests.api.conftest import PLATFORM, Client, Served
-from tests.api.populations import BEGINNING, Marketplace, example, place, populate
+from tests.api.marketplace_rows import BEGINNING, Marketplace, example, place, populate
 
 FILTERED = """query ($filter: InstallationFilter) {
   installations(filter: $filter, first: 100) { nodes { id } totalCount statusCounts { status count } }
@@ -75,16 +75,14 @@ async def test_an_account_filters_its_own(served: Served, market: Marketplace) -
     await assert_found(user, {"accountId": str(own), "status": ["ACTIVATED"]}, [rows[1]])
 
 
-async def test_an_empty_list_of_statuses_is_met_by_nothing(served: Served, market: Marketplace) -> None:
+async def test_empty_list_of_statuses_matches_nothing(served: Served, market: Marketplace) -> None:
     platform = await served.platform()
     await assert_found(platform, {"status": []}, [])
     await assert_found(platform, {"status": None}, market.installations)
     await assert_found(platform, {"status": "ACTIVATED"}, market.installations[1::4])
 
 
-async def test_a_change_at_the_very_time_counts_whatever_zone_it_is_told_in(
-    served: Served, market: Marketplace
-) -> None:
+async def test_updated_since_includes_the_instant_in_any_time_zone(served: Served, market: Marketplace) -> None:
     platform = await served.platform()
     expected = [row for row in market.installations if row.updated_at >= CHANGED]
     elsewhere = CHANGED.astimezone(timezone(timedelta(hours=-5, minutes=-30)))
@@ -96,7 +94,7 @@ NO_TIMES = ["2026-01-02T00:00:00", "2026-01-02", "yesterday", "", 1767312000, "2
 
 
 @pytest.mark.parametrize("told", [*NO_TIMES, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_a_time_without_a_zone_is_no_time(served: Served, told: Any) -> None:
+async def test_time_without_a_zone_is_refused(served: Served, told: Any) -> None:
     platform = await served.platform()
     (by_variable,) = await platform.errors(FILTERED, filter={"updatedSince": told})
     (inline,) = await platform.errors(
@@ -107,7 +105,7 @@ async def test_a_time_without_a_zone_is_no_time(served: Served, told: Any) -> No
     assert "DateTime" in inline["message"]
 
 
-async def test_metadata_is_found_by_what_it_contains(served: Served) -> None:
+async def test_metadata_filter_matches_contained_values(served: Served) -> None:
     application, platform = await served.application(), await served.platform()
     contents: list[Any] = [
         {},
@@ -137,7 +135,7 @@ async def test_metadata_is_found_by_what_it_contains(served: Served) -> None:
 @pytest.mark.parametrize(
     "wanted", [[], "text", 1, {"a": "\0"}, {"a": "\ud800"}, {"k" * 41: 1}, {"a": [[[[[[[[1]]]]]]]]}]
 )
-async def test_what_no_metadata_can_contain_is_refused(served: Served, wanted: Any) -> None:
+async def test_metadata_filter_with_invalid_metadata_is_refused(served: Served, wanted: Any) -> None:
     (error,) = await (await served.platform()).errors(FILTERED, filter={"metadata": wanted})
     assert error["message"].startswith("No metadata can contain this: ")
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "argument": "metadata"}
@@ -196,7 +194,7 @@ async def test_the_marketplace_is_searched_and_narrowed(served: Served) -> None:
 
 
 @pytest.mark.parametrize("text", ["\0", "a\ud800", "x" * 201])
-async def test_a_text_that_nothing_can_have_is_not_searched_for(served: Served, text: str) -> None:
+async def test_search_for_an_impossible_text_finds_nothing(served: Served, text: str) -> None:
     platform = await served.platform()
     for part in ("search", "category"):
         (error,) = await platform.errors(APPLICATIONS, filter={part: text})
@@ -206,7 +204,7 @@ async def test_a_text_that_nothing_can_have_is_not_searched_for(served: Served, 
     assert await platform.data(lookup, slug=text) == {"application": None}
 
 
-async def test_the_marketplace_leads_on_by_name_in_both_directions(served: Served) -> None:
+async def test_applications_are_paged_by_name_in_both_directions(served: Served) -> None:
     names = ["Alpha", "alpha", "Beta", "Ärger", "beta", "Beta", "Zeta", "10", "9", "_", "Beta"]
     for number, name in enumerate(names):
         await offer(served, f"number-{number}", name=name)

@@ -1,4 +1,4 @@
-"""/metrics: what operators see, where it is served at all."""
+"""The metrics at /metrics, and the setting that serves them."""
 
 import asyncio
 from uuid import uuid4
@@ -72,7 +72,7 @@ async def test_operations_are_counted_by_type_and_outcome_over_both_transports(s
         assert value(found, "gateway_build_info", version=__version__) == 1
 
 
-async def test_who_follows_and_what_is_open_is_seen_and_goes_back(serve: Serve, metered: Settings) -> None:
+async def test_gauges_of_subscribers_and_connections_return_to_zero(serve: Serve, metered: Settings) -> None:
     async with serve(metered) as served:
         platform = await served.platform()
         async with platform.subscription(SUBSCRIPTION):
@@ -94,7 +94,7 @@ async def _until(served: Served, *, followers: int, sockets: int) -> None:
                 return
 
 
-async def test_nothing_that_callers_chose_is_in_it(serve: Serve, metered: Settings) -> None:
+async def test_metrics_contain_no_text_of_callers(serve: Serve, metered: Settings) -> None:
     async with serve(metered) as served:
         platform = await served.platform()
         await platform.data('query VerySpecial { applications(filter: {search: "needle"}) { totalCount } }')
@@ -111,6 +111,6 @@ async def test_two_gateways_in_one_process_count_for_themselves(serve: Serve, me
         assert count(await samples(other), "query", "OK") == 0
 
 
-async def test_it_is_off_with_a_database_of_ones_own(served: Served) -> None:
+async def test_metrics_are_off_by_default(served: Served) -> None:
     response = await served.http.get(served.url.replace("/graphql", "/metrics"))
     assert response.status_code == 404

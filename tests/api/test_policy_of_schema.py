@@ -21,6 +21,7 @@ from graphql import (
 
 from gateway.schema.schema import print_sdl
 from tests.api.conftest import Served
+from tests.api.policy_dataset import BOUNDS, KINDS, Dataset, create_policy_dataset
 from tests.api.policy_tables import (
     FIELDS,
     INPUT_OF,
@@ -33,7 +34,6 @@ from tests.api.policy_tables import (
     WRAPPERS,
     Shown,
 )
-from tests.api.policy_world import BOUNDS, KINDS, World, populated
 
 SCHEMA = build_schema(print_sdl())
 
@@ -54,8 +54,8 @@ def objects() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-async def world(module_gateway: Served) -> World:
-    return await populated(module_gateway)
+async def dataset(module_gateway: Served) -> Dataset:
+    return await create_policy_dataset(module_gateway)
 
 
 def test_every_object_has_a_policy() -> None:
@@ -124,10 +124,10 @@ def query_for(text: str) -> str:
     return f"query {declared} {{ {text} }}"
 
 
-async def asked(world: World, caller: str, text: str) -> Any:
-    known = {"acme": str(world.acme.id), "own": world.own}
+async def asked(dataset: Dataset, caller: str, text: str) -> Any:
+    known = {"acme": str(dataset.acme.id), "own": dataset.own}
     variables = {name: value for name, value in known.items() if f"${name}" in text}
-    return await world.callers[caller].data(query_for(text), **variables)
+    return await dataset.callers[caller].data(query_for(text), **variables)
 
 
 def objects_in(answer: Any) -> list[dict[str, Any]]:
@@ -141,11 +141,11 @@ def objects_in(answer: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("caller", BOUNDS)
 @pytest.mark.parametrize("name", REACHED)
-async def test_fields_are_shown_as_their_policy_says(world: World, caller: str, name: str) -> None:
+async def test_fields_are_shown_as_their_policy_says(dataset: Dataset, caller: str, name: str) -> None:
     """Each object is read by the caller and by the platform, and compared field by field."""
     fields = {field: shown for field, shown in FIELDS[name].items() if shown is not Shown.BY_CALLER}
     text = REACHED[name] % " ".join(selection(field, fields_of(name)[field]) for field in fields)
-    mine, platforms = objects_in(await asked(world, caller, text)), objects_in(await asked(world, "platform", text))
+    mine, platforms = objects_in(await asked(dataset, caller, text)), objects_in(await asked(dataset, "platform", text))
     assert platforms != []
     if name == "InstallationMetadataUpdated" and caller == "account":
         assert mine == []
@@ -159,19 +159,19 @@ async def test_fields_are_shown_as_their_policy_says(world: World, caller: str, 
                 assert expected != [None]
                 assert values == ([None] if caller == "account" else expected), field
             case Shown.BOUNDED:
-                assert_bounded(world, caller, mine=values[0], platforms=expected[0])
+                assert_bounded(dataset, caller, mine=values[0], platforms=expected[0])
 
 
-def assert_bounded(world: World, caller: str, *, mine: Any, platforms: Any) -> None:
-    expected = [one for one in platforms["nodes"] if one["id"] in world.visible(caller)]
+def assert_bounded(dataset: Dataset, caller: str, *, mine: Any, platforms: Any) -> None:
+    expected = [one for one in platforms["nodes"] if one["id"] in dataset.visible(caller)]
     assert mine["nodes"] == expected
     assert mine["totalCount"] == len(expected) == sum(one["count"] for one in mine["statusCounts"])
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
-async def test_what_depends_on_the_caller(world: World, caller: str) -> None:
+async def test_fields_that_depend_on_the_caller(dataset: Dataset, caller: str) -> None:
     data = await asked(
-        world,
+        dataset,
         caller,
         """viewer { kind application { slug } account { name } installation { id } }
         installation(id: $own) { allowedActions history(first: 100) { nodes { __typename } } }""",
@@ -181,7 +181,7 @@ async def test_what_depends_on_the_caller(world: World, caller: str) -> None:
         "kind": KINDS[caller],
         "application": slug and {"slug": slug},
         "account": account and {"name": account},
-        "installation": {"id": world.own} if slug and account else None,
+        "installation": {"id": dataset.own} if slug and account else None,
     }
     may = {
         "platform": {"AUTHORIZE", "START_SYNC", "REPORT_CONNECTION_FAILURE", "REPORT_CONNECTION_SUCCESS", "DEACTIVATE",
@@ -195,14 +195,14 @@ async def test_what_depends_on_the_caller(world: World, caller: str) -> None:
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
-async def test_queries_answer_nothing_from_beyond_the_bounds(world: World, caller: str) -> None:
-    client, visible = world.callers[caller], world.visible(caller)
+async def test_queries_return_only_rows_within_the_bounds(dataset: Dataset, caller: str) -> None:
+    client, visible = dataset.callers[caller], dataset.visible(caller)
     listed = await client.data(
         "{ installations(first: 100) { nodes { id } } installationEvents(first: 100) { nodes { installationId } } }"
     )
     assert {one["id"] for one in listed["installations"]["nodes"]} == visible
     assert {one["installationId"] for one in listed["installationEvents"]["nodes"]} == visible
-    for installation in world.installations.values():
+    for installation in dataset.installations.values():
         one = await client.data(
             """query ($id: ID!) { installation(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id }
             installationEvents(filter: {installationId: $id}) { nodes { version } } }""",
@@ -214,11 +214,11 @@ async def test_queries_answer_nothing_from_beyond_the_bounds(world: World, calle
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
-async def test_arguments_that_name_rows_do_not_reach_beyond_the_bounds(world: World, caller: str) -> None:
-    client, visible = world.callers[caller], world.visible(caller)
-    for (slug, account), installation in world.installations.items():
-        application_id = str(world.listed.id if slug == "listed" else world.unlisted.id)
-        account_id = str(world.acme.id if account == "Acme" else world.blue.id)
+async def test_arguments_find_only_rows_within_the_bounds(dataset: Dataset, caller: str) -> None:
+    client, visible = dataset.callers[caller], dataset.visible(caller)
+    for (slug, account), installation in dataset.installations.items():
+        application_id = str(dataset.listed.id if slug == "listed" else dataset.unlisted.id)
+        account_id = str(dataset.acme.id if account == "Acme" else dataset.blue.id)
         found = await client.data(
             """query ($application: ID!, $account: ID!, $slug: String!) {
               installations(filter: {applicationId: $application, accountId: $account}) { totalCount nodes { id } }
@@ -246,15 +246,15 @@ async def test_arguments_that_name_rows_do_not_reach_beyond_the_bounds(world: Wo
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
-async def test_metadata_is_no_way_around_the_bounds(world: World, caller: str) -> None:
+async def test_metadata_filter_finds_only_rows_within_the_bounds(dataset: Dataset, caller: str) -> None:
     query = """query ($filter: InstallationFilter) { installations(filter: $filter) { totalCount nodes { id } } }"""
     given = {"metadata": {"secret": "hidden"}}
     if caller == "account":
-        assert await world.callers[caller].code(query, filter=given) == "FORBIDDEN"
+        assert await dataset.callers[caller].code(query, filter=given) == "FORBIDDEN"
         return
-    found = (await world.callers[caller].data(query, filter=given))["installations"]
-    expected = {world.installations["hidden", "Acme"], world.installations["hidden", "Blue"]}
-    assert {one["id"] for one in found["nodes"]} == expected & world.visible(caller)
+    found = (await dataset.callers[caller].data(query, filter=given))["installations"]
+    expected = {dataset.installations["hidden", "Acme"], dataset.installations["hidden", "Blue"]}
+    assert {one["id"] for one in found["nodes"]} == expected & dataset.visible(caller)
 
 
 def test_every_mutation_is_tried() -> None:
@@ -262,14 +262,14 @@ def test_every_mutation_is_tried() -> None:
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
-async def test_mutations_are_for_their_kinds_and_end_at_the_bounds(world: World, caller: str) -> None:
-    client, foreign = world.callers[caller], world.installations["hidden", "Blue"]
+async def test_mutations_are_allowed_to_their_kinds_within_the_bounds(dataset: Dataset, caller: str) -> None:
+    client, foreign = dataset.callers[caller], dataset.installations["hidden", "Blue"]
     for name, kinds in MUTATIONS.items():
         given = dict(INPUT_OF[name])
         if name in {"authorizeInstallation", "createInstallation"}:
-            given |= {"applicationId": str(world.unlisted.id), "accountId": str(world.blue.id)}
+            given |= {"applicationId": str(dataset.unlisted.id), "accountId": str(dataset.blue.id)}
         elif name == "updateApplication":
-            given |= {"id": str(world.unlisted.id)}
+            given |= {"id": str(dataset.unlisted.id)}
         elif name not in {"registerApplication", "registerAccount", "issueApiKey"}:
             given |= {"id": foreign}
         kind = name[0].upper() + name[1:]
@@ -280,20 +280,20 @@ async def test_mutations_are_for_their_kinds_and_end_at_the_bounds(world: World,
             assert await client.code(query, input=given) == "FORBIDDEN"
         elif caller != "platform":
             assert await client.data(query, input=given) == {name: {"__typename": "InstallationNotFound"}}
-    untouched = await world.callers["platform"].data("query ($id: ID!) { installation(id: $id) { id } }", id=foreign)
+    untouched = await dataset.callers["platform"].data("query ($id: ID!) { installation(id: $id) { id } }", id=foreign)
     assert untouched["installation"] == {"id": foreign}
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
-async def test_subscriptions_tell_nothing_from_beyond_the_bounds(world: World, caller: str) -> None:
+async def test_subscriptions_deliver_only_events_within_the_bounds(dataset: Dataset, caller: str) -> None:
     """Everything is replayed from the first event; the last one that is told is the last that may be."""
-    client, platform = world.callers[caller], world.callers["platform"]
+    client, platform = dataset.callers[caller], dataset.callers["platform"]
     everything = "{ installationEvents(first: 100) { nodes { cursor installationId __typename } } }"
     log = (await platform.data(everything))["installationEvents"]["nodes"]
     allowed = [
         one["cursor"]
         for one in log[1:]
-        if one["installationId"] in world.visible(caller)
+        if one["installationId"] in dataset.visible(caller)
         and not (caller == "account" and one["__typename"] == "InstallationMetadataUpdated")
     ]
     query = "subscription ($after: String) { installationEvents(after: $after) { cursor } }"
@@ -321,7 +321,7 @@ async def test_application_does_not_see_the_account_that_it_is_bound_to_before_i
     }
 
 
-async def test_application_that_may_not_create_is_not_told_which_accounts_there_are(served: Served) -> None:
+async def test_application_without_create_cannot_detect_accounts(served: Served) -> None:
     application, account = await served.application(), await served.account("Acme")
     client = await served.of_application(application)
     mutation = """mutation ($input: CreateInstallationInput!) {

@@ -1,4 +1,4 @@
-"""Keys, tokens and metadata stand in no log, whatever is logged, and in no error."""
+"""Logs and errors contain no keys, tokens or metadata."""
 
 import json
 import logging
@@ -104,7 +104,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("break_it", BROKEN)
-async def test_what_fails_unforeseen_is_masked_and_logged_without_the_rows(
+async def test_unexpected_errors_are_masked_and_logged_without_rows(
     serve: Serve, database_url: str, logged: pytest.LogCaptureFixture, break_it: str
 ) -> None:
     async with serve() as served:
@@ -127,7 +127,7 @@ async def test_what_fails_unforeseen_is_masked_and_logged_without_the_rows(
         assert CANARY not in log, [line for line in log.splitlines() if CANARY in line][:3]
 
 
-async def test_every_way_out_masks_what_is_not_foreseen(serve: Serve, database_url: str) -> None:
+async def test_every_transport_masks_unexpected_errors(serve: Serve, database_url: str) -> None:
     """The table of keys is gone: whoever comes is told nothing of it, over every transport."""
     async with serve() as served:
         platform = await served.platform()

@@ -1,4 +1,4 @@
-"""What a page costs in SQL: the same number of statements, whatever its size."""
+"""A page takes the same number of SQL statements at any size."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.installations import authorize_installation
 from gateway.usecases.services import Services
 from tests.api.conftest import PLATFORM, Served
-from tests.api.populations import Marketplace, populate
+from tests.api.marketplace_rows import Marketplace, populate
 
 SIZES = (1, 20, 100)
 
@@ -105,7 +105,7 @@ DEEP = """query ($first: Int) {
 }"""
 
 
-async def test_a_page_costs_the_same_whatever_its_size(market: Marketplace, counter: Counter) -> None:
+async def test_page_takes_the_same_statements_at_any_size(market: Marketplace, counter: Counter) -> None:
     assert len(market.installations) > max(SIZES)
     for size in SIZES:
         data, statements = await counter.run(FLAT, first=size)
@@ -119,7 +119,7 @@ async def test_a_page_costs_the_same_whatever_its_size(market: Marketplace, coun
         ]
 
 
-async def test_a_page_costs_the_same_whatever_its_depth(market: Marketplace, counter: Counter) -> None:
+async def test_nested_page_takes_the_same_statements_at_any_size(market: Marketplace, counter: Counter) -> None:
     """Each level costs its own statements; what a level above has read is not read again."""
     assert len(market.installations) > max(SIZES)
     for size in SIZES:
@@ -152,7 +152,7 @@ async def test_a_page_costs_the_same_whatever_its_depth(market: Marketplace, cou
         ("applications { totalCount }", ["count_applications", "select_application_page"]),
     ],
 )
-async def test_what_is_not_selected_is_not_counted(counter: Counter, selection: str, statements: list[str]) -> None:
+async def test_counts_are_queried_only_when_selected(counter: Counter, selection: str, statements: list[str]) -> None:
     _, taken = await counter.run(f"{{ {selection} }}")
     assert taken == statements
 
@@ -167,7 +167,7 @@ NODES = """query ($ids: [ID!]!) {
 }"""
 
 
-async def test_a_hundred_nodes_of_all_kinds_cost_the_same_as_four(market: Marketplace, counter: Counter) -> None:
+async def test_hundred_nodes_take_the_same_statements_as_four(market: Marketplace, counter: Counter) -> None:
     kinds: list[list[UUID]] = [
         [row.id for row in market.installations],
         [row.id for row in market.applications],
@@ -187,7 +187,7 @@ async def test_a_hundred_nodes_of_all_kinds_cost_the_same_as_four(market: Market
         assert len(cost) <= 8
 
 
-async def test_a_caller_costs_what_it_asks_for(market: Marketplace, counter: Counter) -> None:
+async def test_viewer_takes_statements_only_for_selected_fields(market: Marketplace, counter: Counter) -> None:
     row = market.installations[0]
     bound = Principal(kind=PrincipalKind.APPLICATION, application_id=row.application_id, account_id=row.account_id)
     assert await counter.run("{ viewer { kind } }", caller=bound) == ({"viewer": {"kind": "APPLICATION"}}, [])
@@ -211,9 +211,7 @@ async def test_a_caller_costs_what_it_asks_for(market: Marketplace, counter: Cou
 
 
 @pytest.mark.parametrize("kind", ["Installation", "Application", "Account"])
-async def test_one_node_costs_a_statement_for_each_kind_it_may_be(
-    market: Marketplace, counter: Counter, kind: str
-) -> None:
+async def test_node_takes_one_statement_for_each_type_tried(market: Marketplace, counter: Counter, kind: str) -> None:
     row = market.installations[0]
     kinds = {"Installation": row.id, "Application": row.application_id, "Account": row.account_id}
     found, cost = await counter.run("query ($id: ID!) { node(id: $id) { __typename id } }", id=str(kinds[kind]))
@@ -221,7 +219,7 @@ async def test_one_node_costs_a_statement_for_each_kind_it_may_be(
     assert len(cost) == list(kinds).index(kind) + 1
 
 
-async def test_a_page_of_events_costs_the_same_whatever_its_size(served: Served, counter: Counter) -> None:
+async def test_page_of_events_takes_the_same_statements_at_any_size(served: Served, counter: Counter) -> None:
     application = await served.application()
     for number in range(100):
         account = await served.account(f"Company {number}")

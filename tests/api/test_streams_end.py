@@ -1,4 +1,4 @@
-"""Long streams end with their right to be there, on every gateway."""
+"""Streams end on every gateway when their credential is revoked or expires."""
 
 import asyncio
 from contextlib import suppress
@@ -25,7 +25,7 @@ async def closing(events: Any) -> int:
     return code
 
 
-async def test_a_revoked_key_ends_its_sockets_on_every_gateway(serve: Serve) -> None:
+async def test_revoked_key_closes_its_websockets_on_every_gateway(serve: Serve) -> None:
     async with serve() as one, serve() as other:
         issued = await issue_key(
             one.services, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
@@ -41,7 +41,7 @@ async def test_a_revoked_key_ends_its_sockets_on_every_gateway(serve: Serve) -> 
                 await kept.socket.ping()
 
 
-async def test_an_expired_key_ends_its_sockets(serve: Serve) -> None:
+async def test_expired_key_closes_its_websockets(serve: Serve) -> None:
     time = Time()
     async with serve(now=time) as served:
         issued = await issue_key(

@@ -1,4 +1,4 @@
-"""An operation has so long; then its caller is told, and the database is told to stop as well."""
+"""An operation that exceeds its time answers TIMEOUT, and its statements are cancelled in Postgres."""
 
 import asyncio
 import json
@@ -36,9 +36,7 @@ async def locked(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg
 
 
 @pytest.mark.parametrize("operation", [LIST, CHANGE])
-async def test_an_operation_that_takes_too_long_ends_with_its_statements(
-    serve: Serve, database_url: str, operation: str
-) -> None:
+async def test_timed_out_operation_cancels_its_statements(serve: Serve, database_url: str, operation: str) -> None:
     async with serve(QUICKLY) as served:
         platform = await served.platform()
         async with locked(database_url) as holder:
@@ -60,7 +58,7 @@ async def test_an_operation_that_takes_too_long_ends_with_its_statements(
         assert await platform.data("{ applications { nodes { slug } } }") == {"applications": {"nodes": []}}
 
 
-async def test_a_lookup_for_several_callers_goes_on_for_those_who_still_wait(serve: Serve, database_url: str) -> None:
+async def test_shared_lookup_survives_the_timeout_of_one_caller(serve: Serve, database_url: str) -> None:
     async with serve(QUICKLY) as served:
         platform = await served.platform()
         async with locked(database_url):
@@ -68,7 +66,7 @@ async def test_a_lookup_for_several_callers_goes_on_for_those_who_still_wait(ser
         assert await platform.data(POINT) == {"installation": None}
 
 
-async def test_a_socket_is_told_as_well_and_goes_on(serve: Serve, database_url: str) -> None:
+async def test_websocket_gets_the_timeout_error_and_stays_open(serve: Serve, database_url: str) -> None:
     async with serve(QUICKLY) as served:
         platform = await served.platform()
         async with locked(database_url), platform.subscription(LIST) as subscribed:

@@ -110,7 +110,7 @@ async def test_automatic_documents_are_remembered_by_number_where_that_is_wanted
         assert await code(account, query=VIEWER, **persisted(OTHER)) == "BAD_USER_INPUT"
 
 
-async def test_nothing_is_remembered_where_it_is_not_wanted(served: Served) -> None:
+async def test_automatic_documents_are_off_by_default(served: Served) -> None:
     account = await an_account(served)
     assert await post(account, query=VIEWER, **persisted(VIEWER)) == ANSWER
     assert await code(account, **persisted(VIEWER)) == "PERSISTED_DOCUMENT_NOT_FOUND"
@@ -126,7 +126,7 @@ async def test_nothing_is_remembered_where_it_is_not_wanted(served: Served) -> N
         {},
     ],
 )
-async def test_what_names_no_document_is_bad_input(served: Served, body: dict[str, Any]) -> None:
+async def test_request_without_a_document_is_bad_input(served: Served, body: dict[str, Any]) -> None:
     assert await code(await an_account(served), **body) == "BAD_USER_INPUT"
 
 

@@ -1,4 +1,4 @@
-"""Who sees what. What a caller may not see is, byte for byte, what does not exist."""
+"""Visibility: an invisible row is answered byte for byte like an absent one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from tests.api.conftest import PLATFORM, Client, Served
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class Dataset:
     """Of four applications two are unlisted; each account has some of them, and one has been deleted."""
 
     applications: dict[str, Application]
@@ -26,34 +26,34 @@ class World:
         return {one.id: name for kind in kinds for name, one in kind.items()}
 
 
-TIES = ("open-acme", "open-brick", "other-acme", "other-brick", "hidden-acme", "secret-brick", "open-corner")
+PAIRS = ("open-acme", "open-brick", "other-acme", "other-brick", "hidden-acme", "secret-brick", "open-corner")
 DELETED = "open-corner"
 
 
 @pytest.fixture
-async def world(served: Served) -> World:
+async def dataset(served: Served) -> Dataset:
     listed = {"open": True, "other": True, "hidden": False, "secret": False}
     applications = {name: await served.application(name, listed=seen) for name, seen in listed.items()}
     accounts = {name: await served.account(name) for name in ("acme", "brick", "corner")}
     installations = {}
-    for tie in TIES:
-        application, account = tie.split("-")
+    for pair in PAIRS:
+        application, account = pair.split("-")
         row = await authorize_installation(
             served.services, PLATFORM,
             application_id=applications[application].id, account_id=accounts[account].id, expires_at=None,
         )  # fmt: skip
-        installations[tie] = await replace_metadata(
-            served.services, PLATFORM, installation_id=row.id, metadata={"of": tie}, expected_version=None
+        installations[pair] = await replace_metadata(
+            served.services, PLATFORM, installation_id=row.id, metadata={"of": pair}, expected_version=None
         )
     await delete_installation(
         served.services, PLATFORM, installation_id=installations[DELETED].id, expected_version=None
     )
-    return World(applications=applications, accounts=accounts, installations=installations)
+    return Dataset(applications=applications, accounts=accounts, installations=installations)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
-    """What one caller sees, by name; its events are those of these ties."""
+class VisibleRows:
+    """What one caller sees, by name; its events are those of these pairs."""
 
     applications: str
     accounts: str
@@ -66,44 +66,44 @@ class Sight:
         return {*self.applications.split(), *self.accounts.split(), *self.installations.split()}
 
 
-SIGHTS = {
-    "the platform": Sight(
+EXPECTED_VISIBLE = {
+    "the platform": VisibleRows(
         applications="open other hidden secret",
         accounts="acme brick corner",
         installations="open-acme open-brick other-acme other-brick hidden-acme secret-brick",
-        told_of=" ".join(TIES),
+        told_of=" ".join(PAIRS),
     ),
-    "a listed application": Sight(
+    "a listed application": VisibleRows(
         applications="open other",
         accounts="acme brick",
         installations="open-acme open-brick",
         told_of="open-acme open-brick open-corner",
     ),
-    "a listed application for one account": Sight(
+    "a listed application for one account": VisibleRows(
         applications="open other", accounts="acme", installations="open-acme", told_of="open-acme"
     ),
-    "a listed application for the account that left it": Sight(
+    "a listed application for the account that left it": VisibleRows(
         applications="open other", accounts="", installations="", told_of="open-corner"
     ),
-    "an unlisted application": Sight(
+    "an unlisted application": VisibleRows(
         applications="open other hidden", accounts="acme", installations="hidden-acme", told_of="hidden-acme"
     ),
-    "an account": Sight(
+    "an account": VisibleRows(
         applications="open other hidden",
         accounts="acme",
         installations="open-acme other-acme hidden-acme",
         told_of="open-acme other-acme hidden-acme",
         reads_metadata=False,
     ),
-    "an account without any installation": Sight(
+    "an account without any installation": VisibleRows(
         applications="open other", accounts="corner", installations="", told_of="open-corner", reads_metadata=False
     ),
 }
 
 
-async def callers(served: Served, world: World) -> list[Client]:
+async def callers(served: Served, dataset: Dataset) -> list[Client]:
     """Answer a client for each of the sights, in their order."""
-    applications, accounts = world.applications, world.accounts
+    applications, accounts = dataset.applications, dataset.accounts
     return [
         await served.platform(),
         await served.of_application(applications["open"]),
@@ -119,12 +119,12 @@ async def callers(served: Served, world: World) -> list[Client]:
 class Looking:
     name: str
     client: Client
-    sight: Sight
-    world: World
+    visible: VisibleRows
+    dataset: Dataset
 
     def named(self, ids: list[str]) -> set[str]:
         assert len(ids) == len(set(ids))
-        return {self.world.names[UUID(one)] for one in ids}
+        return {self.dataset.names[UUID(one)] for one in ids}
 
     async def assert_there(self, query: str, variables: dict[str, Any], *, nothing: bytes, seen: bool) -> None:
         """Check that something is there, or that the answer is that of what never was."""
@@ -133,31 +133,31 @@ class Looking:
 
 
 @pytest.fixture
-async def everybody(served: Served, world: World) -> list[Looking]:
-    clients = await callers(served, world)
+async def everybody(served: Served, dataset: Dataset) -> list[Looking]:
+    clients = await callers(served, dataset)
     return [
-        Looking(client=client, name=name, sight=sight, world=world)
-        for client, (name, sight) in zip(clients, SIGHTS.items(), strict=True)
+        Looking(client=client, name=name, visible=visible, dataset=dataset)
+        for client, (name, visible) in zip(clients, EXPECTED_VISIBLE.items(), strict=True)
     ]
 
 
-async def test_lists_have_what_is_seen_and_count_that(everybody: list[Looking]) -> None:
+async def test_lists_contain_and_count_visible_rows(everybody: list[Looking]) -> None:
     for looking in everybody:
         data = await looking.client.data("""{
           applications { nodes { id } totalCount }
           installations { nodes { id application { id } account { id } } totalCount statusCounts { count } }
         }""")
         applications, installations = data["applications"], data["installations"]
-        expected = set(looking.sight.applications.split())
+        expected = set(looking.visible.applications.split())
         assert looking.named([node["id"] for node in applications["nodes"]]) == expected
         assert applications["totalCount"] == len(expected)
-        expected = set(looking.sight.installations.split())
+        expected = set(looking.visible.installations.split())
         assert looking.named([node["id"] for node in installations["nodes"]]) == expected
         assert installations["totalCount"] == len(expected)
         assert sum(one["count"] for one in installations["statusCounts"]) == len(expected)
         for node in installations["nodes"]:
-            ends = [looking.world.names[UUID(node[end]["id"])] for end in ("application", "account")]
-            assert "-".join(ends) == looking.world.names[UUID(node["id"])]
+            ends = [looking.dataset.names[UUID(node[end]["id"])] for end in ("application", "account")]
+            assert "-".join(ends) == looking.dataset.names[UUID(node["id"])]
 
 
 LOOKUPS = """query ($id: ID!) {
@@ -166,17 +166,17 @@ LOOKUPS = """query ($id: ID!) {
 }"""
 
 
-async def test_what_is_not_seen_is_looked_up_like_what_does_not_exist(everybody: list[Looking]) -> None:
+async def test_invisible_rows_are_answered_like_absent_ones(everybody: list[Looking]) -> None:
     for looking in everybody:
         kinds: dict[str, dict[str, Any]] = {
-            "installation": looking.world.installations,
-            "account": looking.world.accounts,
-            "application": looking.world.applications,
+            "installation": looking.dataset.installations,
+            "account": looking.dataset.accounts,
+            "application": looking.dataset.applications,
         }
         nothing = (await looking.client.post(LOOKUPS, id=str(uuid4()))).content
-        for row_id, name in looking.world.names.items():
+        for row_id, name in looking.dataset.names.items():
             answer = await looking.client.post(LOOKUPS, id=str(row_id))
-            if name in looking.sight.everything:
+            if name in looking.visible.everything:
                 itself = {"id": str(row_id)}
                 as_its_kind = {kind: itself if name in rows else None for kind, rows in kinds.items()}
                 assert answer.json() == {"data": {"node": itself, "nodes": [itself], **as_its_kind}}
@@ -184,16 +184,16 @@ async def test_what_is_not_seen_is_looked_up_like_what_does_not_exist(everybody:
                 assert answer.content == nothing, (looking.name, name)
 
 
-async def test_an_application_that_is_not_seen_has_no_slug_either(everybody: list[Looking]) -> None:
+async def test_invisible_application_is_not_found_by_slug(everybody: list[Looking]) -> None:
     for looking in everybody:
         query = "query ($slug: String!) { application(by: {slug: $slug}) { id } }"
         nothing = (await looking.client.post(query, slug="no-such-application")).content
-        for name in looking.world.applications:
-            seen = name in looking.sight.applications.split()
+        for name in looking.dataset.applications:
+            seen = name in looking.visible.applications.split()
             await looking.assert_there(query, {"slug": name}, nothing=nothing, seen=seen)
 
 
-async def test_the_way_through_a_parent_shows_no_more(everybody: list[Looking]) -> None:
+async def test_nested_lists_contain_only_visible_rows(everybody: list[Looking]) -> None:
     for looking in everybody:
         query = """query ($ids: [ID!]!, $account: ID!) {
           nodes(ids: $ids) {
@@ -201,16 +201,16 @@ async def test_the_way_through_a_parent_shows_no_more(everybody: list[Looking]) 
             ... on Account { id installations { nodes { id } totalCount } }
           }
         }"""
-        seen = set(looking.sight.installations.split())
-        for name, account in looking.world.accounts.items():
+        seen = set(looking.visible.installations.split())
+        for name, account in looking.dataset.accounts.items():
             data = await looking.client.data(
-                query, ids=[str(one) for one in looking.world.names], account=str(account.id)
+                query, ids=[str(one) for one in looking.dataset.names], account=str(account.id)
             )
             for parent in filter(None, data["nodes"]):
                 if not parent:
                     continue
-                end = looking.world.names[UUID(parent["id"])]
-                expected = {tie for tie in seen if end in tie.split("-")}
+                end = looking.dataset.names[UUID(parent["id"])]
+                expected = {pair for pair in seen if end in pair.split("-")}
                 assert looking.named([node["id"] for node in parent["installations"]["nodes"]]) == expected
                 assert parent["installations"]["totalCount"] == len(expected)
                 if "installation" in parent:
@@ -218,19 +218,19 @@ async def test_the_way_through_a_parent_shows_no_more(everybody: list[Looking]) 
                     assert there == ({f"{end}-{name}"} if f"{end}-{name}" in seen else None)
 
 
-async def test_a_filter_by_what_is_not_seen_finds_what_a_filter_by_nothing_does(everybody: list[Looking]) -> None:
+async def test_filters_by_invisible_and_by_absent_rows_answer_alike(everybody: list[Looking]) -> None:
     for looking in everybody:
         query = """query ($filter: InstallationFilter) {
           installations(filter: $filter) { nodes { id } totalCount statusCounts { count } pageInfo { endCursor } }
         }"""
         ends: list[tuple[str, dict[str, Any]]] = [
-            ("applicationId", looking.world.applications),
-            ("accountId", looking.world.accounts),
+            ("applicationId", looking.dataset.applications),
+            ("accountId", looking.dataset.accounts),
         ]
         for part, kind in ends:
             nothing = (await looking.client.post(query, filter={part: str(uuid4())})).content
             for name, one in kind.items():
-                seen = any(name in tie.split("-") for tie in looking.sight.installations.split())
+                seen = any(name in pair.split("-") for pair in looking.visible.installations.split())
                 await looking.assert_there(query, {"filter": {part: str(one.id)}}, nothing=nothing, seen=seen)
 
 
@@ -241,41 +241,41 @@ EVENTS = """query ($filter: InstallationEventFilter) {
 }"""
 
 
-async def test_events_are_told_of_what_is_or_was_seen(everybody: list[Looking]) -> None:
+async def test_events_are_delivered_within_the_bounds_after_a_deletion_too(everybody: list[Looking]) -> None:
     for looking in everybody:
-        told_of = set(looking.sight.told_of.split())
+        told_of = set(looking.visible.told_of.split())
         nodes = (await looking.client.data(EVENTS))["installationEvents"]["nodes"]
-        assert {looking.world.names[UUID(node["installationId"])] for node in nodes} == told_of
+        assert {looking.dataset.names[UUID(node["installationId"])] for node in nodes} == told_of
         kinds = {node["__typename"] for node in nodes}
-        assert ("InstallationMetadataUpdated" in kinds) is looking.sight.reads_metadata
+        assert ("InstallationMetadataUpdated" in kinds) is looking.visible.reads_metadata
         living = {node["installationId"] for node in nodes if node["installation"]}
         assert looking.named(list(living)) == told_of - {DELETED}
         parts: list[tuple[str, dict[str, Any]]] = [
-            ("installationId", looking.world.installations),
-            ("applicationId", looking.world.applications),
-            ("accountId", looking.world.accounts),
+            ("installationId", looking.dataset.installations),
+            ("applicationId", looking.dataset.applications),
+            ("accountId", looking.dataset.accounts),
         ]
         for part, kind in parts:
             nothing = (await looking.client.post(EVENTS, filter={part: str(uuid4())})).content
             for name, one in kind.items():
-                seen = any(name == tie or name in tie.split("-") for tie in told_of)
+                seen = any(name == pair or name in pair.split("-") for pair in told_of)
                 await looking.assert_there(EVENTS, {"filter": {part: str(one.id)}}, nothing=nothing, seen=seen)
 
 
-async def test_metadata_and_its_changes_are_for_those_who_may_read_it(everybody: list[Looking]) -> None:
+async def test_metadata_and_its_events_are_hidden_from_accounts(everybody: list[Looking]) -> None:
     for looking in everybody:
         query = "{ installations { nodes { id metadata history { nodes { __typename } } } } }"
         for node in (await looking.client.data(query))["installations"]["nodes"]:
-            name = looking.world.names[UUID(node["id"])]
+            name = looking.dataset.names[UUID(node["id"])]
             told = [event["__typename"] for event in node["history"]["nodes"]]
-            assert node["metadata"] == ({"of": name} if looking.sight.reads_metadata else None)
+            assert node["metadata"] == ({"of": name} if looking.visible.reads_metadata else None)
             assert told == ["InstallationStatusChanged", "InstallationMetadataUpdated"][: len(told)]
-            assert len(told) == (2 if looking.sight.reads_metadata else 1)
+            assert len(told) == (2 if looking.visible.reads_metadata else 1)
 
 
-async def test_a_caller_sees_itself_as_far_as_it_sees_anything(everybody: list[Looking]) -> None:
+async def test_viewer_shows_only_visible_rows(everybody: list[Looking]) -> None:
     for looking in everybody:
         query = "{ viewer { application { id } account { id } installation { id } } }"
         viewer = (await looking.client.data(query))["viewer"]
-        shown = {looking.world.names[UUID(one["id"])] for one in viewer.values() if one}
-        assert shown <= looking.sight.everything
+        shown = {looking.dataset.names[UUID(one["id"])] for one in viewer.values() if one}
+        assert shown <= looking.visible.everything

@@ -87,16 +87,16 @@ async def test_an_api_key_application_is_activated_by_creating(served: Served) -
     assert await status(itself, "createInstallation", metadata={"tenant": 7}) == ("ACTIVATED", "API_KEY_CONNECTED")
 
 
-async def test_an_installation_goes_through_its_whole_life_and_each_change_is_told_once(serve: Serve) -> None:
+async def test_lifecycle_delivers_each_change_once(serve: Serve) -> None:
     time = Time()
     async with serve(now=time) as served:
         application, account = await served.application(), await served.account()
         platform, itself = await served.platform(), await served.of_application(application)
-        tie = {"applicationId": str(application.id), "accountId": str(account.id)}
+        pair = {"applicationId": str(application.id), "accountId": str(account.id)}
         start = await cursor(platform)
         async with platform.subscription(EVENTS, after=start) as changes:
-            installation = (await run(platform, "authorizeInstallation", **tie))["id"]
-            await live(itself, platform, installation=installation, tie=tie, time=time)
+            installation = (await run(platform, "authorizeInstallation", **pair))["id"]
+            await live(itself, platform, installation=installation, pair=pair, time=time)
             received = [event["installationStatusChanged"] for event in await changes.take(len(EXPECTED))]
         assert [(event["from"], event["to"], event["reason"]["code"]) for event in received] == EXPECTED
         versions = [event["version"] for event in received]
@@ -128,7 +128,7 @@ class Time:
         return datetime.now(UTC) + self.offset
 
 
-async def live(itself: Client, platform: Client, *, installation: str, tie: dict[str, str], time: Time) -> None:
+async def live(itself: Client, platform: Client, *, installation: str, pair: dict[str, str], time: Time) -> None:
     """Take an ACTIVATED installation through a synchronisation, failures, an expiry, and its end."""
     assert await status(itself, "startInstallationSync", id=installation) == ("PENDING_INTEGRATION", "SYNC_STARTED")
     steps = [{"name": "tags", "done": 3, "total": 10}]
@@ -150,11 +150,11 @@ async def live(itself: Client, platform: Client, *, installation: str, tie: dict
     assert reported == ("INACTIVE", "CONNECTION_FAILED")
 
     expiry = (time() + timedelta(hours=1)).isoformat()
-    back = await run(platform, "authorizeInstallation", **tie, expiresAt=expiry)
+    back = await run(platform, "authorizeInstallation", **pair, expiresAt=expiry)
     assert (back["id"], back["status"]) == (installation, "ACTIVATED")
     time.offset += timedelta(hours=2)
     await until_status(platform, installation, "INACTIVE")
-    assert (await run(platform, "authorizeInstallation", **tie))["status"] == "ACTIVATED"
+    assert (await run(platform, "authorizeInstallation", **pair))["status"] == "ACTIVATED"
 
     assert (await run(platform, "deleteInstallation", id=installation))["__typename"] == "DeletedInstallation"
     assert await platform.data("query ($id: ID!) { installation(id: $id) { id } }", id=installation) == {
@@ -191,8 +191,8 @@ async def test_activate_on_inactive_is_not_allowed(served: Served) -> None:
     application = await served.application(requires_configuration=True)
     account, platform = await served.account(), await served.platform()
     itself = await served.of_application(application)
-    tie = {"applicationId": str(application.id), "accountId": str(account.id)}
-    installation = (await run(platform, "authorizeInstallation", **tie))["id"]
+    pair = {"applicationId": str(application.id), "accountId": str(account.id)}
+    installation = (await run(platform, "authorizeInstallation", **pair))["id"]
     await status(itself, "deactivateInstallation", id=installation)
     refused = await run(itself, "activateInstallation", id=installation)
     assert refused == {
@@ -204,11 +204,11 @@ async def test_activate_on_inactive_is_not_allowed(served: Served) -> None:
     }
 
 
-async def test_an_accounts_user_has_nothing_to_do_with_metadata(served: Served) -> None:
+async def test_account_cannot_read_or_write_metadata(served: Served) -> None:
     application, account, platform = await served.application(), await served.account(), await served.platform()
     user, itself = await served.of_account(account), await served.of_application(application)
-    tie = {"applicationId": str(application.id), "accountId": str(account.id)}
-    installation = (await run(platform, "authorizeInstallation", **tie))["id"]
+    pair = {"applicationId": str(application.id), "accountId": str(account.id)}
+    installation = (await run(platform, "authorizeInstallation", **pair))["id"]
     change = {"merge": {"tenant": 7}}
     assert await status(itself, "updateInstallationMetadata", id=installation, change=change)
     shown = "query ($id: ID!) { installation(id: $id) { metadata history { nodes { __typename } } } }"
@@ -233,8 +233,8 @@ async def test_another_applications_installation_does_not_exist(served: Served) 
     application, other = await served.application(), await served.application("bookwell")
     account, platform = await served.account(), await served.platform()
     stranger = await served.of_application(other)
-    tie = {"applicationId": str(application.id), "accountId": str(account.id)}
-    installation = (await run(platform, "authorizeInstallation", **tie))["id"]
+    pair = {"applicationId": str(application.id), "accountId": str(account.id)}
+    installation = (await run(platform, "authorizeInstallation", **pair))["id"]
     refused = await run(stranger, "activateInstallation", id=installation)
     assert refused["__typename"] == "InstallationNotFound"
     assert await stranger.data(
@@ -246,7 +246,7 @@ async def test_another_applications_installation_does_not_exist(served: Served) 
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer nobody", "Bearer igw_abcdefghijkl_" + "x" * 43])
-async def test_without_a_key_in_force_nothing_is_answered(served: Served, authorization: str | None) -> None:
+async def test_requests_without_a_valid_key_are_unauthenticated(served: Served, authorization: str | None) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     response = await served.http.post(served.url, json={"query": "{ viewer { kind } }"}, headers=headers)
     assert response.status_code == 401
@@ -268,8 +268,8 @@ async def test_a_revoked_key_is_refused_at_once(served: Served) -> None:
 
 async def test_a_caller_may_be_bound_to_an_application_and_an_account(served: Served) -> None:
     application, account, platform = await served.application(), await served.account(), await served.platform()
-    tie = {"applicationId": str(application.id), "accountId": str(account.id)}
-    installation = (await run(platform, "authorizeInstallation", **tie))["id"]
+    pair = {"applicationId": str(application.id), "accountId": str(account.id)}
+    installation = (await run(platform, "authorizeInstallation", **pair))["id"]
     bound = await served.key(PrincipalKind.APPLICATION, application_id=application.id, account_id=account.id)
     assert await bound.data("{ viewer { kind application { slug } account { name } installation { id } } }") == {
         "viewer": {

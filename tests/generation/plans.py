@@ -1,4 +1,4 @@
-"""Plans of worlds: who is there, and what is done to whom, before anything of it has happened.
+"""Plans of datasets: applications, accounts and the actions on their installations, not yet executed.
 
 Every text and id of a plan is unguessable and stands for one thing alone, so that whatever an answer shows can be
 traced to whom it belongs.
@@ -21,7 +21,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def mark(*of: object) -> str:
-    """Make a text that stands nowhere else; it begins with a letter."""
+    """Return a unique text that begins with a letter."""
     return f"z{blake2b(repr(of).encode(), digest_size=8).hexdigest()}"
 
 
@@ -61,11 +61,11 @@ class PlannedAccount:
 Row = TypeVar("Row", PlannedApplication, PlannedAccount)
 
 
-class Act(enum.Enum):
-    """What can be done to a tie of an application and an account."""
+class ActionKind(enum.Enum):
+    """The kinds of actions on the installation of an application in an account."""
 
     AUTHORIZE = enum.auto()
-    AUTHORIZE_FOR_A_WHILE = enum.auto()
+    AUTHORIZE_BRIEFLY = enum.auto()
     CREATE = enum.auto()
     ACTIVATE = enum.auto()
     UPDATE_METADATA = enum.auto()
@@ -77,17 +77,17 @@ class Act(enum.Enum):
     REPORT_SUCCESS = enum.auto()
     DEACTIVATE = enum.auto()
     DELETE = enum.auto()
-    LET_TIME_ACT = enum.auto()
-    GIVE_A_SIGN = enum.auto()
+    EXPIRE_DUE = enum.auto()
+    RENEW_IF_INSTALLED = enum.auto()
     """Leaves an event on every installation that lives, for all who see it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deed:
-    """One act, at its moment. It may turn out to be refused; then nothing happens."""
+class PlannedAction:
+    """One action with its time. An action that is not allowed changes nothing."""
 
     number: int
-    act: Act
+    act: ActionKind
     application: PlannedApplication
     account: PlannedAccount
     by_platform: bool
@@ -105,11 +105,11 @@ class Deed:
 class Plan:
     applications: tuple[PlannedApplication, ...]
     accounts: tuple[PlannedAccount, ...]
-    deeds: tuple[Deed, ...]
+    actions: tuple[PlannedAction, ...]
     platform: Principal
 
     def callers(self) -> list[Principal]:
-        """List everybody who may ask: the platform, each application, also bound to each account, each account."""
+        """List the callers: the platform, each application, each application bound to each account, each account."""
         kind = PrincipalKind
         bound = [(one.id, other.id) for one in self.applications for other in self.accounts]
         return [
@@ -120,12 +120,17 @@ class Plan:
         ]
 
 
-_FREQUENT = [Act.AUTHORIZE] * 6 + [Act.ACTIVATE, Act.CREATE, Act.START_SYNC, Act.UPDATE_METADATA] * 2
+_FREQUENT = [ActionKind.AUTHORIZE] * 6 + [
+    ActionKind.ACTIVATE,
+    ActionKind.CREATE,
+    ActionKind.START_SYNC,
+    ActionKind.UPDATE_METADATA,
+] * 2
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Draw a world of a few applications and accounts, with up to thirty deeds. Ends by a sign from all who live."""
+    """Draw a plan with up to thirty actions; it ends with an event on each installation."""
     salt = draw(st.integers(0, 2**64))
     applications = tuple(
         PlannedApplication(
@@ -144,7 +149,7 @@ def plans(draw: st.DrawFn) -> Plan:
     drawn = draw(
         st.lists(
             st.tuples(
-                st.sampled_from([*_FREQUENT, *Act]),
+                st.sampled_from([*_FREQUENT, *ActionKind]),
                 st.sampled_from(applications),
                 st.sampled_from(accounts),
                 st.booleans(),
@@ -153,24 +158,24 @@ def plans(draw: st.DrawFn) -> Plan:
             max_size=30,
         )
     )
-    last = [(Act.GIVE_A_SIGN, one, other, True) for one in applications for other in accounts]
-    signs = [sign for sign in draw(st.permutations(last)) if any(sign[1:3] == deed[1:3] for deed in drawn)]
-    deeds = tuple(
-        Deed(
+    last = [(ActionKind.RENEW_IF_INSTALLED, one, other, True) for one in applications for other in accounts]
+    signs = [sign for sign in draw(st.permutations(last)) if any(sign[1:3] == action[1:3] for action in drawn)]
+    actions = tuple(
+        PlannedAction(
             number=number, act=act, application=application, account=account, by_platform=by_platform,
-            mark=mark("deed", salt, number), secret=mark("secret", salt, number),
+            mark=mark("action", salt, number), secret=mark("secret", salt, number),
         )
         for number, (act, application, account, by_platform) in enumerate([*drawn, *signs], start=1)
     )  # fmt: skip
     platform = Principal(kind=PrincipalKind.PLATFORM, id=str(identifier("platform", salt)), label=mark("label", salt))
-    return Plan(applications=applications, accounts=accounts, deeds=deeds, platform=platform)
+    return Plan(applications=applications, accounts=accounts, actions=actions, platform=platform)
 
 
 def with_other_secrets(plan: Plan, *, caller: Principal, seen: AbstractSet[UUID], reads_metadata: bool) -> Plan:
-    """Plan the same world for this caller, and another one beyond what it sees.
+    """Plan the same dataset for this caller, and another one beyond what it sees.
 
-    Rows that are not in `seen` have other texts, or are left out; what is done beyond the caller's bounds is left
-    undone; metadata says something else where the caller does not read it.
+    Rows that are not in `seen` have other texts, or are left out; actions beyond the caller's bounds are left
+    out; metadata says something else where the caller does not read it.
     """
 
     def other(row: Row) -> Row:
@@ -178,21 +183,21 @@ def with_other_secrets(plan: Plan, *, caller: Principal, seen: AbstractSet[UUID]
 
     applications = {row.id: other(row) for row in plan.applications}
     accounts = {row.id: other(row) for row in plan.accounts}
-    deeds = tuple(
+    actions = tuple(
         replace(
-            deed,
-            application=applications[deed.application.id],
-            account=accounts[deed.account.id],
-            secret=deed.secret if reads_metadata else mark("other", deed.secret),
+            action,
+            application=applications[action.application.id],
+            account=accounts[action.account.id],
+            secret=action.secret if reads_metadata else mark("other", action.secret),
         )
-        for deed in plan.deeds
-        if deed.act is Act.LET_TIME_ACT
-        or (caller.application_id in {None, deed.application.id} and caller.account_id in {None, deed.account.id})
+        for action in plan.actions
+        if action.act is ActionKind.EXPIRE_DUE
+        or (caller.application_id in {None, action.application.id} and caller.account_id in {None, action.account.id})
     )
-    needed = {*seen, *(deed.application.id for deed in deeds), *(deed.account.id for deed in deeds)}
+    needed = {*seen, *(action.application.id for action in actions), *(action.account.id for action in actions)}
     return replace(
         plan,
         applications=tuple(row for row in applications.values() if row.id in needed),
         accounts=tuple(row for row in accounts.values() if row.id in needed),
-        deeds=deeds,
+        actions=actions,
     )

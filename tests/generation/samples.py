@@ -1,4 +1,4 @@
-"""Values made up by hypothesis, all at once: for tests whose tries are independent of each other, and asynchronous."""
+"""Values drawn by Hypothesis in advance, for asynchronous tests whose examples are independent."""
 
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 def sampled(strategy: st.SearchStrategy[Value], *, count: int) -> list[Value]:
-    """Make up so many values; the same ones each time."""
+    """Draw `count` values, the same ones in each run."""
     values: list[Value] = []
 
     @settings(

@@ -1,4 +1,4 @@
-"""A marketplace with many installations, placed as rows: as many as a test needs, with times of its choosing."""
+"""Many installations, inserted as rows with chosen times."""
 
 import json
 from dataclasses import dataclass
@@ -48,8 +48,10 @@ async def populate(served: Served, *, applications: int, accounts: int) -> Marke
     """Install each application for each account. Many are equally old, and all statuses occur."""
     offered = [await served.application(f"application-{number}") for number in range(applications)]
     companies = [await served.account(f"Company {number}") for number in range(accounts)]
-    ties = [(application, account) for account in companies for application in offered]
-    installations = [example(application, account, number=number) for number, (application, account) in enumerate(ties)]
+    pairs = [(application, account) for account in companies for application in offered]
+    installations = [
+        example(application, account, number=number) for number, (application, account) in enumerate(pairs)
+    ]
     await place(served, *installations)
     return Marketplace(applications=offered, accounts=companies, installations=installations)
 

@@ -1,4 +1,4 @@
-"""Questions about a made world: what can be asked of it, how an answer is read, and where it says too much."""
+"""Fill operations with values of a dataset, and find in an answer what its caller must not see."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from asyncpg import Record
 
 from gateway.domain.cursors import Keyset, Position, decode_keyset, decode_position, encode_keyset, encode_position
 from gateway.domain.errors import BadUserInput
+from tests.generation.datasets import Dataset
 from tests.generation.plans import identifier, mark
-from tests.generation.sight import Sight, all_texts
-from tests.generation.worlds import World
+from tests.generation.visible_rows import VisibleRows, all_texts
 
 _ORDERS = [f"{column} {way}" for column in ("CREATED_AT", "UPDATED_AT") for way in ("ASC", "DESC")]
 
 
-def known_in(world: World) -> dict[str, list[str]]:
-    """Tell what placeholders stand for: things that are there, whoever sees them."""
-    plan = world.plan
-    installations = {str(event["installation_id"]): None for event in world.events}
+def placeholder_values(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the values of each placeholder: rows of the dataset, visible or not."""
+    plan = dataset.plan
+    installations = {str(event["installation_id"]): None for event in dataset.events}
     return {
         "application": [str(row.id) for row in plan.applications],
         "account": [str(row.id) for row in plan.accounts],
@@ -30,12 +30,12 @@ def known_in(world: World) -> dict[str, list[str]]:
         "absent": [str(identifier("absent", number)) for number in range(3)],
         "slug": [row.slug for row in plan.applications],
         "word": [*(row.mark for row in plan.applications), "name", "accounting"],
-        "secret": [deed.secret for deed in plan.deeds],
+        "secret": [action.secret for action in plan.actions],
         "NAME ASC": [
             encode_keyset(Keyset(value=row["name"], id=row["id"]), connection="applications", order="NAME ASC")
-            for row in world.applications
+            for row in dataset.applications
         ],
-    } | {order: [_installation_cursor(row, order=order) for row in world.installations] for order in _ORDERS}
+    } | {order: [_installation_cursor(row, order=order) for row in dataset.installations] for order in _ORDERS}
 
 
 def _installation_cursor(row: Record, *, order: str) -> str:
@@ -43,8 +43,8 @@ def _installation_cursor(row: Record, *, order: str) -> str:
     return encode_keyset(Keyset(value=row[column], id=row["id"]), connection="installations", order=order)
 
 
-def settled(answer: str) -> str:
-    """Put an answer's errors in one order: they stand as they happened, and fields fail whenever their reading ends."""
+def with_sorted_errors(answer: str) -> str:
+    """Sort the errors of an answer: their order depends on which field failed first."""
     body = json.loads(answer)
     if "errors" in body:
         body["errors"].sort(key=json.dumps)
@@ -53,28 +53,28 @@ def settled(answer: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one caller's answers about one world are read."""
+    """Checks the answers of one caller about one dataset."""
 
-    sight: Sight
+    visible: VisibleRows
 
     @cached_property
     def hidden(self) -> list[str]:
-        """Every traceable text that this caller must not be told."""
-        return sorted(all_texts(self.sight.world) - self.sight.texts)
+        """Every traceable text that this caller must not see."""
+        return sorted(all_texts(self.visible.dataset) - self.visible.texts)
 
     @cached_property
     def places(self) -> dict[str, list[str]]:
         """The cursors of events, and of those that the caller does not see."""
-        world, mine = self.sight.world, {event["id"] for event in self.sight.events}
+        dataset, mine = self.visible.dataset, {event["id"] for event in self.visible.events}
         return {
-            "start": [encode_position(world.start)],
-            "end": [encode_position(world.end)],
-            "event": [encode_position(world.position(event)) for event in self.sight.events],
-            "foreign": [encode_position(world.position(one)) for one in world.events if one["id"] not in mine],
+            "start": [encode_position(dataset.start)],
+            "end": [encode_position(dataset.end)],
+            "event": [encode_position(dataset.position(event)) for event in self.visible.events],
+            "foreign": [encode_position(dataset.position(one)) for one in dataset.events if one["id"] not in mine],
         }
 
     def leaks(self, answer: str, *, asked: str) -> list[str]:
-        """Find what an answer shows and must not: texts, cursors, ids of events. An error may repeat what was asked."""
+        """Return the invisible texts and cursors in an answer. An error may repeat the text of its request."""
         body = json.loads(answer)
         data, errors = (json.dumps(body.get(part)) for part in ("data", "errors"))
         texts = [text for text in self.hidden if text in data or (text in errors and text not in asked)]
@@ -83,11 +83,11 @@ class Reading:
     def _is_foreign(self, place: "Place") -> bool:
         match place.what:
             case Position() as position if place.name == "eventCursor":
-                return position != self.sight.world.end
+                return position != self.visible.dataset.end
             case Position() as position:
                 return position not in self._positions
             case Keyset() as keyset:
-                return keyset.id not in self.sight.ids
+                return keyset.id not in self.visible.ids
             case int() as number:
                 return number not in {position.id for position in self._positions}
             case _:
@@ -95,14 +95,14 @@ class Reading:
 
     @cached_property
     def _positions(self) -> Mapping[Position, str]:
-        world = self.sight.world
+        dataset = self.visible.dataset
         return {
-            world.position(event): f"version {event['version']} of {event['installation_id']}"
-            for event in self.sight.events
+            dataset.position(event): f"version {event['version']} of {event['installation_id']}"
+            for event in self.visible.events
         }
 
     def without_places(self, answer: str) -> str:
-        """Name each event in place of its cursor and id: these depend on what else happened between."""
+        """Replace cursors and event ids by the names of their events: they depend on other writes."""
         named = {str(position.id): name for position, name in self._positions.items()}
         named |= {encode_position(position): name for position, name in self._positions.items()}
         named |= {self.places["end"][0]: named.get(self.places["end"][0], "the end")}
@@ -120,10 +120,10 @@ class Reading:
                 case _:
                     return value
 
-        return settled(json.dumps(renamed(None, json.loads(answer))))
+        return with_sorted_errors(json.dumps(renamed(None, json.loads(answer))))
 
     def with_absent(self, text: str) -> str:
-        """Ask of things that are nowhere in place of those that this caller does not see."""
+        """Replace invisible values by absent ones."""
         return self._exchanged(text, back=False)
 
     def with_hidden(self, text: str) -> str:
@@ -137,7 +137,7 @@ class Reading:
 
     @cached_property
     def _absent(self) -> dict[str, str]:
-        own = {str(self.sight.caller.account_id)}  # which an application may be bound to, and not see
+        own = {str(self.visible.caller.account_id)}  # which an application may be bound to, and not see
         return {
             hidden: mark("absent", hidden) if hidden.startswith("z") else str(identifier("absent", hidden))
             for hidden in self.hidden
@@ -147,7 +147,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Place:
-    """A text of an answer that says where something is."""
+    """A text of an answer that may be a cursor or the id of an event."""
 
     name: str | None
     text: str

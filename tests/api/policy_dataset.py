@@ -1,4 +1,4 @@
-"""A small world with every kind of caller in it, and something beyond the bounds of each."""
+"""Two applications in two accounts each, and a client of every kind of caller."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from tests.api.conftest import Client, Served
 
 
 @dataclass(kw_only=True)
-class World:
+class Dataset:
     """Two applications, one of them unlisted, in two accounts each, and every kind of caller."""
 
     served: Served
@@ -49,8 +49,8 @@ KINDS = {
 }
 
 
-async def populated(served: Served) -> World:
-    """Fill a gateway with the world."""
+async def create_policy_dataset(served: Served) -> Dataset:
+    """Fill a gateway with the dataset."""
     listed = await served.application("listed", method=AuthorizationMethod.API_KEY)
     unlisted = await served.application("hidden", listed=False)
     acme, blue = await served.account("Acme"), await served.account("Blue")
@@ -58,21 +58,23 @@ async def populated(served: Served) -> World:
     installations = {}
     for application in (listed, unlisted):
         for account in (acme, blue):
-            tie = {"applicationId": str(application.id), "accountId": str(account.id)}
-            installations[application.slug, account.name] = await lived(platform, tie, application=application)
+            pair = {"applicationId": str(application.id), "accountId": str(account.id)}
+            installations[application.slug, account.name] = await create_installation_with_history(
+                platform, pair, application=application
+            )
     callers = {
         "platform": platform,
         "application": await served.of_application(listed),
         "bound application": await served.of_application(listed, account=acme),
         "account": await served.of_account(acme),
     }
-    return World(
+    return Dataset(
         served=served, listed=listed, unlisted=unlisted, acme=acme, blue=blue,
         installations=installations, callers=callers,
     )  # fmt: skip
 
 
-async def lived(platform: Client, tie: dict[str, str], *, application: Application) -> str:
+async def create_installation_with_history(platform: Client, pair: dict[str, str], *, application: Application) -> str:
     """Make an installation with a history of every kind of event."""
 
     async def run(name: str, **given: Any) -> Any:
@@ -80,14 +82,14 @@ async def lived(platform: Client, tie: dict[str, str], *, application: Applicati
         query = f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ ... on Installation {{ id }} }} }}"
         return (await platform.data(query, input=given))[name]
 
-    installation: str = (await run("authorizeInstallation", **tie))["id"]
+    installation: str = (await run("authorizeInstallation", **pair))["id"]
     if application.authorization_method is AuthorizationMethod.API_KEY:
-        await run("createInstallation", **tie)
+        await run("createInstallation", **pair)
     steps = [{"name": "tags", "done": 1, "total": 2}]
     await run("updateInstallationMetadata", id=installation, change={"replace": {"secret": application.slug}})
     await run("startInstallationSync", id=installation)
     await run("reportInstallationSyncProgress", id=installation, steps=steps, message="half")
     await run("finishInstallationSync", id=installation, outcome="SUCCEEDED", message="done")
     await run("reportInstallationConnection", id=installation, succeeded=False, message="once")
-    await run("authorizeInstallation", **tie, expiresAt="2199-01-01T00:00:00Z")
+    await run("authorizeInstallation", **pair, expiresAt="2199-01-01T00:00:00Z")
     return installation

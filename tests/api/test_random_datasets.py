@@ -1,4 +1,4 @@
-"""Random worlds, callers and questions: no answer shows anything of what its caller does not see.
+"""Random datasets, callers and operations: no answer contains anything that its caller may not see.
 
 The questions are run by the pipeline on the real database, some of them over HTTP as well: the pipeline answers several
 hundred a second, and HTTP adds to its bytes nothing that depends on the caller. The long form has
@@ -37,8 +37,8 @@ from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.services import Services
 from gateway.wiring import build_documents, quotas
 from tests.api.conftest import Serve
-from tests.generation import prying
-from tests.generation.asking import Reading, known_in, settled
+from tests.generation import probing_operations
+from tests.generation.datasets import Dataset, create_dataset
 from tests.generation.documents import (
     CURSORS,
     JSON,
@@ -51,17 +51,17 @@ from tests.generation.documents import (
     replaced,
     subscription_documents,
 )
+from tests.generation.leak_checks import Reading, placeholder_values, with_sorted_errors
 from tests.generation.plans import BEGINNING, Plan, plans, with_other_secrets
 from tests.generation.samples import sampled
-from tests.generation.sight import Sight
-from tests.generation.worlds import World, made
+from tests.generation.visible_rows import VisibleRows
 
 LOG = logging.getLogger(__name__)
 UNLIMITED = Settings(max_operation_cost=10_000_000, max_depth=100)
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
 CALLERS_IN_EACH = 4
 SIMPLEST = 5
-"""So many worlds are left out: hypothesis begins with the least that can be."""
+"""So many datasets are left out: hypothesis begins with the least that can be."""
 EVENT_SECONDS = 30
 
 _SECRETS = placeholders(("secret",)).map(lambda secret: json_object({"secret": nodes.String(secret)}))
@@ -84,7 +84,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @dataclass(kw_only=True)
-class House:
+class Components:
     """The operation pipeline on a database, and counts of what it ran."""
 
     pipeline: OperationPipeline
@@ -120,7 +120,7 @@ class House:
 
 
 @pytest.fixture
-async def house(database: Database, database_url: str) -> AsyncIterator[House]:
+async def components(database: Database, database_url: str) -> AsyncIterator[Components]:
     async with Feed(database, url=database_url) as feed:
         services = Services(database=database, notify=feed.notify, failure_limit=2)
         make_context = partial(
@@ -133,12 +133,12 @@ async def house(database: Database, database_url: str) -> AsyncIterator[House]:
         pipeline = OperationPipeline(
             build_documents(UNLIMITED, introspection=True), make_context=make_context, quotas=quotas(UNLIMITED)
         )
-        yield House(pipeline=pipeline, services=services)
+        yield Components(pipeline=pipeline, services=services)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is asked in one world, by whom."""
+    """The operations and callers of one dataset."""
 
     plan: Plan
     queries: list[str]
@@ -149,66 +149,69 @@ class Asked:
 
 @pytest.fixture(scope="module")
 def everything_asked(*, long: bool) -> list[Asked]:
-    """Draw the worlds and the questions: the same ones each time, and before anything runs that must not be held up."""
-    worlds, queries_in_each, subscriptions_in_each, mutations_in_each = (60, 12, 4, 20) if long else (4, 6, 2, 8)
-    queries = sampled(query_documents(scalars=SCALARS), count=worlds * queries_in_each)
-    subscriptions = sampled(subscription_documents(scalars=SCALARS), count=worlds * subscriptions_in_each)
-    mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=worlds * mutations_in_each)
-    chance = random.Random(1)
+    """Draw the datasets and operations, the same ones in each run, before the event loop has other work."""
+    datasets, queries_in_each, subscriptions_in_each, mutations_in_each = (60, 12, 4, 20) if long else (4, 6, 2, 8)
+    queries = sampled(query_documents(scalars=SCALARS), count=datasets * queries_in_each)
+    subscriptions = sampled(subscription_documents(scalars=SCALARS), count=datasets * subscriptions_in_each)
+    mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=datasets * mutations_in_each)
+    rng = random.Random(1)
     return [
         Asked(
             plan=plan,
-            queries=[*prying.QUERIES, *chance.choices(queries, k=queries_in_each)],
-            subscriptions=chance.choices(subscriptions, k=subscriptions_in_each),
-            mutations=[*prying.MUTATIONS, *chance.choices(mutations, k=mutations_in_each)],
-            callers=chance.sample(plan.callers()[1:], k=min(CALLERS_IN_EACH, len(plan.callers()) - 1)),
+            queries=[*probing_operations.QUERIES, *rng.choices(queries, k=queries_in_each)],
+            subscriptions=rng.choices(subscriptions, k=subscriptions_in_each),
+            mutations=[*probing_operations.MUTATIONS, *rng.choices(mutations, k=mutations_in_each)],
+            callers=rng.sample(plan.callers()[1:], k=min(CALLERS_IN_EACH, len(plan.callers()) - 1)),
         )
-        for plan in sampled(plans(), count=SIMPLEST + worlds)[SIMPLEST:]
+        for plan in sampled(plans(), count=SIMPLEST + datasets)[SIMPLEST:]
     ]
 
 
-async def test_nothing_is_shown_of_what_a_caller_does_not_see(everything_asked: list[Asked], house: House) -> None:
+async def test_answers_contain_nothing_invisible_to_their_caller(
+    everything_asked: list[Asked], components: Components
+) -> None:
     for asked in everything_asked:
-        world = await made(asked.plan, services=house.services)
-        inquiries = [
-            Inquiry(house=house, asked=asked, reading=Reading(Sight(world, caller))) for caller in asked.callers
+        dataset = await create_dataset(asked.plan, services=components.services)
+        checks = [
+            CallerCheck(components=components, asked=asked, reading=Reading(VisibleRows(dataset, caller)))
+            for caller in asked.callers
         ]
-        await asyncio.gather(*(inquiry.sees_everything_that_is_visible() for inquiry in inquiries))
-        await asyncio.gather(*(inquiry.asks_everything() for inquiry in inquiries))
-        for inquiry in inquiries:
-            await inquiry.reaches_for_what_is_hidden()
-        world = await made(asked.plan, services=house.services)
-        await asks_in_another_world(house, asked, caller=asked.callers[0], world=world)
-    LOG.info("%s", house.counted)
+        await asyncio.gather(*(check.sees_everything_that_is_visible() for check in checks))
+        await asyncio.gather(*(check.asks_everything() for check in checks))
+        for check in checks:
+            await check.reaches_for_what_is_hidden()
+        dataset = await create_dataset(asked.plan, services=components.services)
+        await asks_in_another_world(components, asked, caller=asked.callers[0], dataset=dataset)
+    LOG.info("%s", components.counted)
     # The platform's answers to the same questions show what is hidden from the others: these did look for it.
-    assert house.counted["telling"] > house.counted["queries"] / 50
+    assert components.counted["telling"] > components.counted["queries"] / 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inquiry:
-    """One caller who asks everything in one world."""
+class CallerCheck:
+    """One caller who asks everything in one dataset."""
 
-    house: House
+    components: Components
     asked: Asked
     reading: Reading
 
     @property
     def caller(self) -> Principal:
-        return self.reading.sight.caller
+        return self.reading.visible.caller
 
     def known(self) -> Replacements:
-        return known_in(self.reading.sight.world) | self.reading.places
+        return placeholder_values(self.reading.visible.dataset) | self.reading.places
 
     async def sees_everything_that_is_visible(self) -> None:
-        sight, query = self.reading.sight, replaced(prying.EVERYTHING, self.known())
-        answer = await self.house.answer(self.caller, query)
+        visible, query = self.reading.visible, replaced(probing_operations.EVERYTHING, self.known())
+        answer = await self.components.answer(self.caller, query)
         assert self.reading.leaks(answer, asked="") == [], self._said(query, answer)
         data = json.loads(answer)["data"]
-        living = {str(row["id"]) for row in (*sight.applications, *sight.accounts, *sight.installations)}
+        living = {str(row["id"]) for row in (*visible.applications, *visible.accounts, *visible.installations)}
         assert {node["id"] for node in data["nodes"] if node} == living
         assert [node["cursor"] for node in data["installationEvents"]["nodes"]] == self.reading.places["event"][:100]
-        assert data["installations"]["totalCount"] == len(sight.installations)
-        assert data["applications"]["totalCount"] == len(sight.applications)
+        assert data["installations"]["totalCount"] == len(visible.installations)
+        assert data["applications"]["totalCount"] == len(visible.applications)
 
     async def asks_everything(self) -> None:
         known = self.known()
@@ -218,15 +221,15 @@ class Inquiry:
             await self._follows(_from_the_start(template, known))
 
     async def _asks(self, query: str) -> None:
-        answer = await self.house.answer(self.caller, query)
+        answer = await self.components.answer(self.caller, query)
         assert self.reading.leaks(answer, asked=query) == [], self._said(query, answer)
-        platforms = await self.house.answer(PLATFORM, query)
-        self.house.counted["telling"] += any(text in platforms for text in self.reading.hidden)
+        platforms = await self.components.answer(PLATFORM, query)
+        self.components.counted["telling"] += any(text in platforms for text in self.reading.hidden)
         absent = self.reading.with_absent(query)
         if absent != query:
-            self.house.counted["asked of the absent"] += 1
-            other = self.reading.with_hidden(await self.house.answer(self.caller, absent))
-            assert settled(other) == settled(answer), self._said(query, answer)
+            self.components.counted["asked of the absent"] += 1
+            other = self.reading.with_hidden(await self.components.answer(self.caller, absent))
+            assert with_sorted_errors(other) == with_sorted_errors(answer), self._said(query, answer)
 
     async def reaches_for_what_is_hidden(self) -> None:
         """A mutation of what is hidden answers as one of what is nowhere."""
@@ -236,53 +239,55 @@ class Inquiry:
             absent = self.reading.with_absent(mutation)
             if absent == mutation or self._may_begin_anywhere(mutation):
                 continue
-            self.house.counted["mutations"] += 1
-            answer = await self.house.answer(self.caller, mutation)
-            other = self.reading.with_hidden(await self.house.answer(self.caller, absent))
-            assert settled(other) == settled(answer), self._said(mutation, answer)
+            self.components.counted["mutations"] += 1
+            answer = await self.components.answer(self.caller, mutation)
+            other = self.reading.with_hidden(await self.components.answer(self.caller, absent))
+            assert with_sorted_errors(other) == with_sorted_errors(answer), self._said(mutation, answer)
 
     def _may_begin_anywhere(self, mutation: str) -> bool:
         """Tell whether it creates an installation in an account that is not seen yet: API-key applications may."""
-        own = [row for row in self.reading.sight.applications if row["id"] == self.caller.application_id]
+        own = [row for row in self.reading.visible.applications if row["id"] == self.caller.application_id]
         return "createInstallation" in mutation and any(row["authorization_method"] == "API_KEY" for row in own)
 
     async def _follows(self, subscription: str) -> None:
-        expected = expected_events(subscription, sight=self.reading.sight)
-        world = self.reading.sight.world
-        told, cursors = await self.house.told(self.caller, subscription, count=len(expected))
+        expected = expected_events(subscription, visible=self.reading.visible)
+        dataset = self.reading.visible.dataset
+        told, cursors = await self.components.told(self.caller, subscription, count=len(expected))
         for answer in told:
             assert self.reading.leaks(answer, asked=subscription) == [], self._said(subscription, answer)
-        assert cursors == [encode_position(world.position(event)) for event in expected], subscription
+        assert cursors == [encode_position(dataset.position(event)) for event in expected], subscription
 
     def _said(self, question: str, answer: str) -> str:
-        return f"{self.caller} asked {question}\nand was told {answer}\nin {self.reading.sight.world.plan}"
+        return f"{self.caller} asked {question}\nand was told {answer}\nin {self.reading.visible.dataset.plan}"
 
 
-async def asks_in_another_world(house: House, asked: Asked, *, caller: Principal, world: World) -> None:
+async def asks_in_another_world(components: Components, asked: Asked, *, caller: Principal, dataset: Dataset) -> None:
     """Ask the same where all that this caller does not see is otherwise: each answer is the same."""
-    one = Reading(Sight(world, caller))
+    one = Reading(VisibleRows(dataset, caller))
     questions = [template for template in asked.queries if "@foreign" not in template]
     follows = asked.subscriptions
-    known = known_in(world)
-    first = await _answers(house, one, questions=questions, follows=follows, known=known)
-    plan = with_other_secrets(asked.plan, caller=caller, seen=one.sight.ids, reads_metadata=one.sight.reads_metadata)
-    other = Reading(Sight(await made(plan, services=house.services), caller))
-    assert _versions(one.sight.events) == _versions(other.sight.events)
-    second = await _answers(house, other, questions=questions, follows=follows, known=known)
+    known = placeholder_values(dataset)
+    first = await _answers(components, one, questions=questions, follows=follows, known=known)
+    plan = with_other_secrets(
+        asked.plan, caller=caller, seen=one.visible.ids, reads_metadata=one.visible.reads_metadata
+    )
+    other = Reading(VisibleRows(await create_dataset(plan, services=components.services), caller))
+    assert _versions(one.visible.events) == _versions(other.visible.events)
+    second = await _answers(components, other, questions=questions, follows=follows, known=known)
     for question, before, after in zip((*questions, *follows), first, second, strict=True):
-        house.counted["asked in another world"] += 1
+        components.counted["asked in another dataset"] += 1
         assert before == after, f"{caller} asked {question}\nin {asked.plan}"
 
 
 async def _answers(
-    house: House, reading: Reading, *, questions: list[str], follows: list[str], known: Replacements
+    components: Components, reading: Reading, *, questions: list[str], follows: list[str], known: Replacements
 ) -> list[list[str]]:
-    caller, known = reading.sight.caller, {**known, **reading.places, "end": []}
-    answers = [[await house.answer(caller, replaced(question, known))] for question in questions]
+    caller, known = reading.visible.caller, {**known, **reading.places, "end": []}
+    answers = [[await components.answer(caller, replaced(question, known))] for question in questions]
     for template in follows:
         subscription = _from_the_start(template, known)
-        expected = expected_events(subscription, sight=reading.sight)
-        told, _ = await house.told(caller, subscription, count=len(expected))
+        expected = expected_events(subscription, visible=reading.visible)
+        told, _ = await components.told(caller, subscription, count=len(expected))
         answers.append(told)
     return [[reading.without_places(text) for text in texts] for texts in answers]
 
@@ -296,7 +301,7 @@ def _from_the_start(template: str, known: Replacements) -> str:
     return replaced(re.sub(r'after: (null|"[^"]*")', 'after: "@start:0@"', template, count=1), known)
 
 
-def expected_events(subscription: str, *, sight: Sight) -> list[Record]:
+def expected_events(subscription: str, *, visible: VisibleRows) -> list[Record]:
     """Tell what a subscription has to tell this caller."""
     (operation,) = parse(subscription).definitions
     assert isinstance(operation, OperationDefinitionNode)
@@ -309,7 +314,7 @@ def expected_events(subscription: str, *, sight: Sight) -> list[Record]:
     }
     return [
         event
-        for event in sight.events
+        for event in visible.events
         if all(str(event[column]) == value for column, value in wanted.items())
         and (selected.name.value == "installationEvents" or event["kind"] == "STATUS_CHANGED")
     ]
@@ -323,19 +328,19 @@ def _given(selected: FieldNode) -> Iterator[tuple[str, str]]:
                 yield one.name.value, one.value.value
 
 
-async def test_answers_over_http_are_those_of_the_pipeline(
-    everything_asked: list[Asked], house: House, serve: Serve
+async def test_answers_over_http_equal_those_of_the_pipeline(
+    everything_asked: list[Asked], components: Components, serve: Serve
 ) -> None:
     async with serve(UNLIMITED, now=lambda: BEGINNING) as served:  # a time at which nothing is due
         for asked in everything_asked[: len(everything_asked) // 10 or 1]:
-            world = await made(asked.plan, services=house.services)
+            dataset = await create_dataset(asked.plan, services=components.services)
             for caller in asked.callers:
-                sight = Sight(world, caller)
+                visible = VisibleRows(dataset, caller)
                 client = await served.key(
                     caller.kind, application_id=caller.application_id, account_id=caller.account_id
                 )
                 for template in asked.queries:
-                    query = replaced(template, known_in(world) | Reading(sight).places)
-                    over_http, by_pipeline = (await client.post(query)).text, await house.answer(caller, query)
-                    assert settled(over_http) == settled(by_pipeline)
-                    assert Reading(sight).leaks(over_http, asked=query) == []
+                    query = replaced(template, placeholder_values(dataset) | Reading(visible).places)
+                    over_http, by_pipeline = (await client.post(query)).text, await components.answer(caller, query)
+                    assert with_sorted_errors(over_http) == with_sorted_errors(by_pipeline)
+                    assert Reading(visible).leaks(over_http, asked=query) == []

@@ -1,4 +1,4 @@
-"""Who sees what of a world: written from the rules, and told by the rows alone. None of the gateway's policy is asked.
+"""The rows of a dataset that a caller may see, computed from the rows alone, without the gateway's policy.
 
 A row is visible when it matches every bound that its caller has. Listed applications are seen by everybody, unlisted
 ones by the platform, themselves and accounts that have them installed. An application sees an account only where it has
@@ -12,14 +12,14 @@ from uuid import UUID
 from asyncpg import Record
 
 from gateway.domain.principals import Principal, PrincipalKind
-from tests.generation.worlds import World
+from tests.generation.datasets import Dataset
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One caller's view of one world."""
+class VisibleRows:
+    """One caller's view of one dataset."""
 
-    world: World
+    dataset: Dataset
     caller: Principal
 
     @property
@@ -28,13 +28,13 @@ class Sight:
 
     @cached_property
     def installations(self) -> list[Record]:
-        return [row for row in self.world.installations if self._within_bounds(row)]
+        return [row for row in self.dataset.installations if self._within_bounds(row)]
 
     @cached_property
     def events(self) -> list[Record]:
         return [
             row
-            for row in self.world.events
+            for row in self.dataset.events
             if self._within_bounds(row) and (self.reads_metadata or row["kind"] != "METADATA_UPDATED")
         ]
 
@@ -44,7 +44,7 @@ class Sight:
         installed = {row["application_id"] for row in self.installations}
         return [
             row
-            for row in self.world.applications
+            for row in self.dataset.applications
             if row["listed"]
             or caller.kind is PrincipalKind.PLATFORM
             or (caller.kind is PrincipalKind.APPLICATION and row["id"] == caller.application_id)
@@ -57,7 +57,7 @@ class Sight:
         installed = {row["account_id"] for row in self.installations}
         return [
             row
-            for row in self.world.accounts
+            for row in self.dataset.accounts
             if caller.kind is PrincipalKind.PLATFORM
             or (caller.kind is PrincipalKind.APPLICATION and row["id"] in installed)
             or (caller.kind is PrincipalKind.ACCOUNT and row["id"] == caller.account_id)
@@ -72,15 +72,15 @@ class Sight:
     @cached_property
     def texts(self) -> set[str]:
         """Every traceable text that the caller may come to see."""
-        plan = self.world.plan
+        plan = self.dataset.plan
         marks = {row.id: row.mark for row in plan.applications} | {row.id: row.mark for row in plan.accounts}
-        deeds = [deed for deed in plan.deeds if self._in_reach(deed.application.id, deed.account.id)]
+        actions = [action for action in plan.actions if self._in_reach(action.application.id, action.account.id)]
         actors = {text for event in self.events for text in (event["actor_id"], event["actor_label"]) if text}
         return (
             {str(one) for one in self.ids}
             | {text for row, text in marks.items() if row in self.ids}
-            | {deed.mark for deed in deeds}
-            | ({deed.secret for deed in deeds} if self.reads_metadata else set())
+            | {action.mark for action in actions}
+            | ({action.secret for action in actions} if self.reads_metadata else set())
             | actors
         )
 
@@ -92,6 +92,6 @@ class Sight:
         return self._in_reach(row["application_id"], row["account_id"])
 
 
-def all_texts(world: World) -> set[str]:
-    """Answer every traceable text of a world."""
-    return Sight(world, Principal(kind=PrincipalKind.PLATFORM)).texts
+def all_texts(dataset: Dataset) -> set[str]:
+    """Return every traceable text of a dataset."""
+    return VisibleRows(dataset, Principal(kind=PrincipalKind.PLATFORM)).texts

@@ -1,4 +1,4 @@
-"""What somebody would ask first who wants to know more than is for them: by hand, and in every world."""
+"""Operations written by hand that probe for invisible rows; every dataset is asked them."""
 
 from tests.generation.documents import NUMBERS
 
@@ -34,7 +34,7 @@ fragment Told on InstallationEvent {
   ... on InstallationSyncProgressed { steps { name } }
   ... on InstallationConnectionReported { message }
 }""".replace("ALL_IDS", ALL_IDS)
-"""All that a caller can come to see of a world, as far as lists and ids lead."""
+"""All that a caller can come to see of a dataset, as far as lists and ids lead."""
 
 QUERIES = [
     EVERYTHING,

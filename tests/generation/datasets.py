@@ -1,4 +1,4 @@
-"""Worlds made of plans, through the use cases; and what is in them then, as Postgres has it."""
+"""Create a planned dataset through the use cases, and read its rows from Postgres."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -33,14 +33,14 @@ from gateway.usecases.syncs import (
     report_installation_sync_progress,
     start_installation_sync,
 )
-from tests.generation.plans import BEGINNING, Act, Deed, Plan, identifier
+from tests.generation.plans import BEGINNING, ActionKind, Plan, PlannedAction, identifier
 
 _HORIZON_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """What came of a plan: rows, and the deeds that each event is of."""
+class Dataset:
+    """What came of a plan: rows, and the actions that each event is of."""
 
     plan: Plan
     start: Position
@@ -56,8 +56,8 @@ class World:
         return Position(epoch=self.start.epoch, xid=event["xid"], id=event["id"])
 
 
-async def made(plan: Plan, *, services: Services) -> World:
-    """Make a world of a plan, in place of what was there."""
+async def create_dataset(plan: Plan, *, services: Services) -> Dataset:
+    """Make a dataset of a plan, in place of what was there."""
     async with connection(services.database) as held:
         await held.execute("truncate installations, installation_events, applications, accounts, api_keys")
         start = await log_position(held)
@@ -76,8 +76,8 @@ async def made(plan: Plan, *, services: Services) -> World:
         )
     for account in plan.accounts:
         await register_account(services, plan.platform, account_id=account.id, name=f"Company {account.mark}")
-    for deed in plan.deeds:
-        await _done(deed, plan=plan, services=services)
+    for action in plan.actions:
+        await _done(action, plan=plan, services=services)
     return await _read(plan, start=start, services=services)
 
 
@@ -85,83 +85,83 @@ def _same(planned: UUID) -> UUID:
     return planned
 
 
-async def _done(deed: Deed, *, plan: Plan, services: Services) -> None:
-    services = replace(services, now=lambda: deed.time, new_id=lambda: identifier("installation", deed.mark))
-    installation = await _installation(deed, services=services)
-    if deed.act is Act.GIVE_A_SIGN and installation is None:
+async def _done(action: PlannedAction, *, plan: Plan, services: Services) -> None:
+    services = replace(services, now=lambda: action.time, new_id=lambda: identifier("installation", action.mark))
+    installation = await _installation(action, services=services)
+    if action.act is ActionKind.RENEW_IF_INSTALLED and installation is None:
         return
     with suppress(ExpectedFailure):
-        await _act(deed, installation or identifier("absent"), plan=plan, services=services)
+        await _act(action, installation or identifier("absent"), plan=plan, services=services)
 
 
-async def _installation(deed: Deed, *, services: Services) -> UUID | None:
+async def _installation(action: PlannedAction, *, services: Services) -> UUID | None:
     async with connection(services.database) as held:
         found: UUID | None = await held.fetchval(
             "select id from installations where application_id = $1 and account_id = $2",
-            deed.application.id, deed.account.id,
+            action.application.id, action.account.id,
         )  # fmt: skip
     return found
 
 
-def _act(deed: Deed, installation_id: UUID, *, plan: Plan, services: Services) -> Awaitable[object]:  # noqa: C901, PLR0911, PLR0912 - one line for each act
-    who = plan.platform if deed.by_platform else deed.application.actor
-    application, account = deed.application.id, deed.account.id
+def _act(action: PlannedAction, installation_id: UUID, *, plan: Plan, services: Services) -> Awaitable[object]:  # noqa: C901, PLR0911, PLR0912 - one line for each act
+    who = plan.platform if action.by_platform else action.application.actor
+    application, account = action.application.id, action.account.id
     one = {"installation_id": installation_id}
-    steps = (SyncStep(name=f"step {deed.mark}", done=deed.number, total=None),)
-    metadata = {"secret": deed.secret, deed.secret: 1, "deed": deed.number}
+    steps = (SyncStep(name=f"step {action.mark}", done=action.number, total=None),)
+    metadata = {"secret": action.secret, action.secret: 1, "action": action.number}
 
     def authorized(lasting: timedelta | None) -> Awaitable[object]:
-        ends = None if lasting is None else deed.time + lasting
+        ends = None if lasting is None else action.time + lasting
         return authorize_installation(
             services, plan.platform, application_id=application, account_id=account, expires_at=ends
         )
 
-    match deed.act:
-        case Act.AUTHORIZE:
+    match action.act:
+        case ActionKind.AUTHORIZE:
             return authorized(None)
-        case Act.AUTHORIZE_FOR_A_WHILE:
+        case ActionKind.AUTHORIZE_BRIEFLY:
             return authorized(timedelta(minutes=5))
-        case Act.GIVE_A_SIGN:
+        case ActionKind.RENEW_IF_INSTALLED:
             return authorized(timedelta(days=10_000))
-        case Act.CREATE:
+        case ActionKind.CREATE:
             return create_installation(services, who, application_id=application, account_id=account, metadata=metadata)
-        case Act.ACTIVATE:
+        case ActionKind.ACTIVATE:
             return activate_installation(services, who, **one, expected_version=None)
-        case Act.UPDATE_METADATA:
+        case ActionKind.UPDATE_METADATA:
             return merge_into_metadata(services, who, **one, patch=metadata, expected_version=None)
-        case Act.START_SYNC:
+        case ActionKind.START_SYNC:
             return start_installation_sync(services, who, **one, lease_seconds=300, steps=steps, expected_version=None)
-        case Act.REPORT_PROGRESS:
-            return report_installation_sync_progress(services, who, **one, steps=steps, message=deed.mark)
-        case Act.FAIL_SYNC:
-            return finish_installation_sync(services, who, **one, outcome=SyncOutcome.FAILED, message=deed.mark)
-        case Act.FINISH_SYNC:
-            return finish_installation_sync(services, who, **one, outcome=SyncOutcome.SUCCEEDED, message=deed.mark)
-        case Act.REPORT_FAILURE:
-            return report_installation_connection(services, who, **one, succeeded=False, message=deed.mark)
-        case Act.REPORT_SUCCESS:
-            return report_installation_connection(services, who, **one, succeeded=True, message=deed.mark)
-        case Act.DEACTIVATE:
+        case ActionKind.REPORT_PROGRESS:
+            return report_installation_sync_progress(services, who, **one, steps=steps, message=action.mark)
+        case ActionKind.FAIL_SYNC:
+            return finish_installation_sync(services, who, **one, outcome=SyncOutcome.FAILED, message=action.mark)
+        case ActionKind.FINISH_SYNC:
+            return finish_installation_sync(services, who, **one, outcome=SyncOutcome.SUCCEEDED, message=action.mark)
+        case ActionKind.REPORT_FAILURE:
+            return report_installation_connection(services, who, **one, succeeded=False, message=action.mark)
+        case ActionKind.REPORT_SUCCESS:
+            return report_installation_connection(services, who, **one, succeeded=True, message=action.mark)
+        case ActionKind.DEACTIVATE:
             reason = DeactivationReason.NOT_ENTITLED
             return deactivate_installation(
-                services, who, **one, reason=reason, message=deed.mark, expected_version=None
+                services, who, **one, reason=reason, message=action.mark, expected_version=None
             )
-        case Act.DELETE:
+        case ActionKind.DELETE:
             return delete_installation(services, who, **one, expected_version=None)
-        case Act.LET_TIME_ACT:
+        case ActionKind.EXPIRE_DUE:
             return expire_due_installations(services)
         case _:
-            assert_never(deed.act)
+            assert_never(action.act)
 
 
-async def _read(plan: Plan, *, start: Position, services: Services) -> World:
+async def _read(plan: Plan, *, start: Position, services: Services) -> Dataset:
     async with connection(services.database) as held:
         events = await held.fetch("select * from installation_events order by xid, id")
         end = await log_position(held)
         async with asyncio.timeout(_HORIZON_SECONDS):  # others on the server may still have a transaction open
             while events and end[1:] != (events[-1]["xid"], events[-1]["id"]):
                 end = await log_position(held)
-        return World(
+        return Dataset(
             plan=plan,
             start=start,
             end=end,
