@@ -76,22 +76,20 @@ def create_app(
     parts = build_components(
         settings, database_url=database_url, registry=registry or ConnectionRegistry(), prefilled=prefilled, now=now
     )
-    settings = parts.settings
-    graphiql = GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled()) if settings.graphiql else None
+    graphiql = GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled()) if parts.settings.graphiql else None
     routes = graphql_routes(
         pipeline=parts.pipeline,
         authentication=Authentication(
             keys=parts.api_key_cache.authenticate,
             tokens=parts.tokens.authenticate if parts.tokens else None,
-            anonymous_introspection=settings.introspection == "anyone",
+            anonymous_introspection=parts.settings.introspection == "anyone",
         ),
         registry=parts.registry,
         page=graphiql.page_app if graphiql else None,
         http_limits=HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch),
         websocket_limits=WebSocketLimits(per_caller=settings.max_caller_connections),
     )
-    if graphiql is not None:
-        routes += graphiql.routes()
+    routes += graphiql.routes() if graphiql else []
     if parts.metrics is not None:
         read = partial(scraped_metrics, parts.feed.stats, registry=parts.registry, pool_usage=parts.database.usage)
         routes += metrics_routes(parts.metrics, read=read, version=__version__)
@@ -121,11 +119,8 @@ def build_components(
     api_key_cache = ApiKeyCache(services)
     credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
-    def forget_keys() -> None:
-        api_key_cache.clear()
-        credential_monitor.check_now()
-
-    feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: forget_keys})
+    on_revocation = partial(_forget_keys, api_key_cache, credential_monitor)
+    feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: on_revocation})
     make_context = partial(
         Context, services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=BatchLoaders(database)
     )
@@ -147,6 +142,12 @@ def build_components(
         ),
         metrics=metrics,
     )
+
+
+def _forget_keys(api_key_cache: ApiKeyCache, credential_monitor: CredentialMonitor) -> None:
+    """Read every key anew: some were revoked."""
+    api_key_cache.clear()
+    credential_monitor.check_now()
 
 
 def _with_defaults(settings: Settings, *, embedded: bool) -> Settings:
