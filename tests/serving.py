@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from gateway.transport.http.protocol import HttpProtocol
 from gateway.transport.websocket.protocol import WebSocketProtocol
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 """Seconds after which a test gives up waiting."""
 
 

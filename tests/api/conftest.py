@@ -97,7 +97,7 @@ class Subscribed:
     socket: websockets.ClientConnection
     received: list[Any] = field(default_factory=list)
 
-    async def next(self, *, within: float = 5.0) -> Any:
+    async def next(self, *, within: float = 30.0) -> Any:
         """Answer the data of the next event."""
         async with asyncio.timeout(within):
             while True:
