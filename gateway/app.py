@@ -114,13 +114,13 @@ def build_components(
     settings = _with_defaults(settings, embedded=prefilled is not None)
     metrics = OperationMetrics() if settings.metrics else None
     database = build_database(settings, url=database_url)
-    # The feed comes last because its listeners are made before it; nothing notifies before it exists.
-    services = Services(database=database, now=now, notify=lambda: feed.notify(), failure_limit=settings.failure_limit)  # noqa: PLW0108
+    listeners: dict[str, Callable[[], None]] = {}
+    feed = Feed(database, url=database_url, listeners=listeners)
+    services = Services(database=database, now=now, notify=feed.notify, failure_limit=settings.failure_limit)
     api_key_cache = ApiKeyCache(services)
     credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
 
-    on_revocation = partial(_forget_keys, api_key_cache, credential_monitor)
-    feed = Feed(database, url=database_url, listeners={KEYS_CHANNEL: on_revocation})
+    listeners[KEYS_CHANNEL] = partial(_forget_keys, api_key_cache, credential_monitor)
     make_context = partial(
         Context, services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=BatchLoaders(database)
     )

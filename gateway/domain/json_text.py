@@ -2,7 +2,7 @@
 
 import json
 from decimal import Decimal, InvalidOperation
-from typing import Any, Self
+from typing import Final, Self
 
 
 class WrittenNumber(Decimal):
@@ -41,15 +41,8 @@ def read_integer(written: str) -> int | Decimal:
         return WrittenNumber(written)
 
 
-_DECODER = json.JSONDecoder(parse_float=read_number, parse_int=read_integer)
+read_json: Final = json.JSONDecoder(parse_float=read_number, parse_int=read_integer).decode
+"""Reads JSON text: numbers with a fraction or an exponent become WrittenNumber, NaN and infinities float.
 
-
-def read_json(text: str) -> Any:
-    """Read JSON: numbers with a fraction or an exponent become WrittenNumber, NaN and infinities float.
-
-    Raises json.JSONDecodeError for what is not JSON, or is nested deeper than the interpreter's stack allows.
-    """
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        raise json.JSONDecodeError("Nested too deeply", text, 0) from None
+Raises json.JSONDecodeError for what is not JSON, and RecursionError where it is nested too deeply.
+"""

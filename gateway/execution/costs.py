@@ -106,16 +106,17 @@ class _Selected:
 class Cost:
     """The estimate for one operation."""
 
-    __slots__ = ("_constant", "_sums")
+    __slots__ = ("_sums", "constant")
 
     def __init__(self, sums: Sequence[_Sum]) -> None:
-        self._constant = None if sums[-1].terms else sums[-1].constant
-        self._sums = () if self._constant is not None else tuple(sums)
+        self.constant = None if sums[-1].terms else max(1, sums[-1].constant)
+        """The cost, where no variable changes it."""
+        self._sums = () if self.constant is not None else tuple(sums)
 
     def value(self, variables: Mapping[str, Any] | None) -> int:
         """Return the cost with these variables, as they came; at least 1."""
-        if self._constant is not None:
-            return max(1, self._constant)
+        if self.constant is not None:
+            return self.constant
         given, values = variables or {}, list[int]()
         for each in self._sums:
             values.append(each.constant + sum(_size(size, given) * values[earlier] for size, earlier in each.terms))

@@ -53,9 +53,13 @@ def encode_response(
     if extensions:
         members["extensions"] = extensions
     try:
-        return Response(body=encode(members), errors=errors)
+        try:
+            body = orjson.dumps(members)
+        except TypeError:
+            body = _encode_slowly(members)
     except Exception as error:  # noqa: BLE001 - as above
         return error_response(error)
+    return Response(body=body, errors=errors)
 
 
 def error_response(error: Exception) -> Response:

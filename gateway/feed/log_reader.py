@@ -22,7 +22,7 @@ from gateway.feed.notifier import Notifier
 from gateway.feed.stats import FeedStats
 from gateway.feed.subscribers import SubscriberIndex
 from gateway.storage.database import DriverConnection
-from gateway.storage.events import EVENTS_CHANNEL, LogPage, ensure_epoch, log_snapshot, read_pages
+from gateway.storage.events import EVENTS_CHANNEL, LogPage, WantedKeys, ensure_epoch, log_snapshot, read_pages
 
 _logger = logging.getLogger(__name__)
 
@@ -111,22 +111,21 @@ class LogReader:
         self._throttle.started_at = time.monotonic()
         if self._position is None or not self._stats.subscribers:
             return await self._resync(connection)
-        keys = self._subscribers.keys()
+        interest = self._subscribers.interest()
         try:
             [page] = await read_pages(
                 connection,
                 matching=_ALL_EVENTS,
                 window=Window(size=self._batch_size, backward=False, after=self._position, before=None),
                 limit=self._batch_size,
-                has_interest=self._subscribers.has_interest,
-                keys=keys,
+                interest=interest,
             )
         except CursorExpired:
             return await self._resync(connection)
         state = page.state
         self._log_rate.update(state.latest.id)
         self._stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
-        if keys is not None and self._subscribers.new:
+        if self._subscribers.new and isinstance(interest, WantedKeys):
             self._subscribers.invalidate_new()
         await self._deliver(page, start=self._position)
         if page.read == self._batch_size:

@@ -10,7 +10,7 @@ from gateway.domain.cursors import Position
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Event
 from gateway.feed.stats import FeedStats
-from gateway.storage.events import WantedKeys
+from gateway.storage.events import HasInterest, WantedKeys
 
 _MAX_KEYS: Final = 200
 
@@ -99,7 +99,7 @@ class SubscriberIndex:
         self._by_account: Final[dict[UUID | None, _Groups]] = {}
         self._by_application: Final[dict[UUID | None, _Groups]] = {}
         self.new: list[SubscriberBuffer] = []
-        """Those added since `keys` was called."""
+        """Those added since `interest` was called."""
 
     def __iter__(self) -> Iterator[SubscriberBuffer]:
         for index in (self._by_installation, self._by_account, self._by_application):
@@ -130,15 +130,17 @@ class SubscriberIndex:
         if not groups:
             del index[key]
 
-    def keys(self) -> WantedKeys | None:
-        """Return the keys of all filters; None where a filter has no key, or there are too many for a query.
+    def interest(self) -> WantedKeys | HasInterest | None:
+        """Return what to read of the log: events of these keys, events that the function accepts, or all (None).
 
-        Subscribers added from now on are new, see `invalidate_new`.
+        The function is for more keys than a query takes. Subscribers added from now on are new, see `invalidate_new`.
         """
         self.new.clear()
-        indexes = (self._by_installation, self._by_account, self._by_application)
-        if None in self._by_application or sum(map(len, indexes)) > _MAX_KEYS:
+        if None in self._by_application:
             return None
+        indexes = (self._by_installation, self._by_account, self._by_application)
+        if sum(map(len, indexes)) > _MAX_KEYS:
+            return self._has_interest
         installations, accounts, applications = ([key for key in index if key is not None] for index in indexes)
         return WantedKeys(installation_ids=installations, account_ids=accounts, application_ids=applications)
 
@@ -148,11 +150,9 @@ class SubscriberIndex:
             buffer.invalidate()
         self.new.clear()
 
-    def has_interest(self, installation_id: UUID, application_id: UUID, account_id: UUID) -> bool:
-        """Return whether an event may match a filter; asked before the event is decoded."""
+    def _has_interest(self, installation_id: UUID, application_id: UUID, account_id: UUID) -> bool:
         return (
-            None in self._by_application
-            or installation_id in self._by_installation
+            installation_id in self._by_installation
             or account_id in self._by_account
             or application_id in self._by_application
         )

@@ -189,7 +189,7 @@ class OperationPipeline:
         """Charge the estimated cost. Return the response's extensions, if the request asks for the cost."""
         if request.variables:
             check_variables(request.variables)
-        cost = operation.cost.value(request.variables)
+        cost = operation.cost.constant or operation.cost.value(request.variables)
         quota = self._quotas.get(None if caller is None else caller.kind, _DEFAULT_QUOTA)
         if cost > quota.operation:
             raise OperationTooComplex(

@@ -40,6 +40,8 @@ def parse_json(text: bytes | str) -> Any:
         raise MalformedRequest("The request is not valid UTF-8.") from None
     except json.JSONDecodeError as error:
         raise MalformedRequest(f"The request is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise MalformedRequest("The request is JSON that is nested too deeply.") from None
 
 
 def graphql_request(parameters: Any) -> GraphQLRequest:

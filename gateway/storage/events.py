@@ -106,22 +106,21 @@ async def read_pages(
     matching: EventFilter,
     window: Window[Position],
     limit: int,
-    has_interest: HasInterest | None = None,
-    keys: WantedKeys | None = None,
+    interest: WantedKeys | HasInterest | None = None,
 ) -> list[LogPage]:
     """Read a page of the log for each parent: an installation, or None for all of them; by one statement.
 
-    With `keys`, only events of these are read; of the events read, those without interest are not decoded.
+    `interest` are keys, of which alone events are read, or a function that decides which events are decoded.
 
     Raises:
         CursorExpired: The log no longer has all events after one of the window's positions.
     """
     flags = _flags(matching, window=window)
-    if keys is not None:
+    if isinstance(interest, WantedKeys):
         flags["wanted"] = {
-            "wanted_installation_ids": keys.installation_ids,
-            "wanted_account_ids": keys.account_ids,
-            "wanted_application_ids": keys.application_ids,
+            "wanted_installation_ids": interest.installation_ids,
+            "wanted_account_ids": interest.account_ids,
+            "wanted_application_ids": interest.application_ids,
         }
     if parents != (None,):
         flags["of_installation"] = {}
@@ -130,6 +129,7 @@ async def read_pages(
     rows: list[list[Record]] = [[] for _ in parents]
     for row in await query.fetch(connection, limit=limit, parents=list(parents), **values):
         rows[row["parent"] - 1].append(row)
+    has_interest = None if isinstance(interest, WantedKeys) else interest
     return [_page(each, window=window, has_interest=has_interest) for each in rows]
 
 
