@@ -29,7 +29,7 @@ from tests.cli.conftest import Run
 from tests.cli.conftest import run as run  # noqa: PLC0414
 
 ISSUER = {"GATEWAY_TOKEN_ISSUER": "https://id.example/realm", "GATEWAY_TOKEN_AUDIENCES": "https://gateway.example, two"}
-PAGE = Path(__file__).parents[1] / "gateway/cli/SETTINGS.md"
+PAGE = Path(__file__).parents[1] / ".github/docs/settings.md"
 
 Read = Callable[[dict[str, str]], Settings]
 

@@ -1,4 +1,4 @@
-"""The longer texts of `--help`, and the page SETTINGS.md."""
+"""The longer texts of `--help`, and the page of the settings."""
 
 import textwrap
 

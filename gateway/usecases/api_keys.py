@@ -56,15 +56,14 @@ async def issue_key(
 
     Raises:
         Forbidden: The caller is not the platform.
-        BadUserInput: The ids do not fit the kind, the label is out of bounds, or the expiry is not in the future.
-        ApplicationNotFound: There is no such application.
-        AccountNotFound: There is no such account.
+        BadUserInput: The ids do not fit the kind, the label is out of bounds, or the expiry is past.
+        ApplicationNotFound, AccountNotFound: There is none of this id.
     """
     require_platform(principal, intention="issue API keys")
     if not kind.fits(application_id=application_id, account_id=account_id):
         raise BadUserInput(_IDS_DO_NOT_FIT.format(kind.value), argument="kind")
     now, secret = services.now(), new_secret()
-    if expires_at is not None and expires_at <= now:
+    if expires_at and expires_at <= now:
         raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
     api_key = ApiKey(
         id=services.new_id(),

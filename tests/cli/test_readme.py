@@ -1,4 +1,4 @@
-"""The commands of the README, run as they are written."""
+"""The commands of the README and of the operations page, run as they are written."""
 
 import re
 import shlex
@@ -13,7 +13,8 @@ from tests.cli.processes import WITHIN_SECONDS, Serving, environment, serving
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+OPERATIONS = (ROOT / ".github/docs/operations.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README + OPERATIONS, re.MULTILINE | re.DOTALL)
 QUERY, MUTATION, SUBSCRIPTION = (block for block in BLOCKS if block.startswith("curl "))
 ACTIVATED = '"installationId":"65816f7f-9947-513b-ad16-2bf0586ecbd4","from":"AUTHORIZED","to":"ACTIVATED"'
 
