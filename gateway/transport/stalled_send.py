@@ -33,11 +33,12 @@ class MonitoredSend:
         self._waiting += 1
         try:
             await self._send(message)
+            # Not where a send is cancelled: the keep-alives of a stalled stream replace each other.
+            self._waiting_since = self._clock()
         except OSError:  # what ASGI says a server raises
             raise ClientGone from None
         finally:
             self._waiting -= 1
-            self._waiting_since = self._clock()
 
     def stalled_seconds(self, now: float) -> float:
         """Return how long messages have been waiting without any of them going out."""

@@ -236,6 +236,14 @@ class Gateway:
     state: State
     pipeline: OperationPipeline
     registry: ConnectionRegistry
+    _advanced: float = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Check the connections as the registry would after this time, without waiting for it."""
+        self._advanced += seconds
+        now = asyncio.get_running_loop().time() + self._advanced
+        for connection in self.registry.connections:
+            connection.on_tick(now)
 
     @property
     def address(self) -> tuple[str, int]:

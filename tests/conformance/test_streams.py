@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from gateway.domain.errors import Unauthenticated
 from gateway.transport.http.streaming import StreamLimits
-from tests.conformance.sample_gateway import KEY, Gateway, served
+from gateway.transport.stalled_send import MonitoredSend
+from tests.conformance.sample_gateway import KEY, Gateway
 from tests.serving import DEADLINE, eventually
 
 EVENT_STREAM = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
@@ -131,15 +133,17 @@ async def test_client_resumes_after_last_event_id_unless_after_is_given(gateway:
         assert '"place":0' not in await stream.until("id: c1")
 
 
-async def test_quiet_stream_sends_keep_alives() -> None:
-    limits = StreamLimits(keep_alive=0.5)
-    async with served(stream_limits=limits) as gateway:
-        async with streamed(gateway, TICKS) as stream:
-            assert await stream.until(":\n\n:\n\n:\n\n") == ":\n\n:\n\n:\n\n"
-            await gateway.state.tick(1)
-            await stream.until("id: c1")
-        async with streamed(gateway, TICKS, MULTIPART, variables={}) as stream:
-            await stream.until("\r\n\r\n{}\r\n--graphql")
+async def test_quiet_stream_sends_keep_alives(gateway: Gateway) -> None:
+    async with streamed(gateway, TICKS) as stream:
+        for opening_and_keep_alives in (":\n\n", ":\n\n:\n\n", ":\n\n:\n\n:\n\n"):
+            assert await stream.until(opening_and_keep_alives) == opening_and_keep_alives
+            gateway.advance(StreamLimits().keep_alive)
+        await gateway.state.tick(1)
+        await stream.until("id: c1")
+    async with streamed(gateway, TICKS, MULTIPART, variables={}) as stream:
+        await stream.until("--graphql")
+        gateway.advance(StreamLimits().keep_alive)
+        await stream.until("\r\n\r\n{}\r\n--graphql")
 
 
 @asynccontextmanager
@@ -156,19 +160,39 @@ async def raw(gateway: Gateway, query: str) -> AsyncIterator[tuple[asyncio.Strea
         writer.close()
 
 
-async def test_client_that_reads_nothing_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    limits = StreamLimits(stalled=1.0)
-    async with served(stream_limits=limits) as gateway:
-        await gateway.state.tick(*range(200))
-        async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
-            await eventually(lambda: gateway.state.subscribers == 1)
-            await eventually(lambda: gateway.state.subscribers == 0)
-            await eventually(lambda: not gateway.registry.connections)
-            text = await reader.read()
+async def test_client_that_reads_nothing_is_dropped(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    def is_dropped() -> bool:
+        gateway.advance(StreamLimits().stalled + 1)
+        return gateway.state.subscribers == 0
+
+    await gateway.state.tick(*range(200))
+    async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
+        await eventually(lambda: gateway.state.subscribers == 1)
+        await eventually(is_dropped)  # its buffers may not be full yet at the first check
+        await eventually(lambda: not gateway.registry.connections)
+        text = await reader.read()
     assert b"id: c0\n" in text
     assert b"id: c199\n" not in text
     assert not text.endswith(b"0\r\n\r\n")
     assert caplog.records == []
+
+
+async def test_cancelled_send_does_not_count_as_read_by_the_client() -> None:
+    async def blocked(_message: Message) -> None:
+        await asyncio.Event().wait()
+
+    monitored = MonitoredSend(blocked)
+    payload = asyncio.create_task(monitored.send({"type": "http.response.body"}))
+    await asyncio.sleep(0)
+    now = asyncio.get_running_loop().time() + 30
+    stalled = monitored.stalled_seconds(now)
+    keep_alive = asyncio.create_task(monitored.send({"type": "http.response.body"}))
+    await asyncio.sleep(0)
+    keep_alive.cancel()
+    await asyncio.wait([keep_alive])
+    assert monitored.stalled_seconds(now) == stalled
+    payload.cancel()
+    await asyncio.wait([payload])
 
 
 async def test_client_that_disconnects_leaves_nothing_behind(gateway: Gateway) -> None:

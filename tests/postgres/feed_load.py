@@ -38,9 +38,22 @@ class LoadSubscriber:
             turn += 1
 
 
-async def run_load(url: str, *, fault: Callable[[], Awaitable[None]]) -> int:
+@dataclass(kw_only=True)
+class WrittenEvents:
+    """The number of events that the writers have committed."""
+
+    count: int = 0
+
+    async def more(self, count: int) -> None:
+        """Wait until so many more events are committed."""
+        wanted = self.count + count
+        await until(lambda: self.count >= wanted)
+
+
+async def run_load(url: str, *, fault: Callable[[WrittenEvents], Awaitable[None]]) -> int:
     """Write, and subscribe to two feeds, during a fault; return the number of events."""
     sources = [EventSource() for _ in range(_WRITERS)]
+    written = WrittenEvents()
     async with (
         open_database(url, pool_size=6) as database,
         open_database(url, pool_size=3) as other,
@@ -54,8 +67,8 @@ async def run_load(url: str, *, fault: Callable[[], Awaitable[None]]) -> int:
         ]
         start = await first.position()
         tasks = [asyncio.create_task(listener.receive_events(start)) for listener in subscribers]
-        writing = [asyncio.create_task(_write_on(database, first, source)) for source in sources]
-        await fault()
+        writing = [asyncio.create_task(_write_on(database, first, source, written=written)) for source in sources]
+        await fault(written)
         for task in writing:
             task.cancel()
         await asyncio.gather(*writing, return_exceptions=True)
@@ -64,11 +77,12 @@ async def run_load(url: str, *, fault: Callable[[], Awaitable[None]]) -> int:
     return len(log)
 
 
-async def _write_on(database: Database, feed: Feed, source: EventSource) -> None:
+async def _write_on(database: Database, feed: Feed, source: EventSource, *, written: WrittenEvents) -> None:
     while True:
         with suppress(Unavailable, TimedOut):
             async with transaction(database) as held:
                 await append_event(held, source.next())
+            written.count += 1
             feed.notify()
         await asyncio.sleep(0.002)
 

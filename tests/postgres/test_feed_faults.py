@@ -16,7 +16,7 @@ from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
 from tests.postgres.event_rows import EventSource, receive, until, write
-from tests.postgres.feed_load import run_load
+from tests.postgres.feed_load import WrittenEvents, run_load
 
 # No checkpoint and no standby logs the transaction ids, so that a crash loses them.
 FORGETS_IDS = {"wal_level": "minimal", "max_wal_senders": "0", "checkpoint_timeout": "1h"}
@@ -57,22 +57,23 @@ async def server(cluster: Cluster) -> CrashableServer:
 
 
 async def test_no_event_is_lost_when_postgres_crashes(server: CrashableServer) -> None:
-    async def crashes() -> None:
+    async def crashes(written: WrittenEvents) -> None:
         for _ in range(3):
-            await asyncio.sleep(0.5)
+            await written.more(100)
             await server.crash()
-        await asyncio.sleep(0.5)
+        await written.more(100)
 
     assert await run_load(server.url, fault=crashes) > 100
 
 
 async def test_no_event_is_lost_when_the_feeds_connections_are_killed(database_url: str) -> None:
-    async def kill_listeners() -> None:
+    async def kill_listeners(written: WrittenEvents) -> None:
         admin = await asyncpg.connect(database_url)
-        for _ in range(20):
-            await asyncio.sleep(0.1)
-            await admin.execute("""
-                select pg_terminate_backend(pid) from pg_stat_activity
+        killed = 0
+        while killed < 20:
+            await written.more(20)
+            killed += await admin.fetchval("""
+                select count(pg_terminate_backend(pid)) from pg_stat_activity
                 where datname = current_database() and application_name in ('gateway log reader', 'gateway notifier')
             """)
         await admin.close()
@@ -81,15 +82,14 @@ async def test_no_event_is_lost_when_the_feeds_connections_are_killed(database_u
 
 
 async def test_no_event_is_lost_when_transactions_commit_late(database_url: str) -> None:
-    async def commit_late() -> None:
+    async def commit_late(written: WrittenEvents) -> None:
         async with open_database(database_url, idle_in_transaction_seconds=20) as database:
-            await asyncio.gather(*(late(database, seconds=0.1 * number) for number in range(1, 12)))
+            await asyncio.gather(*(commit_after(written, 25 * number, database=database) for number in range(1, 12)))
 
-    async def late(database: Database, *, seconds: float) -> None:
-
+    async def commit_after(written: WrittenEvents, count: int, *, database: Database) -> None:
         async with transaction(database) as held:
             await append_event(held, EventSource().next())
-            await asyncio.sleep(seconds)
+            await written.more(count)
 
     assert await run_load(database_url, fault=commit_late) > 100
 
