@@ -36,6 +36,10 @@ class Size:
     accounts: int
     faults: int
     """How often Postgres restarts in the fault that restarts it."""
+    kills: int
+    """How often the feeds' connections are killed in the fault that kills them."""
+    overtaking: int
+    """How many changes are made while one transaction stays open, in the fault of late commits."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Writers and subscribers of two gateways, over HTTP, WebSockets and server-sent events, during faults."""
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from tests.live.dataset import PLATFORM, populated
 from tests.live.load import Fault, LoadRun, Size, run_load
 from tests.live.servers import Postgres, running_gateways
 
-SHORT = Size(writers=16, changes=300, subscribers=12, applications=5, accounts=8, faults=1)
-LONG = Size(writers=64, changes=10_000, subscribers=50, applications=10, accounts=20, faults=4)
+SHORT = Size(writers=16, changes=300, subscribers=12, applications=5, accounts=8, faults=1, kills=8, overtaking=100)
+LONG = Size(
+    writers=64, changes=10_000, subscribers=50, applications=10, accounts=20, faults=4, kills=50, overtaking=300
+)
 LISTENERS = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity
 where application_name in ('gateway log reader', 'gateway notifier')
@@ -28,9 +29,9 @@ async def nothing_fails(_run: LoadRun) -> None:
 async def listeners_are_killed(run: LoadRun) -> None:
     killed = 0
     admin = await asyncpg.connect(run.postgres.url)
-    while not run.results.full:
+    for number in range(run.size.kills):
+        await run.reached(number / run.size.kills)
         killed += await admin.fetchval(LISTENERS)
-        await asyncio.sleep(0.2 if run.size is SHORT else 1)
     await admin.close()
     assert killed > 2
 
@@ -55,7 +56,7 @@ async def gateway_is_killed(run: LoadRun) -> None:
 
 
 async def transactions_commit_late(run: LoadRun) -> None:
-    """Take a transaction id, and commit two seconds later than transactions with a greater id."""
+    """Take a transaction id, and commit later than many transactions with a greater id."""
     services, unwritten = run.dataset.services, run.dataset.unwritten
     while not run.results.full:
         async with transaction(services.database):
@@ -63,7 +64,7 @@ async def transactions_commit_late(run: LoadRun) -> None:
             await merge_into_metadata(
                 services, PLATFORM, installation_id=unwritten.id, patch=patch, expected_version=None
             )
-            await asyncio.sleep(2)
+            await run.reached(min(1, run.results.progress() + run.size.overtaking / run.size.changes))
 
 
 FAULTS: list[Fault] = [

@@ -1,5 +1,6 @@
 """npm's graphql-ws and graphql-sse resume by cursor at the successor of their server."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,21 @@ async def change(dataset: Dataset, count: int) -> list[tuple[str, int]]:
     return [(str(installation.id), installation.version) for installation in changed]
 
 
-@pytest.mark.parametrize("name", ["graphql-ws", "graphql-sse"])
-async def test_npm_client_resumes_by_cursor_after_a_restart(name: str, postgres: Postgres, tmp_path: Path) -> None:
+KILL_THEN_TERMINATE = (GatewayProcess.kill, GatewayProcess.terminate)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        pytest.param("graphql-ws", [GatewayProcess.terminate], id="graphql-ws"),
+        pytest.param("graphql-sse", [GatewayProcess.kill], id="graphql-sse"),
+        pytest.param("graphql-ws", KILL_THEN_TERMINATE, id="graphql-ws-twice", marks=pytest.mark.long),
+        pytest.param("graphql-sse", KILL_THEN_TERMINATE, id="graphql-sse-twice", marks=pytest.mark.long),
+    ],
+)
+async def test_npm_client_resumes_by_cursor_after_a_restart(
+    name: str, ends: Sequence[Callable[[GatewayProcess], Awaitable[object]]], postgres: Postgres, tmp_path: Path
+) -> None:
     async with (
         populated(postgres.url, applications=1, accounts=1) as dataset,
         running_gateways(postgres.url, count=1, directory=tmp_path) as (services,),
@@ -38,7 +52,7 @@ async def test_npm_client_resumes_by_cursor_after_a_restart(name: str, postgres:
         async with npm_client(name, url=services.url, secret=dataset.secret, cursor=cursor) as client:
             assert await client.next("connected") is False
             assert await client.events(3) == missed_before
-            for end in (GatewayProcess.kill, GatewayProcess.terminate):
+            for end in ends:
                 live = await change(dataset, 5)
                 assert await client.events(5) == live
                 await end(services)

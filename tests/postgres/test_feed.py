@@ -141,7 +141,7 @@ async def test_no_event_is_lost_when_the_listening_backend_is_killed_repeatedly(
     source = EventSource()
     admin = await asyncpg.connect(database_url)
     async with feed.follow(EVERYTHING) as events:
-        for killed in range(8):
+        for killed in range(5):
             await until(lambda: feed.stats.connected)
             await admin.execute("""
                 select pg_terminate_backend(pid) from pg_stat_activity

@@ -56,9 +56,9 @@ async def server(cluster: Cluster) -> CrashableServer:
     return crashable
 
 
-async def test_no_event_is_lost_when_postgres_crashes(server: CrashableServer) -> None:
+async def test_no_event_is_lost_when_postgres_crashes(server: CrashableServer, *, long: bool) -> None:
     async def crashes(written: WrittenEvents) -> None:
-        for _ in range(3):
+        for _ in range(5 if long else 2):
             await written.more(100)
             await server.crash()
         await written.more(100)
@@ -70,7 +70,7 @@ async def test_no_event_is_lost_when_the_feeds_connections_are_killed(database_u
     async def kill_listeners(written: WrittenEvents) -> None:
         admin = await asyncpg.connect(database_url)
         killed = 0
-        while killed < 20:
+        while killed < 12:
             await written.more(20)
             killed += await admin.fetchval("""
                 select count(pg_terminate_backend(pid)) from pg_stat_activity

@@ -21,8 +21,8 @@ const common = {
   jsx: "automatic",
   legalComments: "none",
   loader: { ".ttf": "file", ".svg": "copy" },
-  // GraphiQL imports a name that only has a CommonJS form, in which it finds no parser.
-  alias: { "prettier/parser-babel": "prettier/plugins/babel" },
+  // GraphiQL imports names that only have a CommonJS form, in which it finds no parser.
+  alias: { "prettier/parser-babel": "prettier/plugins/babel", "prettier/parser-graphql": "prettier/plugins/graphql" },
   define: { "process.env.NODE_ENV": '"production"' },
 };
 
