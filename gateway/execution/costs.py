@@ -36,7 +36,7 @@ from graphql import (
 from graphql.type import get_nullable_type
 
 from gateway.domain.pages import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
-from gateway.execution.fragments import dependency_order, fragments_of, spreads_in
+from gateway.execution.fragments import dependency_order, fragments_of
 
 _PAGE_ARGUMENTS = frozenset({"first", "last"})
 _MAX_DIGITS = len(str(LARGEST_PAGE_SIZE))
@@ -142,8 +142,7 @@ class _Estimator:
 
     def compiled(self, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:
         fragments = fragments_of(document)
-        spreads = {name: tuple(spreads_in(node.selection_set)) for name, node in fragments.items()}
-        for name in dependency_order(spreads):
+        for name in dependency_order(fragments):
             node = fragments[name]
             selected = self._selected(node.selection_set, self._schema.type_map[node.type_condition.name.value])
             self._fragments[name] = (self._append(selected.once), self._append(selected.listed))

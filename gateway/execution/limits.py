@@ -4,11 +4,19 @@ The fields of a fragment count at each place where it is spread, so that a short
 fragment is measured once. A cycle of fragments counts once; the validation refuses it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 
-from graphql import DocumentNode, FieldNode, FragmentSpreadNode, InlineFragmentNode, OperationDefinitionNode
-from graphql.language import SelectionSetNode
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+)
 
 from gateway.execution.errors import OperationTooComplex
 from gateway.execution.fragments import dependency_order, fragments_of
@@ -29,32 +37,16 @@ class DocumentLimits:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Measure:
-    """The size of one definition: first without, then with the fragments that it spreads."""
+class _Size:
+    """The size of a selection, with the fragments that it spreads."""
 
     depth: int = 0
     aliases: int = 0
     root_fields: int = 0
     directives: int = 0
 
-    def include(self, fragment: "_Measure", *, depth: int) -> None:
-        """Add a fragment that is spread at this depth."""
-        self.depth = max(self.depth, depth + fragment.depth)
-        self.aliases += fragment.aliases
-        self.directives += fragment.directives
-        if depth == 0:
-            self.root_fields += fragment.root_fields
 
-
-@dataclass(kw_only=True, slots=True)
-class _Definition:
-    measure: _Measure
-    spreads: list[tuple[str, int]]
-    """The fragments that are spread, and the depth of each spread."""
-    fields: int = 0
-
-
-_NAMES = {
+_SENTENCES = {
     "depth": "is {found} fields deep",
     "aliases": "has {found} aliases, with fragments counted at each spread",
     "root_fields": "selects {found} fields at its root",
@@ -64,77 +56,59 @@ _NAMES = {
 
 def check_size(document: DocumentNode, limits: DocumentLimits) -> None:
     """Raise OperationTooComplex where the document exceeds a limit."""
-    fragments = {name: _measured(node.selection_set) for name, node in fragments_of(document).items()}
-    operations = [_operation(node) for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    written = sum(each.fields for each in (*operations, *fragments.values()))
+    fragments = fragments_of(document)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    definitions = (*fragments.values(), *operations)
+    selections = chain.from_iterable(_selections(node.selection_set) for node in definitions)
+    written = sum(isinstance(selection, FieldNode) for selection, _ in selections)
     if written > limits.written_fields:
         _refuse("written_fields", "has {found} fields", found=written, most=limits.written_fields)
-    for name in dependency_order({name: [spread for spread, _ in each.spreads] for name, each in fragments.items()}):
-        _include_spreads(fragments[name], fragments)
+    sizes: dict[str, _Size] = {}
+    for name in dependency_order(fragments):
+        sizes[name] = _size(fragments[name].selection_set, sizes)
     for operation in operations:
-        _include_spreads(operation, fragments)
-        _check_measure(operation.measure, limits)
-
-
-def _check_measure(measure: _Measure, limits: DocumentLimits) -> None:
-    for each in fields(measure):
-        found, most = getattr(measure, each.name), getattr(limits, each.name)
-        if found > most:
-            _refuse(each.name, _NAMES[each.name], found=found, most=most)
+        size = _size(operation.selection_set, sizes)
+        size.directives += len(operation.directives or ())
+        for limit, sentence in _SENTENCES.items():
+            found, most = getattr(size, limit), getattr(limits, limit)
+            if found > most:
+                _refuse(limit, sentence, found=found, most=most)
 
 
 def _refuse(name: str, sentence: str, *, found: int, most: int) -> None:
-    told = str(found) if found <= 1_000_000 else "over a million"  # noqa: PLR2004 - nested fragments can stand for a number with hundreds of digits
+    shown = str(found) if found <= 1_000_000 else "over a million"  # noqa: PLR2004 - nested fragments can stand for a number with hundreds of digits
     first, *rest = name.split("_")
     raise OperationTooComplex(
-        f"The operation {sentence.format(found=told)}; at most {most} are allowed.",
+        f"The operation {sentence.format(found=shown)}; at most {most} are allowed.",
         limit=first + "".join(word.title() for word in rest),
         allowed=most,
     )
 
 
-def _operation(node: OperationDefinitionNode) -> _Definition:
-    definition = _measured(node.selection_set)
-    definition.measure.directives += len(node.directives or ())
-    return definition
-
-
-def _measured(selection_set: SelectionSetNode) -> _Definition:
-    definition = _Definition(measure=_Measure(), spreads=[])
-    measure = definition.measure
+def _size(selection_set: SelectionSetNode, fragments: Mapping[str, _Size]) -> _Size:
+    size = _Size()
     for selection, depth in _selections(selection_set):
-        measure.directives += len(selection.directives or ())
-        if isinstance(selection, FragmentSpreadNode):
-            definition.spreads.append((selection.name.value, depth))
-        elif isinstance(selection, FieldNode):
-            definition.fields += 1
-            measure.depth = max(measure.depth, depth + 1)
-            measure.aliases += selection.alias is not None
-            measure.root_fields += depth == 0
-    return definition
+        size.directives += len(selection.directives or ())
+        if isinstance(selection, FieldNode):
+            size.depth = max(size.depth, depth + 1)
+            size.aliases += selection.alias is not None
+            size.root_fields += depth == 0
+        elif isinstance(selection, FragmentSpreadNode) and (spread := fragments.get(selection.name.value)):
+            size.depth = max(size.depth, depth + spread.depth)
+            size.aliases += spread.aliases
+            size.directives += spread.directives
+            size.root_fields += spread.root_fields if depth == 0 else 0
+    return size
 
 
-def _selections(
-    selection_set: SelectionSetNode,
-) -> Iterator[tuple[FieldNode | InlineFragmentNode | FragmentSpreadNode, int]]:
+def _selections(selection_set: SelectionSetNode) -> Iterator[tuple[SelectionNode, int]]:
     """Yield the selections at all depths, each with its depth in fields."""
     pending = [(selection_set, 0)]
     while pending:
         selected, depth = pending.pop()
         for selection in selected.selections:
-            match selection:
-                case FieldNode():
-                    yield selection, depth
-                    if selection.selection_set is not None:
-                        pending.append((selection.selection_set, depth + 1))
-                case InlineFragmentNode():
-                    yield selection, depth
-                    pending.append((selection.selection_set, depth))
-                case FragmentSpreadNode():
-                    yield selection, depth
-
-
-def _include_spreads(definition: _Definition, fragments: dict[str, _Definition]) -> None:
-    for name, depth in definition.spreads:
-        if name in fragments:
-            definition.measure.include(fragments[name].measure, depth=depth)
+            yield selection, depth
+            if isinstance(selection, InlineFragmentNode):
+                pending.append((selection.selection_set, depth))
+            elif isinstance(selection, FieldNode) and selection.selection_set is not None:
+                pending.append((selection.selection_set, depth + 1))
