@@ -16,7 +16,6 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
 from gateway.app import Components, build_components, create_app
-from gateway.cli.help_text import settings_page
 from gateway.cli.serve import server_configuration
 from gateway.demo.loading import load_example_data
 from gateway.domain.principals import PrincipalKind
@@ -30,6 +29,14 @@ from tests.cli.conftest import run as run  # noqa: PLC0414
 
 ISSUER = {"GATEWAY_TOKEN_ISSUER": "https://id.example/realm", "GATEWAY_TOKEN_AUDIENCES": "https://gateway.example, two"}
 PAGE = Path(__file__).parents[1] / ".github/docs/settings.md"
+_PAGE_START = """\
+# Settings
+
+Environment variables, as `gateway serve --help` lists them. Wrong values and unknown names are refused at the start.
+
+| variable | default | allowed | |
+|---|---|---|---|
+| `DATABASE_URL` | the embedded Postgres | `postgresql://…` | The database to serve. |"""
 
 Read = Callable[[dict[str, str]], Settings]
 
@@ -160,7 +167,7 @@ def test_defaults_are_described_as_they_would_be_set(read: Read) -> None:
 
 def test_page_of_the_settings_equals_the_code() -> None:
     """Regenerate the page: `python -m tests.test_settings`."""
-    assert PAGE.read_text(encoding="utf-8") == settings_page()
+    assert PAGE.read_text(encoding="utf-8") == _settings_page()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,5 +321,14 @@ def test_every_setting_is_shown_to_reach_its_component() -> None:
     assert set(Settings.model_fields) == {*REACHED, "log_level", "retention_days"}
 
 
+def _settings_page() -> str:
+    """Return the page of the settings in Markdown."""
+    rows = [
+        f"| `{setting.name}` | {setting.default} | {setting.allowed} | {setting.description} |"
+        for setting in describe_settings()
+    ]
+    return "\n".join([_PAGE_START, *rows, ""])
+
+
 if __name__ == "__main__":
-    PAGE.write_text(settings_page(), encoding="utf-8")
+    PAGE.write_text(_settings_page(), encoding="utf-8")

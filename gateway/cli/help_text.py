@@ -1,4 +1,4 @@
-"""The longer texts of `--help`, and the page of the settings."""
+"""The longer texts of `--help`."""
 
 import textwrap
 
@@ -38,15 +38,6 @@ key acts for that application (with --account, for one account of it alone); an
 account's key is for the users of one account.
 """
 
-_PAGE_START = """\
-# Settings
-
-Environment variables, as `gateway serve --help` lists them. Wrong values and unknown names are refused at the start.
-
-| variable | default | allowed | |
-|---|---|---|---|
-| `DATABASE_URL` | the embedded Postgres | `postgresql://…` | The database to serve. |"""
-
 
 def settings_text() -> str:
     """List the settings, one paragraph each."""
@@ -58,14 +49,3 @@ def settings_text() -> str:
         lines.append(f"  {setting.name}")
         lines += textwrap.wrap(text, width=78, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
-
-
-def settings_page() -> str:
-    """Return the page of the settings in Markdown."""
-    from gateway.settings import describe_settings
-
-    rows = [
-        f"| `{setting.name}` | {setting.default} | {setting.allowed} | {setting.description} |"
-        for setting in describe_settings()
-    ]
-    return "\n".join([_PAGE_START, *rows, ""])

@@ -7,8 +7,8 @@ from itertools import cycle, product
 from typing import Any
 from uuid import UUID
 
-from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleAccount, ExampleApplication, example_id
-from gateway.domain.installations import AuthorizationMethod, DeactivationReason, SyncOutcome, SyncStep
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleApplication, example_id
+from gateway.domain.installations import Account, AuthorizationMethod, DeactivationReason, SyncOutcome, SyncStep
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.usecases import installations, syncs
 from gateway.usecases.expiry import expire_installation
@@ -23,7 +23,7 @@ class History:
 
     services: Services
     application: ExampleApplication
-    account: ExampleAccount
+    account: Account
     time: datetime
     installation_id: UUID
     principal: Principal = field(init=False)
@@ -220,7 +220,7 @@ class Example:
     """An application in an account, with the id of its first installation, and its scenario."""
 
     application: ExampleApplication
-    account: ExampleAccount
+    account: Account
     installation_id: UUID
     scenario: Scenario
 

@@ -205,13 +205,22 @@ class CreateInstallationInput:
     )
 
 
-@strawberry.input(description="The installation to activate.")
-class ActivateInstallationInput:
+@strawberry.input
+class _InstallationInput:
     id: strawberry.ID = strawberry.field(description="The id of the installation.")
+
+
+@strawberry.input
+class _VersionedInput(_InstallationInput):
     expected_version: int | None = strawberry.field(
         default=None,
         description="The version that the installation must have; if it has another, the result is VersionConflict.",
     )
+
+
+@strawberry.input(description="The installation to activate.")
+class ActivateInstallationInput(_VersionedInput):
+    pass
 
 
 @strawberry.input(one_of=True, description="A change of metadata by exactly one of these fields.")
@@ -226,13 +235,8 @@ class MetadataChange:
 
 
 @strawberry.input(description="The installation, and the change of its metadata.")
-class UpdateInstallationMetadataInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
+class UpdateInstallationMetadataInput(_VersionedInput):
     change: MetadataChange = strawberry.field(description="The change of the metadata.")
-    expected_version: int | None = strawberry.field(
-        default=None,
-        description="The version that the installation must have; if it has another, the result is VersionConflict.",
-    )
 
 
 @strawberry.input(description="The progress of one step of a synchronisation.")
@@ -248,8 +252,7 @@ def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
 
 
 @strawberry.input(description="The installation to synchronise, and the steps.")
-class StartInstallationSyncInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
+class StartInstallationSyncInput(_VersionedInput):
     lease_seconds: int = strawberry.field(
         default=300,
         description="The lease: after this many seconds without a report of progress, the synchronisation has failed.",
@@ -257,15 +260,10 @@ class StartInstallationSyncInput:
     steps: list[SyncStepInput] | None = strawberry.field(
         default=None, description="The steps of the synchronisation, as far as they are known."
     )
-    expected_version: int | None = strawberry.field(
-        default=None,
-        description="The version that the installation must have; if it has another, the result is VersionConflict.",
-    )
 
 
 @strawberry.input(description="The progress of a synchronisation, whose lease is renewed.")
-class ReportInstallationSyncProgressInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
+class ReportInstallationSyncProgressInput(_InstallationInput):
     steps: list[SyncStepInput] = strawberry.field(
         description="The progress of every step; it replaces the steps of the last report."
     )
@@ -273,34 +271,23 @@ class ReportInstallationSyncProgressInput:
 
 
 @strawberry.input(description="The outcome of a synchronisation.")
-class FinishInstallationSyncInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
+class FinishInstallationSyncInput(_InstallationInput):
     outcome: SyncOutcome = strawberry.field(description="The outcome.")
     message: str | None = strawberry.field(default=None, description="A message about it, for people.")
 
 
 @strawberry.input(description="Whether the application can reach its own system.")
-class ReportInstallationConnectionInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
+class ReportInstallationConnectionInput(_InstallationInput):
     succeeded: bool = strawberry.field(description="Whether the system was reached.")
     message: str | None = strawberry.field(default=None, description="A message about it, for people.")
 
 
 @strawberry.input(description="The installation to deactivate, and the reason.")
-class DeactivateInstallationInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
+class DeactivateInstallationInput(_VersionedInput):
     reason: DeactivationReason = strawberry.field(default=DeactivationReason.DEACTIVATED, description="The reason.")
     message: str | None = strawberry.field(default=None, description="A message about the reason, for people.")
-    expected_version: int | None = strawberry.field(
-        default=None,
-        description="The version that the installation must have; if it has another, the result is VersionConflict.",
-    )
 
 
 @strawberry.input(description="The installation to delete.")
-class DeleteInstallationInput:
-    id: strawberry.ID = strawberry.field(description="The id of the installation.")
-    expected_version: int | None = strawberry.field(
-        default=None,
-        description="The version that the installation must have; if it has another, the result is VersionConflict.",
-    )
+class DeleteInstallationInput(_VersionedInput):
+    pass

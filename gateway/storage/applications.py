@@ -1,6 +1,7 @@
 """Applications and accounts: rows <-> domain objects."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
@@ -13,35 +14,24 @@ from gateway.storage.queries import Flags, queries
 
 
 def _application(row: Record) -> Application:
-    return Application(
-        id=row["id"],
-        slug=row["slug"],
-        name=row["name"],
-        description=row["description"],
-        categories=tuple(row["categories"]),
-        logo_url=row["logo_url"],
-        authorization_method=AuthorizationMethod(row["authorization_method"]),
-        requires_configuration=row["requires_configuration"],
-        listed=row["listed"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
+    method = AuthorizationMethod(row["authorization_method"])
+    return Application(**{**row, "categories": tuple(row["categories"]), "authorization_method": method})
+
+
+def _mutable_columns(application: Application) -> dict[str, Any]:
+    """Return the id, and every column that an update sets."""
+    names = ("id", "name", "description", "logo_url", "requires_configuration", "listed", "updated_at")
+    return {**{name: getattr(application, name) for name in names}, "categories": list(application.categories)}
 
 
 async def insert_application(connection: Connection, application: Application) -> bool:
     """Insert an application; False where its slug, or its id, is taken."""
     inserted = await queries.insert_application.fetch_value(
         connection,
-        id=application.id,
         slug=application.slug,
-        name=application.name,
-        description=application.description,
-        categories=list(application.categories),
-        logo_url=application.logo_url,
         authorization_method=application.authorization_method.value,
-        requires_configuration=application.requires_configuration,
-        listed=application.listed,
-        now=application.created_at,
+        created_at=application.created_at,
+        **_mutable_columns(application),
     )
     return inserted is not None
 
@@ -52,17 +42,7 @@ async def lock_application(connection: Connection, *, application_id: UUID) -> A
 
 
 async def update_application(connection: Connection, application: Application) -> None:
-    await queries.update_application.execute(
-        connection,
-        id=application.id,
-        name=application.name,
-        description=application.description,
-        categories=list(application.categories),
-        logo_url=application.logo_url,
-        requires_configuration=application.requires_configuration,
-        listed=application.listed,
-        updated_at=application.updated_at,
-    )
+    await queries.update_application.execute(connection, **_mutable_columns(application))
 
 
 async def select_applications(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Application]:

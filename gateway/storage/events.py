@@ -164,12 +164,6 @@ async def log_snapshot(connection: Connection) -> Snapshot:
     return Snapshot.parse(row["snapshot"], xid_offset=row["xid_offset"], latest=latest)
 
 
-async def log_position(connection: Connection) -> Position:
-    """Return the end of the log: every event that is written from now on comes after it."""
-    snapshot = await log_snapshot(connection)
-    return snapshot.latest
-
-
 async def ensure_epoch(connection: Connection) -> bool:
     """Start a new epoch where the log was written in another cluster, and return whether it was. Run at each start."""
     command = await queries.update_event_log_epoch.execute(connection, epoch=secrets.randbits(_EPOCH_BITS))

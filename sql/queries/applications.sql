@@ -7,7 +7,7 @@ insert into applications (
 )
 values (
     :id, :slug, :name, :description, :categories, :logo_url, :authorization_method, :requires_configuration, :listed,
-    :now, :now
+    :created_at, :updated_at
 )
 on conflict do nothing
 returning true;

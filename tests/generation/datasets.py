@@ -15,7 +15,7 @@ from gateway.domain.cursors import Position
 from gateway.domain.errors import ExpectedFailure
 from gateway.domain.installations import DeactivationReason, SyncOutcome, SyncStep
 from gateway.storage.database import connection
-from gateway.storage.events import log_position
+from gateway.storage.events import log_snapshot
 from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.installations import (
     activate_installation,
@@ -60,7 +60,7 @@ async def create_dataset(plan: Plan, *, services: Services) -> Dataset:
     """Make a dataset of a plan, in place of what was there."""
     async with connection(services.database) as held:
         await held.execute("truncate installations, installation_events, applications, accounts, api_keys")
-        start = await log_position(held)
+        start = (await log_snapshot(held)).latest
     for application in plan.applications:
         await register_application(
             replace(services, now=lambda: BEGINNING, new_id=partial(_same, application.id)),
@@ -157,10 +157,10 @@ def _act(action: PlannedAction, installation_id: UUID, *, plan: Plan, services: 
 async def _read(plan: Plan, *, start: Position, services: Services) -> Dataset:
     async with connection(services.database) as held:
         events = await held.fetch("select * from installation_events order by xid, id")
-        end = await log_position(held)
+        end = (await log_snapshot(held)).latest
         async with asyncio.timeout(_HORIZON_SECONDS):  # others on the server may still have a transaction open
             while events and end[1:] != (events[-1]["xid"], events[-1]["id"]):
-                end = await log_position(held)
+                end = (await log_snapshot(held)).latest
         return Dataset(
             plan=plan,
             start=start,

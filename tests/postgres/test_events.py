@@ -24,7 +24,7 @@ from gateway.storage.database import Database, connection, transaction
 from gateway.storage.events import (
     append_event,
     ensure_epoch,
-    log_position,
+    log_snapshot,
     prune_events,
     read_events,
     select_event_page,
@@ -80,11 +80,11 @@ async def test_event_comes_back_as_it_was_written(database: Database, change: Ch
 async def test_log_stands_at_its_last_readable_event(database: Database) -> None:
     source = EventSource()
     async with connection(database) as held:
-        assert (await log_position(held))[1:] == (0, 0)
+        assert (await log_snapshot(held)).latest[1:] == (0, 0)
     await write(database, source.next(), source.next())
     log = await whole_log(database)
     async with connection(database) as held:
-        assert await log_position(held) == log[-1].position
+        assert (await log_snapshot(held)).latest == log[-1].position
 
 
 async def test_early_transaction_that_commits_late_is_not_lost(database: Database, database_url: str) -> None:
@@ -97,7 +97,7 @@ async def test_early_transaction_that_commits_late_is_not_lost(database: Databas
         await write(database, late.next())
         async with connection(database) as held:
             page = await read_events(held, matching=EVERYTHING, after=None, limit=10)
-            position = await log_position(held)
+            position = (await log_snapshot(held)).latest
         assert (page.events, page.state.waiting) == ([], True)
         await slow_transaction.commit()
     finally:
@@ -195,7 +195,7 @@ async def test_log_that_was_pruned_empty_stands_at_what_was_pruned(database: Dat
     async with transaction(database) as held:
         await prune_events(held, older_than=TIME + timedelta(days=1), limit=100)
     async with connection(database) as held:
-        assert await log_position(held) == event.position
+        assert (await log_snapshot(held)).latest == event.position
         assert (await read_events(held, matching=EVERYTHING, after=event.position, limit=1)).events == []
 
 
@@ -215,9 +215,9 @@ async def test_epoch_stays_in_its_cluster(database: Database) -> None:
     await write(database, EventSource().next())
     await whole_log(database)
     async with connection(database) as held:
-        before = await log_position(held)
+        before = (await log_snapshot(held)).latest
         assert not await ensure_epoch(held)
-        assert await log_position(held) == before
+        assert (await log_snapshot(held)).latest == before
 
 
 async def restored_elsewhere(database: Database) -> None:
@@ -231,7 +231,7 @@ async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Dat
     source = EventSource()
     await write(database, source.next(), source.next())
     async with connection(database) as held:
-        old = await log_position(held)
+        old = (await log_snapshot(held)).latest
     await restored_elsewhere(database)
     gateways = [await asyncpg.connect(database_url) for _ in range(4)]
     try:
@@ -242,7 +242,7 @@ async def test_restored_log_gets_one_new_epoch_and_keeps_its_order(database: Dat
     await write(database, source.next())
     assert await versions(database) == [1, 2, 3]
     async with connection(database) as held:
-        assert (await log_position(held)).epoch != old.epoch
+        assert (await log_snapshot(held)).latest.epoch != old.epoch
         with pytest.raises(CursorExpired):
             await read_events(held, matching=EVERYTHING, after=old, limit=1)
 
@@ -259,7 +259,7 @@ async def test_log_ahead_of_its_own_cluster_gets_a_new_epoch(database: Database)
 async def test_cursor_of_a_lost_history_is_refused(database: Database) -> None:
     await write(database, EventSource().next())
     async with connection(database) as held:
-        position = await log_position(held)
+        position = (await log_snapshot(held)).latest
         ahead = position._replace(xid=position.xid + 1000000000)
         with pytest.raises(CursorExpired):
             await read_events(held, matching=EVERYTHING, after=ahead, limit=1)
