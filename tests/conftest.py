@@ -69,7 +69,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
-    """Yield the name of a migrated database that nobody is connected to."""
+    """Yield the name of a migrated database without connections."""
     name = f"template_{uuid4().hex}"
     asyncio.run(run_on(server_url, f"create database {name}"))
     asyncio.run(migrate(address(server_url, database=name)))
@@ -113,7 +113,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def quick_directory() -> Path | None:
-    """Answer the memory file system where it has room: a database is copied there in 15 ms, on a disk in up to 400."""
+    """Return the memory file system where it has room: a database is copied there in 15 ms, on a disk in up to 400."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 * 2**30
     return memory if roomy else None

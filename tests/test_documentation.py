@@ -49,7 +49,7 @@ def test_steps_of_the_paths_name_functions_that_exist(number: str, file: str, fu
     assert function in names_in(ROOT / "gateway" / file)
 
 
-def test_paths_of_a_query_a_mutation_and_an_event_are_told() -> None:
+def test_paths_of_a_query_a_mutation_and_an_event_are_documented() -> None:
     assert len(STEPS) > 30
 
 

@@ -1,4 +1,4 @@
-"""Settings: how they are read, what is refused, and that each reaches the component that it names."""
+"""Settings: parsing, rejected values, and the component that each setting reaches."""
 
 import asyncio
 import logging
@@ -172,7 +172,7 @@ def test_page_of_the_settings_equals_the_code() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What is built from settings."""
+    """The components built from settings."""
 
     app: Starlette
     server: uvicorn.Config
@@ -279,7 +279,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
 
 @pytest.fixture(scope="module")
 def before() -> dict[str, Any]:
-    """Return what is at each of these places without the settings."""
+    """Return the values at these places with default settings."""
     built = build(
         Settings(token_issuer=ISSUER["GATEWAY_TOKEN_ISSUER"], token_audiences=("https://gateway.example", "two"))
     )

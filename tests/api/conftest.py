@@ -1,4 +1,4 @@
-"""A whole gateway on a real socket, and clients that speak to it as anybody would."""
+"""A whole gateway on a real socket, and clients over HTTP and WebSocket."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ class Client:
         )
 
     async def data(self, query: str, **variables: Any) -> Any:
-        """Run an operation that has no errors; answer its data."""
+        """Run an operation that has no errors; return its data."""
         answer = (await self.post(query, **variables)).json()
         assert "errors" not in answer, answer
         return answer["data"]
@@ -75,7 +75,7 @@ class Client:
         return errors
 
     async def code(self, query: str, **variables: Any) -> str:
-        """Run an operation that fails with one error; answer its code."""
+        """Run an operation that fails with one error; return its code."""
         (error,) = await self.errors(query, **variables)
         code: str = error["extensions"]["code"]
         return code
@@ -98,7 +98,7 @@ class Subscribed:
     received: list[Any] = field(default_factory=list)
 
     async def next(self, *, within: float = 30.0) -> Any:
-        """Answer the data of the next event."""
+        """Return the data of the next event."""
         async with asyncio.timeout(within):
             while True:
                 message = json.loads(await self.socket.recv())

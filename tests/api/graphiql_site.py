@@ -1,15 +1,10 @@
 """A small site around GraphiQL: its endpoint answers with the key of the request, and has two events."""
 
 import asyncio
-import contextlib
-import socket
-import threading
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import strawberry
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import Route, WebSocketRoute
@@ -203,26 +198,3 @@ def site(graphiql: GraphiQL) -> Starlette:
 
     routes = [Route("/graphql", PageOrEndpoint()), WebSocketRoute("/graphql", endpoint), *graphiql.routes()]
     return Starlette(routes=routes)
-
-
-@contextlib.contextmanager
-def served(app: Starlette) -> Iterator[str]:
-    """Serve on a free loopback port; yield the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until_started(server)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
-
-
-def wait_until_started(server: uvicorn.Server) -> None:
-    deadline = time.monotonic() + 10
-    while not server.started:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the server did not start within 10 seconds")
-        time.sleep(0.01)

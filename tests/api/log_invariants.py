@@ -18,8 +18,8 @@ with histories as (
     ) as numbered
     group by installation_id
 )
-select coalesce(i.id, h.installation_id)::text as installation, h.gapless, h.begun, h.version as told, i.version,
-    h.status as told_status, i.status
+select coalesce(i.id, h.installation_id)::text as installation, h.gapless, h.begun, h.version as logged_version,
+    i.version, h.status as logged_status, i.status
 from installations i
 full join histories h on h.installation_id = i.id
 where h.gapless is not true or h.begun is not true
@@ -35,8 +35,8 @@ having count(*) > 1
 
 
 async def broken_histories(connection: DriverConnection) -> list[asyncpg.Record]:
-    """Find installations whose log has a gap, or tells another version or status than their row; and double pairs.
+    """Return installations whose log has a gap or another version or status than their row, and duplicate pairs.
 
-    An installation that is gone has a log that ends with its deletion: without a status, as it has none.
+    The log of a deleted installation ends with its deletion, which has no status.
     """
     return [*await connection.fetch(_BROKEN), *await connection.fetch(_TWICE)]

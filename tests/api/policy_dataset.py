@@ -21,7 +21,7 @@ class Dataset:
     callers: dict[str, Client]
 
     def visible(self, caller: str) -> set[str]:
-        """Tell which installations lie within a caller's bounds."""
+        """Return the ids of the installations within a caller's bounds."""
         slug, account = BOUNDS[caller]
         return {
             installation

@@ -5,7 +5,7 @@ from typing import Any
 
 
 class Shown(enum.Enum):
-    """What somebody who sees an object is shown of a field of it."""
+    """The value of a field, for a caller to whom its object is visible."""
 
     TO_ALL = "the same as the platform is shown"
     NOT_TO_ACCOUNTS = "null for an account's user"
@@ -40,7 +40,7 @@ FIELDS: dict[str, dict[str, Shown]] = {
     "InstallationConnectionReported": OF_EVENTS | {"succeeded": ALL, "failures": ALL, "message": ALL},
     "InstallationAuthorizationRenewed": OF_EVENTS | {"expiresAt": ALL},
 }  # fmt: skip
-"""The objects, and who is shown what of them. An object that is not seen at all shows nothing."""
+"""The fields of each type, for the callers to whom the object is visible."""
 
 WRAPPERS = {
     "PageInfo", "StatusCount", "InstallationEdge", "InstallationConnection", "ApplicationEdge", "ApplicationConnection",
@@ -49,7 +49,7 @@ WRAPPERS = {
     "AccountNotFound", "ApiKeyNotFound", "ActionNotAllowed", "VersionConflict", "InstallationAlreadyExists",
     "MetadataRejected", "MetadataViolation", "SlugTaken",
 }  # fmt: skip
-"""What only wraps objects, counts what is listed, or answers a mutation to whoever was allowed to run it."""
+"""Types that wrap objects, count list entries, or are the result of a mutation that the caller may run."""
 
 NARROWING = {"filter", "by", "accountId", "applicationId", "installationId", "id", "ids"}
 """Arguments that name rows: what they name beyond the caller's bounds does not exist."""

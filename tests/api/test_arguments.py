@@ -94,7 +94,7 @@ async def installation(served: Served) -> str:
 
 
 async def stored(client: Client, installation: str, *, change: str, declared: str = "", **variables: Any) -> str:
-    """Change metadata by a literal in the document; answer the text of what is stored then."""
+    """Change metadata by a literal in the document; return the stored text."""
     document = f"""mutation {declared} {{
       updateInstallationMetadata(input: {{id: "{installation}", change: {change}}}) {{
         __typename ... on Installation {{ metadata }} ... on MetadataRejected {{ violations {{ path rule }} }}

@@ -1,7 +1,7 @@
-"""A compiled operation answers what graphql-core would have answered, to the last byte, whatever goes wrong.
+"""Compiled operations have the same responses as graphql-core, byte by byte, errors included.
 
-But for the order of errors: they come in the order of their fields, and graphql-core's as it happens. Where the first
-of them takes all the data along, the others are not told; so there it may be another one.
+Except for the order of errors: it reports them in the order of their fields, graphql-core in the order in which
+they occur. Where one error makes all data null, only one is reported, and it may be another one.
 """
 
 import gc
@@ -47,7 +47,7 @@ class Both:
     compiled: int = 0
 
     async def compare(self, query: str, variables: dict[str, Any], principal: Principal) -> Any:
-        """Run a query both ways; answer what both answered."""
+        """Run a query both ways; compare the responses and return them."""
         request = GraphQLRequest(query=query, variables=variables)
         operation = await self.pipeline.prepare(request, principal)
         try:
@@ -70,7 +70,7 @@ class Both:
 
 
 def comparable(body: bytes) -> Any:
-    """An answer that has errors, whatever their order."""
+    """Return an answer with its errors sorted."""
     answer = json.loads(body)
     assert answer["errors"]
     return answer["data"] and (answer["data"], sorted(map(repr, answer["errors"])))
@@ -211,13 +211,13 @@ def test_compiled_operation_keeps_no_variables() -> None:
     class Metadata(dict[str, Any]):
         """What can be watched going away."""
 
-    operation = Documents(SCHEMA).prepare("""mutation ($id: ID!, $given: JSON!, $told: Boolean!) {
+    operation = Documents(SCHEMA).prepare("""mutation ($id: ID!, $given: JSON!, $selected: Boolean!) {
       updateInstallationMetadata(input: {id: $id, change: {replace: $given}}) {
-        ... on Installation { version @include(if: $told) application { installation { id } } }
+        ... on Installation { version @include(if: $selected) application { installation { id } } }
       }
     }""")
     given = Metadata(secret="much")
-    values = operation.compiled.coerced({"id": "x", "given": given, "told": True})
+    values = operation.compiled.coerced({"id": "x", "given": given, "selected": True})
     assert values is not None
     assert operation.compiled.variant(values) is not None
     seen = weakref.ref(given)

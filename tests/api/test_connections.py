@@ -72,7 +72,7 @@ async def walked(
 
 
 async def walk(client: Client, query: str = PAGE, *, forward: bool, size: int, **asked: Any) -> list[str]:
-    """Answer all ids in the list's own order."""
+    """Return all ids in the list's own order."""
     pages = [page async for page in walked(client, query, forward=forward, size=size, **asked)]
     return list(itertools.chain.from_iterable(pages if forward else reversed(pages)))
 
@@ -198,7 +198,7 @@ class Meddler:
         self.changed |= {row.id for row in chosen[10:]}
 
     def untouched(self, *, moves: bool) -> list[Installation]:
-        """Answer those that were there all the time, and in one place of the order: a change moves some."""
+        """Return the ids that existed all the time at one place of the order: a change moves some."""
         touched = self.gone | (self.changed if moves else set())
         return [row for row in self.market.installations if row.id not in touched]
 

@@ -1,4 +1,4 @@
-"""What is taken for a cursor: one of the same list in the same order, as it was given, and nothing else."""
+"""A list accepts only unchanged cursors of the same list in the same order."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,7 +42,7 @@ async def a_cursor(client: Client, query: str, **asked: Any) -> str:
 
 @pytest.fixture
 async def platform(served: Served) -> Client:
-    """Answer a client of a marketplace with two applications, one installation, and its history."""
+    """Return a client of a marketplace with two applications, one installation, and its history."""
     client, application, account = await served.platform(), await served.application(), await served.account()
     await served.application("zeta")
     await run(client, "authorizeInstallation", applicationId=str(application.id), accountId=str(account.id))
@@ -110,7 +110,7 @@ async def test_a_cursor_of_another_log_has_expired(platform: Client) -> None:
 
 @pytest.mark.parametrize("value", [BEGINNING, "a\0b", "", "z" * 50_000])
 async def test_a_forged_cursor_is_refused_or_a_place_like_any_other(platform: Client, value: Any) -> None:
-    """Whoever reads the source can make one; there is nothing to gain, and nothing to break."""
+    """The format of cursors is public, so a forged one must neither reveal a row nor cause another error."""
     for query, connection, order in [
         (INSTALLATIONS, "installations", "CREATED_AT DESC"),
         (APPLICATIONS, "applications", "NAME ASC"),

@@ -39,14 +39,14 @@ GROWTH_BYTES = 30_000_000
 
 @dataclass(kw_only=True)
 class Target:
-    """Where operations are tried, and what came of them."""
+    """The gateway to which operations are sent, and the counts of its answers."""
 
     process: GatewayProcess
     dataset: Dataset
     database: DriverConnection
     wrong: list[str] = field(default_factory=list)
-    """What was asked and answered, where the answer is none."""
-    told: Counter[str] = field(default_factory=Counter)
+    """The requests with invalid answers."""
+    outcomes: Counter[str] = field(default_factory=Counter)
 
     async def send(self, caller: str, body: Body) -> None:
         client, text = self.dataset.callers[caller], encoded(body)
@@ -59,12 +59,12 @@ class Target:
             answer = await first_event(response) if streamed and status == 200 else (await response.aread()).decode()
         try:
             assert status in {200, 400}
-            self.told.update(codes_of(answer) or ["well"])
+            self.outcomes.update(codes_of(answer) or ["well"])
         except (AssertionError, ValueError):
-            self.wrong.append(f"{caller} sent {text}\nand was told {status}: {answer}")
+            self.wrong.append(f"{caller} sent {text}\nand received {status}: {answer}")
 
     async def known(self) -> dict[str, list[str]]:
-        """Read what placeholders stand for now."""
+        """Read the values of the placeholders from the database."""
         living = await self.database.fetch("select id, created_at, updated_at from installations order by id limit 6")
         events = await self.database.fetch("select xid, id from installation_events order by xid, id limit 6")
         epoch = await self.database.fetchval("select epoch from event_log")
@@ -94,7 +94,7 @@ def _keyset(value: Any, identifier: Any, *, connection: str, order: str) -> str:
 
 
 async def first_event(response: httpx.Response) -> str:
-    """Answer what a stream tells first, if it tells anything soon: many wait for what does not come."""
+    """Return the first event of a stream, or SILENCE: many streams wait for events that nothing writes."""
     try:
         async with asyncio.timeout(SILENT_SECONDS):
             async for line in response.aiter_lines():
@@ -106,7 +106,7 @@ async def first_event(response: httpx.Response) -> str:
 
 
 def codes_of(answer: str) -> list[str]:
-    """Answer the codes of a response's errors, after a look at whether it is formed as GraphQL says."""
+    """Check the form of a response; return the codes of its errors."""
     body = json.loads(answer)
     assert isinstance(body, dict)
     assert set(body) <= {"data", "errors"}
@@ -166,23 +166,23 @@ async def test_generated_operations_are_answered_and_leave_a_consistent_log(
             await target.send(rng.choice(callers), with_known(malformed(document, rng), known))
         if tried % (len(documents) // 20) == 0:
             held.append(await target.process.observed())
-    LOG.info("%s; megabytes held: %s", target.told, [one.memory // 10**6 for one in held])
+    LOG.info("%s; megabytes held: %s", target.outcomes, [one.memory // 10**6 for one in held])
     assert target.wrong == []
-    assert min(target.told[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > len(documents) / 4
+    assert min(target.outcomes[code] for code in ("well", "BAD_USER_INPUT", "FORBIDDEN")) > len(documents) / 4
     assert await broken_histories(target.database) == []
     assert held[-1].memory - held[len(held) // 2].memory < GROWTH_BYTES
     await is_as_at_rest(target.process, held[0])
 
 
 async def is_as_at_rest(process: GatewayProcess, before: Observed) -> None:
-    """Wait until nothing is left of all that was asked: no follower, and no more tasks than before."""
+    """Wait until no subscriber is left, and no more tasks than before."""
     async with asyncio.timeout(30):
         while (now := await process.observed()).subscribers or now.tasks > before.tasks:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 
 
 def with_known(body: Body, known: Replacements) -> Body:
-    """Put into a request, its variables included, what is known now."""
+    """Replace the placeholders of a request and its variables by known values."""
 
     def put(value: Any) -> Any:
         match value:

@@ -2,14 +2,15 @@
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
-from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, served, site
+from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, site
+from tests.serving import serving
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 
@@ -23,13 +24,13 @@ def graphiql() -> GraphiQL:
 
 
 @pytest.fixture(scope="module")
-def client(graphiql: GraphiQL) -> Iterator[httpx.Client]:
-    with served(site(graphiql)) as address, httpx.Client(base_url=address) as client:
+async def client(graphiql: GraphiQL) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(site(graphiql)) as address, httpx.AsyncClient(base_url=address) as client:
         yield client
 
 
-def test_browser_that_opens_the_endpoint_gets_the_page(client: httpx.Client) -> None:
-    response = client.get("/graphql", headers=BROWSER)
+async def test_browser_that_opens_the_endpoint_gets_the_page(client: httpx.AsyncClient) -> None:
+    response = await client.get("/graphql", headers=BROWSER)
     host = client.base_url.netloc.decode()
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -44,23 +45,23 @@ def test_browser_that_opens_the_endpoint_gets_the_page(client: httpx.Client) -> 
     assert response.headers["cache-control"] == "no-cache"
 
 
-def test_page_has_no_inline_script_and_names_no_other_host(client: httpx.Client) -> None:
-    page = client.get("/graphql", headers=BROWSER).text
+async def test_page_has_no_inline_script_and_names_no_other_host(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/graphql", headers=BROWSER)).text
     assert re.findall(r"<script[^>]*>(.+?)</script>", page) == []
     assert "//" not in page
 
 
-def test_hostile_host_name_does_not_reach_the_policy(client: httpx.Client) -> None:
-    response = client.get("/graphql", headers={**BROWSER, "Host": "a.test; script-src *"})
+async def test_hostile_host_name_does_not_reach_the_policy(client: httpx.AsyncClient) -> None:
+    response = await client.get("/graphql", headers={**BROWSER, "Host": "a.test; script-src *"})
     assert "connect-src 'self';" in response.headers["content-security-policy"]
 
 
-def test_files_of_the_page_may_be_cached_for_ever(client: httpx.Client) -> None:
-    page = client.get("/graphql", headers=BROWSER).text
+async def test_files_of_the_page_may_be_cached_for_ever(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/graphql", headers=BROWSER)).text
     names = re.findall(r'(?:src|href)="(graphiql/[^"]+)"', page)
     types = {}
     for name in names:
-        response = client.get(f"/{name}", headers={"Accept-Encoding": "gzip"})
+        response = await client.get(f"/{name}", headers={"Accept-Encoding": "gzip"})
         assert response.status_code == 200
         assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert response.headers["content-encoding"] == "gzip"
@@ -73,31 +74,31 @@ def test_files_of_the_page_may_be_cached_for_ever(client: httpx.Client) -> None:
     }
 
 
-def test_file_is_the_same_compressed_and_plain(client: httpx.Client, graphiql: GraphiQL) -> None:
+async def test_file_is_the_same_compressed_and_plain(client: httpx.AsyncClient, graphiql: GraphiQL) -> None:
     assert graphiql.bundle is not None
     name, file = next((name, file) for name, file in graphiql.bundle.files.items() if name.startswith("main-"))
-    compressed = client.get(f"/graphiql/{name}", headers={"Accept-Encoding": "gzip"})
-    plain = client.get(f"/graphiql/{name}", headers={"Accept-Encoding": "identity"})
+    compressed = await client.get(f"/graphiql/{name}", headers={"Accept-Encoding": "gzip"})
+    plain = await client.get(f"/graphiql/{name}", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.content == compressed.content == gzip.decompress(file.compressed)
     assert plain.headers["etag"] != compressed.headers["etag"]
 
 
-def test_cached_file_is_not_sent_again(client: httpx.Client, graphiql: GraphiQL) -> None:
+async def test_cached_file_is_not_sent_again(client: httpx.AsyncClient, graphiql: GraphiQL) -> None:
     assert graphiql.bundle is not None
     for name in graphiql.bundle.files:
-        tag = client.get(f"/graphiql/{name}").headers["etag"]
-        again = client.get(f"/graphiql/{name}", headers={"If-None-Match": tag})
+        tag = (await client.get(f"/graphiql/{name}")).headers["etag"]
+        again = await client.get(f"/graphiql/{name}", headers={"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("name", ["index.html", "source.sha256", "LICENSES.txt", "..%2Fpage.py", "%2e%2e/page.py", ""])
-def test_nothing_but_the_files_of_the_page_is_served(client: httpx.Client, name: str) -> None:
-    assert client.get(f"/graphiql/{name}").status_code == 404
+async def test_nothing_but_the_files_of_the_page_is_served(client: httpx.AsyncClient, name: str) -> None:
+    assert (await client.get(f"/graphiql/{name}")).status_code == 404
 
 
-def test_page_is_configured_with_keys_and_tabs(client: httpx.Client) -> None:
-    response = client.get("/graphiql/config.json")
+async def test_page_is_configured_with_keys_and_tabs(client: httpx.AsyncClient) -> None:
+    response = await client.get("/graphiql/config.json")
     assert response.headers["cache-control"] == "no-store"
     assert response.json() == {
         "endpoint": "/graphql",
@@ -121,8 +122,8 @@ def test_page_is_configured_with_keys_and_tabs(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "127.8.8.8", "[::1]:8000", "LOCALHOST"]
 )
-def test_keys_are_offered_under_a_loopback_address(client: httpx.Client, host: str) -> None:
-    assert len(client.get("/graphiql/config.json", headers={"Host": host}).json()["keys"]) == 2
+async def test_keys_are_offered_under_a_loopback_address(client: httpx.AsyncClient, host: str) -> None:
+    assert len((await client.get("/graphiql/config.json", headers={"Host": host})).json()["keys"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -140,16 +141,16 @@ def test_keys_are_offered_under_a_loopback_address(client: httpx.Client, host: s
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_keys_are_not_offered_otherwise(client: httpx.Client, headers: dict[str, str]) -> None:
-    assert client.get("/graphiql/config.json", headers=headers).json()["keys"] == []
+async def test_keys_are_not_offered_otherwise(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    assert (await client.get("/graphiql/config.json", headers=headers)).json()["keys"] == []
 
 
 def test_keys_are_not_in_a_representation() -> None:
     assert "igw_platform" not in repr(GraphiQL(bundle=None, prefilled=Prefilled(keys=(PLATFORM_KEY,))))
 
 
-def test_page_that_was_not_built_shows_how_to_build_it() -> None:
-    with served(site(GraphiQL(bundle=None))) as address:
-        response = httpx.get(f"{address}/graphql", headers=BROWSER)
+async def test_page_that_was_not_built_shows_how_to_build_it() -> None:
+    async with serving(site(GraphiQL(bundle=None))) as address, httpx.AsyncClient(base_url=address) as client:
+        response = await client.get("/graphql", headers=BROWSER)
         assert (response.status_code, response.text) == (503, NOT_BUILT)
-        assert httpx.get(f"{address}/graphiql/main.js").status_code == 404
+        assert (await client.get("/graphiql/main.js")).status_code == 404

@@ -1,6 +1,6 @@
 """GraphiQL in Chromium: it works without other hosts and without violating its Content-Security-Policy."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -10,7 +10,8 @@ from playwright.async_api import Browser, Page, expect
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
 from tests.api.conftest import CHROMIUM
-from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, served, site
+from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, site
+from tests.serving import serving
 
 ANSWER_MILLISECONDS = 20_000  # a browser on a machine that is busy
 expect.set_options(timeout=ANSWER_MILLISECONDS)
@@ -46,8 +47,8 @@ def graphiql() -> GraphiQL:
 
 
 @pytest.fixture(scope="module")
-def address(graphiql: GraphiQL) -> Iterator[str]:
-    with served(site(graphiql)) as address:
+async def address(graphiql: GraphiQL) -> AsyncIterator[str]:
+    async with serving(site(graphiql)) as address:
         yield address
 
 
@@ -156,7 +157,7 @@ async def test_page_requests_nothing_from_other_hosts_and_logs_no_violation(visi
 
 async def test_subscription_without_a_gateway_shows_a_readable_error(graphiql: GraphiQL, browser: Browser) -> None:
     async with AsyncExitStack() as page:
-        with served(site(graphiql)) as address:
+        async with serving(site(graphiql)) as address:
             visit = await page.enter_async_context(visiting(browser, f"{address}/graphql"))
             await visit.open_tab("Watch")
         await visit.run()

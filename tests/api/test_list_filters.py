@@ -1,4 +1,4 @@
-"""What narrows a list, alone and together, within the bounds of whoever asks; and what is counted."""
+"""Filters of lists, alone and combined, within the caller's bounds; and the counts of lists."""
 
 import itertools
 import json
@@ -86,19 +86,19 @@ async def test_updated_since_includes_the_instant_in_any_time_zone(served: Serve
     platform = await served.platform()
     expected = [row for row in market.installations if row.updated_at >= CHANGED]
     elsewhere = CHANGED.astimezone(timezone(timedelta(hours=-5, minutes=-30)))
-    for told in (elsewhere.isoformat(), CHANGED.isoformat().replace("+00:00", "Z")):
-        await assert_found(platform, {"updatedSince": told}, expected)
+    for since in (elsewhere.isoformat(), CHANGED.isoformat().replace("+00:00", "Z")):
+        await assert_found(platform, {"updatedSince": since}, expected)
 
 
 NO_TIMES = ["2026-01-02T00:00:00", "2026-01-02", "yesterday", "", 1767312000, "2026-13-01T00:00:00Z"]
 
 
-@pytest.mark.parametrize("told", [*NO_TIMES, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_time_without_a_zone_is_refused(served: Served, told: Any) -> None:
+@pytest.mark.parametrize("since", [*NO_TIMES, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_time_without_a_zone_is_refused(served: Served, since: Any) -> None:
     platform = await served.platform()
-    (by_variable,) = await platform.errors(FILTERED, filter={"updatedSince": told})
+    (by_variable,) = await platform.errors(FILTERED, filter={"updatedSince": since})
     (inline,) = await platform.errors(
-        f"{{ installations(filter: {{updatedSince: {json.dumps(told)}}}) {{ totalCount }} }}"
+        f"{{ installations(filter: {{updatedSince: {json.dumps(since)}}}) {{ totalCount }} }}"
     )
     assert by_variable["extensions"] == inline["extensions"] == {"code": "BAD_USER_INPUT"}
     assert "DateTime" in by_variable["message"]

@@ -76,21 +76,21 @@ async def test_gauges_of_subscribers_and_connections_return_to_zero(serve: Serve
     async with serve(metered) as served:
         platform = await served.platform()
         async with platform.subscription(SUBSCRIPTION):
-            await _until(served, followers=1, sockets=1)
+            await _until(served, subscribers=1, sockets=1)
             found = await samples(served)
             assert count(found, "subscription", "OK") == 1
             assert value(found, "gateway_feed_connected") == 1
             assert value(found, "gateway_pool_connections") >= 1
             assert value(found, "gateway_connections", transport="stream") == 0
-        await _until(served, followers=0, sockets=0)
+        await _until(served, subscribers=0, sockets=0)
 
 
-async def _until(served: Served, *, followers: int, sockets: int) -> None:
+async def _until(served: Served, *, subscribers: int, sockets: int) -> None:
     async with asyncio.timeout(20):
         while True:
             found = await samples(served)
             open_now = value(found, "gateway_connections", transport="websocket")
-            if (value(found, "gateway_subscribers"), open_now) == (followers, sockets):
+            if (value(found, "gateway_subscribers"), open_now) == (subscribers, sockets):
                 return
 
 

@@ -1,7 +1,6 @@
 """Every field, argument and mutation of the schema has a stated policy, and keeps it for each kind of caller and bound.
 
-The tables are written by hand, in policy_tables. What is added to the schema fails here until somebody has said who
-may see it.
+The tables are written by hand, in policy_tables. An addition to the schema fails here until its policy is stated there.
 """
 
 from typing import Any
@@ -286,7 +285,7 @@ async def test_mutations_are_allowed_to_their_kinds_within_the_bounds(dataset: D
 
 @pytest.mark.parametrize("caller", BOUNDS)
 async def test_subscriptions_deliver_only_events_within_the_bounds(dataset: Dataset, caller: str) -> None:
-    """Everything is replayed from the first event; the last one that is told is the last that may be."""
+    """Replays the log from its first event up to the last one that is visible to the caller."""
     client, platform = dataset.callers[caller], dataset.callers["platform"]
     everything = "{ installationEvents(first: 100) { nodes { cursor installationId __typename } } }"
     log = (await platform.data(everything))["installationEvents"]["nodes"]

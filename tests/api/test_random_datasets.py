@@ -1,8 +1,7 @@
 """Random datasets, callers and operations: no answer contains anything that its caller may not see.
 
-The questions are run by the pipeline on the real database, some of them over HTTP as well: the pipeline answers several
-hundred a second, and HTTP adds to its bytes nothing that depends on the caller. The long form has
-more of them.
+The pipeline runs the operations on the real database, some of them over HTTP as well: the pipeline answers several
+hundred a second, and HTTP adds nothing that depends on the caller. The long form has more operations.
 """
 
 import asyncio
@@ -101,8 +100,8 @@ class Components:
             return json.dumps({"errors": format_errors(error)})
         return response.body.decode()
 
-    async def told(self, caller: Principal, subscription: str, *, count: int) -> tuple[list[str], list[str]]:
-        """Follow a subscription for so many events; answer what was told, and the cursors."""
+    async def events(self, caller: Principal, subscription: str, *, count: int) -> tuple[list[str], list[str]]:
+        """Subscribe for so many events; return the payloads and their cursors."""
         self.counted["subscriptions"] += 1
         try:
             request = GraphQLRequest(query=subscription)
@@ -189,7 +188,7 @@ async def test_answers_contain_nothing_invisible_to_their_caller(
 
 @dataclass(frozen=True, kw_only=True)
 class CallerCheck:
-    """One caller who asks everything in one dataset."""
+    """Runs all operations on one dataset as one caller."""
 
     components: Components
     asked: Asked
@@ -232,7 +231,7 @@ class CallerCheck:
             assert with_sorted_errors(other) == with_sorted_errors(answer), self._said(query, answer)
 
     async def reaches_for_what_is_hidden(self) -> None:
-        """A mutation of what is hidden answers as one of what is nowhere."""
+        """A mutation of an invisible row answers as one of a row that does not exist."""
         known = self.known()
         for template in self.asked.mutations:
             mutation = replaced(template, known)
@@ -245,24 +244,24 @@ class CallerCheck:
             assert with_sorted_errors(other) == with_sorted_errors(answer), self._said(mutation, answer)
 
     def _may_begin_anywhere(self, mutation: str) -> bool:
-        """Tell whether it creates an installation in an account that is not seen yet: API-key applications may."""
+        """Return whether it creates an installation in an invisible account, as API-key applications may."""
         own = [row for row in self.reading.visible.applications if row["id"] == self.caller.application_id]
         return "createInstallation" in mutation and any(row["authorization_method"] == "API_KEY" for row in own)
 
     async def _follows(self, subscription: str) -> None:
         expected = expected_events(subscription, visible=self.reading.visible)
         dataset = self.reading.visible.dataset
-        told, cursors = await self.components.told(self.caller, subscription, count=len(expected))
-        for answer in told:
+        payloads, cursors = await self.components.events(self.caller, subscription, count=len(expected))
+        for answer in payloads:
             assert self.reading.leaks(answer, asked=subscription) == [], self._said(subscription, answer)
         assert cursors == [encode_position(dataset.position(event)) for event in expected], subscription
 
     def _said(self, question: str, answer: str) -> str:
-        return f"{self.caller} asked {question}\nand was told {answer}\nin {self.reading.visible.dataset.plan}"
+        return f"{self.caller} asked {question}\nand received {answer}\nin {self.reading.visible.dataset.plan}"
 
 
 async def asks_in_another_world(components: Components, asked: Asked, *, caller: Principal, dataset: Dataset) -> None:
-    """Ask the same where all that this caller does not see is otherwise: each answer is the same."""
+    """Repeat the operations on a dataset whose invisible rows differ: each answer is the same."""
     one = Reading(VisibleRows(dataset, caller))
     questions = [template for template in asked.queries if "@foreign" not in template]
     follows = asked.subscriptions
@@ -287,8 +286,8 @@ async def _answers(
     for template in follows:
         subscription = _from_the_start(template, known)
         expected = expected_events(subscription, visible=reading.visible)
-        told, _ = await components.told(caller, subscription, count=len(expected))
-        answers.append(told)
+        payloads, _ = await components.events(caller, subscription, count=len(expected))
+        answers.append(payloads)
     return [[reading.without_places(text) for text in texts] for texts in answers]
 
 
@@ -297,12 +296,12 @@ def _versions(events: list[Record]) -> list[tuple[Any, int]]:
 
 
 def _from_the_start(template: str, known: Replacements) -> str:
-    """Follow from before the first event, whatever was drawn: what has not happened yet never comes."""
+    """Subscribe from before the first event, whatever cursor was drawn: no new events are written."""
     return replaced(re.sub(r'after: (null|"[^"]*")', 'after: "@start:0@"', template, count=1), known)
 
 
 def expected_events(subscription: str, *, visible: VisibleRows) -> list[Record]:
-    """Tell what a subscription has to tell this caller."""
+    """Return the events that a subscription has to deliver to this caller."""
     (operation,) = parse(subscription).definitions
     assert isinstance(operation, OperationDefinitionNode)
     (selected,) = operation.selection_set.selections

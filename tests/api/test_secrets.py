@@ -28,7 +28,7 @@ DELETE = "mutation ($i: DeleteInstallationInput!) { deleteInstallation(input: $i
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Log everything that anybody has to say."""
+    """Log all levels of all loggers."""
     known = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
     levels = [(logger, logger.level) for logger in known]
     for logger in known:
@@ -128,7 +128,7 @@ async def test_unexpected_errors_are_masked_and_logged_without_rows(
 
 
 async def test_every_transport_masks_unexpected_errors(serve: Serve, database_url: str) -> None:
-    """The table of keys is gone: whoever comes is told nothing of it, over every transport."""
+    """The table of keys is missing, so every authentication fails unexpectedly."""
     async with serve() as served:
         platform = await served.platform()
         stranger = served.client("igw_abcdefghijkl_" + "a" * 43)

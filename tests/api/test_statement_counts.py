@@ -41,7 +41,7 @@ class Counter:
         self.statements.append(names.get(logged.query, logged.query))
 
     async def run(self, query: str, *, caller: Principal = PLATFORM, **variables: Any) -> tuple[Any, list[str]]:
-        """Answer an operation's data, and the statements that it took."""
+        """Run an operation; return its data and its statements."""
         self.statements.clear()
         request = GraphQLRequest(query=query, variables=variables)
         response = await self.pipeline.execute(await self.pipeline.prepare(request, caller), request, caller)

@@ -16,7 +16,7 @@ WATCH = "subscription { installationStatusChanged { cursor } }"
 
 
 async def closing(events: Any) -> int:
-    """Wait for the end of a socket that nothing else is told on; answer its code."""
+    """Wait until the gateway closes the socket; return the close code."""
     async with asyncio.timeout(5):
         with suppress(websockets.ConnectionClosed):
             while True:
@@ -65,5 +65,5 @@ async def test_a_revoked_key_ends_its_event_streams_with_a_typed_error(served: S
         assert await anext(lines) is not None
         await revoke_key(served.services, PLATFORM, api_key_id=issued.api_key.id)
         async with asyncio.timeout(5):
-            told = [line async for line in lines]
-    assert any("UNAUTHENTICATED" in line for line in told)
+            received = [line async for line in lines]
+    assert any("UNAUTHENTICATED" in line for line in received)

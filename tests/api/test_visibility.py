@@ -102,7 +102,7 @@ EXPECTED_VISIBLE = {
 
 
 async def callers(served: Served, dataset: Dataset) -> list[Client]:
-    """Answer a client for each of the sights, in their order."""
+    """Return a client for each caller, in their order."""
     applications, accounts = dataset.applications, dataset.accounts
     return [
         await served.platform(),
@@ -127,7 +127,7 @@ class Looking:
         return {self.dataset.names[UUID(one)] for one in ids}
 
     async def assert_there(self, query: str, variables: dict[str, Any], *, nothing: bytes, seen: bool) -> None:
-        """Check that something is there, or that the answer is that of what never was."""
+        """Check that a row is visible, or that the response equals that for a row that does not exist."""
         answer = (await self.client.post(query, **variables)).content
         assert (answer != nothing) is seen, (self.name, query, variables, answer)
 
@@ -267,10 +267,10 @@ async def test_metadata_and_its_events_are_hidden_from_accounts(everybody: list[
         query = "{ installations { nodes { id metadata history { nodes { __typename } } } } }"
         for node in (await looking.client.data(query))["installations"]["nodes"]:
             name = looking.dataset.names[UUID(node["id"])]
-            told = [event["__typename"] for event in node["history"]["nodes"]]
+            kinds = [event["__typename"] for event in node["history"]["nodes"]]
             assert node["metadata"] == ({"of": name} if looking.visible.reads_metadata else None)
-            assert told == ["InstallationStatusChanged", "InstallationMetadataUpdated"][: len(told)]
-            assert len(told) == (2 if looking.visible.reads_metadata else 1)
+            assert kinds == ["InstallationStatusChanged", "InstallationMetadataUpdated"][: len(kinds)]
+            assert len(kinds) == (2 if looking.visible.reads_metadata else 1)
 
 
 async def test_viewer_shows_only_visible_rows(everybody: list[Looking]) -> None:

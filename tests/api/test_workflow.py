@@ -1,4 +1,4 @@
-"""The whole workflow over HTTP with real keys, while a subscription opened at the start tells of each change."""
+"""The whole workflow over HTTP with real keys, while a subscription opened at the start delivers each change."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -45,13 +45,13 @@ def mutation(name: str) -> str:
 
 
 async def run(client: Client, name: str, **given: Any) -> Any:
-    """Run a mutation; answer what it answered."""
+    """Run a mutation; return its payload."""
     query = AUTHORIZE if name == "authorizeInstallation" else mutation(name)
     return (await client.data(query, input=given))[name]
 
 
 async def status(client: Client, name: str, **given: Any) -> tuple[str, str]:
-    """Run a mutation that succeeds; answer the status it led to, and the reason."""
+    """Run a mutation that succeeds; return the new status and its reason."""
     shown = await run(client, name, **given)
     assert shown["__typename"] == "Installation", shown
     return shown["status"], shown["statusReason"]["code"]

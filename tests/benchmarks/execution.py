@@ -74,7 +74,7 @@ class Both:
 
 
 async def microseconds(run: Run, query: str, ids: list[str]) -> float:
-    """Run the query for each id, and answer what one of them took of the processor."""
+    """Run the query for each id; return the processor time of one."""
     began = time.process_time()
     for first in range(0, len(ids), _AT_ONCE):
         answers = await asyncio.gather(*(run(query, {"id": one}) for one in ids[first : first + _AT_ONCE]))

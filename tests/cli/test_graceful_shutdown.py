@@ -1,4 +1,4 @@
-"""Graceful shutdown: what SIGTERM does to a gateway with running operations, and what a second signal does."""
+"""Graceful shutdown after SIGTERM with running operations, and a second signal."""
 
 import asyncio
 import json

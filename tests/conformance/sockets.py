@@ -1,4 +1,4 @@
-"""A client of graphql-transport-ws that sends exactly what a test tells it to."""
+"""A client of graphql-transport-ws that sends exactly the messages of a test."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The schema against what clients were promised, and against the file that says what it is."""
+"""The schema against the published contract and against schema.graphql."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -68,7 +68,7 @@ def own_types(schema: GraphQLSchema) -> Iterable[GraphQLNamedType]:
 
 
 def facts(schema: GraphQLSchema) -> Iterator[str]:
-    """Tell everything that clients can rely on, a line for each."""
+    """Yield a line for everything that clients can rely on."""
     for named in own_types(schema):
         yield f"{named.ast_node.kind if named.ast_node else '?'} {named.name}"
         match named:
@@ -102,13 +102,13 @@ def descriptions(schema: GraphQLSchema) -> Iterator[tuple[str, str | None]]:
 
 
 def given(place: str, name: str, value: GraphQLArgument | GraphQLInputField) -> str:
-    """Tell of something that clients give: its type, and what stands for it where it is left out."""
+    """Describe an argument or input field: its type and default."""
     default: Any = value.default_value
     return f"{place}({name}: {value.type}{'' if default is Undefined else f' = {default}'})"
 
 
 def demands(schema: GraphQLSchema) -> Iterator[str]:
-    """Tell what clients must give."""
+    """Yield the required arguments and input fields."""
     for named in own_types(schema):
         match named:
             case GraphQLObjectType() | GraphQLInterfaceType():

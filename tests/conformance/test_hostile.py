@@ -37,7 +37,7 @@ async def connection(gateway: Gateway) -> AsyncIterator[tuple[asyncio.StreamRead
 
 
 async def ending(reader: asyncio.StreamReader) -> bytes:
-    """Wait until the gateway closes; return the status line that it said before."""
+    """Wait until the gateway closes; return the status line of its response."""
     async with asyncio.timeout(DEADLINE):
         with suppress(ConnectionError):
             return (await reader.read()).partition(b"\r\n")[0]
@@ -72,7 +72,7 @@ async def test_head_that_arrives_byte_by_byte_times_out(gateway: Gateway) -> Non
             writer.write(b"GET /graphql HTTP/1.1\r\nx-slow: ")
             while True:
                 writer.write(b"a")
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # slower than the head's time limit of 0.3 s, which the pace must not extend
 
         dripping = asyncio.create_task(drip())
         # a client that is still sending may lose the response to the reset that follows
@@ -122,7 +122,7 @@ async def test_slow_and_abandoned_bodies_do_not_delay_other_requests() -> None:
                 async def send() -> None:
                     while True:
                         writer.write(b" ")
-                        await asyncio.sleep(0.05)
+                        await asyncio.sleep(0.05)  # the pace is under test: no single pause reaches the time limit
 
                 sending = asyncio.create_task(send())
                 try:
@@ -138,7 +138,7 @@ async def test_slow_and_abandoned_bodies_do_not_delay_other_requests() -> None:
         slow = asyncio.gather(*(drip() for _ in range(50)))
         await asyncio.gather(*(leave() for _ in range(50)))
         await assert_serves(gateway)
-        # who still sends may lose the last words
+        # a client that is still sending may lose the response to the reset that follows
         assert set(await slow) <= {b"HTTP/1.1 408 Request Timeout", b""}
         await eventually(lambda: gateway.registry.requests == 0)
 

@@ -1,4 +1,4 @@
-"""POST and GET as the GraphQL-over-HTTP specification has them: forms, statuses, and what is refused."""
+"""POST and GET by the GraphQL-over-HTTP specification: media types, statuses and rejected requests."""
 
 import asyncio
 import base64

@@ -62,17 +62,17 @@ async def test_every_audit_of_graphql_http_passes(workshop: Path, gateway: Gatew
 
 
 async def test_clients_reconnect_to_the_successor_of_a_gateway_that_stops(workshop: Path) -> None:
-    def told(place: int) -> list[str]:
+    def events(place: int) -> list[str]:
         return [f'{name} {{"data":{{"ticks":{{"place":{place}}}}}}}' for name in ("events", "socket")]
 
     async with served() as first, served() as successor:
         async with script(workshop, "clients.mjs", KEY, first.url, successor.url) as output:
             await eventually(lambda: first.state.subscribers == 2)
             await first.state.tick(1)
-            assert await lines(output, 2) == told(1)
+            assert await lines(output, 2) == events(1)
             first.registry.begin_drain()
             await eventually(lambda: successor.state.subscribers == 2)
             await successor.state.tick(2)
-            assert await lines(output, 2) == told(2)
+            assert await lines(output, 2) == events(2)
         await eventually(lambda: successor.state.subscribers == 0)
     assert not first.registry.connections

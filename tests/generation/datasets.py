@@ -40,11 +40,11 @@ _HORIZON_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What came of a plan: rows, and the actions that each event is of."""
+    """The rows of an executed plan."""
 
     plan: Plan
     start: Position
-    """A place in the log before its first event."""
+    """A position in the log before its first event."""
     end: Position
     applications: list[Record]
     accounts: list[Record]
@@ -57,7 +57,7 @@ class Dataset:
 
 
 async def create_dataset(plan: Plan, *, services: Services) -> Dataset:
-    """Make a dataset of a plan, in place of what was there."""
+    """Create the dataset of a plan, in place of all rows."""
     async with connection(services.database) as held:
         await held.execute("truncate installations, installation_events, applications, accounts, api_keys")
         start = (await log_snapshot(held)).latest
@@ -104,7 +104,7 @@ async def _installation(action: PlannedAction, *, services: Services) -> UUID | 
 
 
 def _act(action: PlannedAction, installation_id: UUID, *, plan: Plan, services: Services) -> Awaitable[object]:  # noqa: C901, PLR0911, PLR0912 - one line for each act
-    who = plan.platform if action.by_platform else action.application.actor
+    actor = plan.platform if action.by_platform else action.application.actor
     application, account = action.application.id, action.account.id
     one = {"installation_id": installation_id}
     steps = (SyncStep(name=f"step {action.mark}", done=action.number, total=None),)
@@ -124,30 +124,34 @@ def _act(action: PlannedAction, installation_id: UUID, *, plan: Plan, services: 
         case ActionKind.RENEW_IF_INSTALLED:
             return authorized(timedelta(days=10_000))
         case ActionKind.CREATE:
-            return create_installation(services, who, application_id=application, account_id=account, metadata=metadata)
+            return create_installation(
+                services, actor, application_id=application, account_id=account, metadata=metadata
+            )
         case ActionKind.ACTIVATE:
-            return activate_installation(services, who, **one, expected_version=None)
+            return activate_installation(services, actor, **one, expected_version=None)
         case ActionKind.UPDATE_METADATA:
-            return merge_into_metadata(services, who, **one, patch=metadata, expected_version=None)
+            return merge_into_metadata(services, actor, **one, patch=metadata, expected_version=None)
         case ActionKind.START_SYNC:
-            return start_installation_sync(services, who, **one, lease_seconds=300, steps=steps, expected_version=None)
+            return start_installation_sync(
+                services, actor, **one, lease_seconds=300, steps=steps, expected_version=None
+            )
         case ActionKind.REPORT_PROGRESS:
-            return report_installation_sync_progress(services, who, **one, steps=steps, message=action.mark)
+            return report_installation_sync_progress(services, actor, **one, steps=steps, message=action.mark)
         case ActionKind.FAIL_SYNC:
-            return finish_installation_sync(services, who, **one, outcome=SyncOutcome.FAILED, message=action.mark)
+            return finish_installation_sync(services, actor, **one, outcome=SyncOutcome.FAILED, message=action.mark)
         case ActionKind.FINISH_SYNC:
-            return finish_installation_sync(services, who, **one, outcome=SyncOutcome.SUCCEEDED, message=action.mark)
+            return finish_installation_sync(services, actor, **one, outcome=SyncOutcome.SUCCEEDED, message=action.mark)
         case ActionKind.REPORT_FAILURE:
-            return report_installation_connection(services, who, **one, succeeded=False, message=action.mark)
+            return report_installation_connection(services, actor, **one, succeeded=False, message=action.mark)
         case ActionKind.REPORT_SUCCESS:
-            return report_installation_connection(services, who, **one, succeeded=True, message=action.mark)
+            return report_installation_connection(services, actor, **one, succeeded=True, message=action.mark)
         case ActionKind.DEACTIVATE:
             reason = DeactivationReason.NOT_ENTITLED
             return deactivate_installation(
-                services, who, **one, reason=reason, message=action.mark, expected_version=None
+                services, actor, **one, reason=reason, message=action.mark, expected_version=None
             )
         case ActionKind.DELETE:
-            return delete_installation(services, who, **one, expected_version=None)
+            return delete_installation(services, actor, **one, expected_version=None)
         case ActionKind.EXPIRE_DUE:
             return expire_due_installations(services)
         case _:

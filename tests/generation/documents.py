@@ -1,4 +1,4 @@
-"""Operations made up from the schema: by hypothesis-graphql, with values that the gateway could trip over.
+"""Random operations of the schema, drawn by hypothesis-graphql, with unusual values.
 
 What is known at the time of the request alone (ids, cursors) stands in them as a placeholder: `@installation:3@`.
 """
@@ -68,7 +68,7 @@ def placeholders(kinds: Sequence[str]) -> st.SearchStrategy[str]:
 
 
 def replaced(text: str, known: Replacements) -> str:
-    """Put in what is known now; what nobody knows is left out."""
+    """Replace each placeholder by a known value; by nothing where its kind has none."""
 
     def chosen(found: re.Match[str]) -> str:
         among = known.get(found[1], ())
@@ -118,12 +118,12 @@ ANY_SCALARS: Scalars = {
 
 @cache
 def _subscription_sdl() -> str:
-    """Make the subscriptions the queries of a schema, as hypothesis-graphql makes up none."""
+    """Print a schema with the subscriptions as queries: hypothesis-graphql draws no subscriptions."""
     return f"schema {{ query: Subscription mutation: Mutation }}\n{SDL}"
 
 
 def subscription_documents(*, scalars: Scalars) -> st.SearchStrategy[str]:
-    """Make up subscriptions, each with its one field."""
+    """Draw subscriptions, each with its one field."""
     fields = ("installationEvents", "installationStatusChanged")
     fitting = (queries(_subscription_sdl(), fields=[name], custom_scalars=scalars) for name in fields)
     return st.one_of(*fitting).map("subscription {}".format)
@@ -134,12 +134,12 @@ def query_documents(*, scalars: Scalars, mode: Mode = Mode.POSITIVE) -> st.Searc
 
 
 def mutation_documents(*, scalars: Scalars) -> st.SearchStrategy[str]:
-    """Make up mutations, each with one field: what they do is tried one by one."""
+    """Draw mutations, each with one field."""
     return st.one_of(*(mutations(SDL, fields=[name], custom_scalars=scalars, print_ast=_printed) for name in MUTATIONS))
 
 
 def any_documents() -> st.SearchStrategy[str]:
-    """Make up queries, mutations and subscriptions, valid ones and some with one violation of the schema."""
+    """Draw queries, mutations and subscriptions, valid ones and some with one violation of the schema."""
     fitting = [
         query_documents(scalars=ANY_SCALARS),
         mutation_documents(scalars=ANY_SCALARS),

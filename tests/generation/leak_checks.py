@@ -1,4 +1,4 @@
-"""Fill operations with values of a dataset, and find in an answer what its caller must not see."""
+"""Fill operations with values of a dataset, and find invisible values in a response."""
 
 import json
 import re

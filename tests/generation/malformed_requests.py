@@ -36,7 +36,7 @@ def encoded(body: Body) -> str:
 
 
 def malformed(document: str, rng: random.Random) -> Body:
-    """Answer the request's body for this document, after one sort of damage."""
+    """Return a request's body for this document with one kind of defect."""
     if rng.random() < 0.4 and (request := with_variables(document, rng)) is not None:
         return request
     tokens = _TOKENS.findall(document)
@@ -65,14 +65,14 @@ def _swapped(tokens: list[str], rng: random.Random) -> None:
 
 
 def _renamed(tokens: list[str], rng: random.Random) -> None:
-    """Put a name of the schema in place of another."""
+    """Replace one name by another of the schema."""
     names = [place for place, token in enumerate(tokens) if token.isidentifier()]
     if names:
         tokens[rng.choice(names)] = rng.choice(_NAMES)
 
 
 def _altered(tokens: list[str], rng: random.Random) -> None:
-    """Put another string or number in place of one: what is left is mostly valid."""
+    """Replace one string or number by another; the document mostly stays valid."""
     strings = [place for place, token in enumerate(tokens) if token.startswith('"')]
     numbers = [place for place, token in enumerate(tokens) if token.isdecimal()]
     if strings and (not numbers or rng.random() < 0.7):
@@ -122,7 +122,7 @@ def with_variables(document: str, rng: random.Random) -> Body | None:
 
 
 def given(kind: GraphQLInputType, rng: random.Random) -> Any:
-    """Make up a value for a variable: mostly of its type."""
+    """Draw a value for a variable, mostly of its type."""
     if rng.random() < 0.02:
         return odd_json(rng, depth=2)
     match kind:
@@ -150,7 +150,7 @@ def _given_object(kind: GraphQLInputObjectType, rng: random.Random) -> Any:
 
 
 def odd_json(rng: random.Random, *, depth: int) -> Any:
-    """Make up any JSON, what only Python's encoder writes (NaN, half of a surrogate pair) included."""
+    """Draw any JSON, and what only Python's encoder writes: NaN, half of a surrogate pair."""
     match rng.randrange(10) if depth else 0:
         case 0 | 1 | 2 | 3 | 4 | 5:
             return rng.choice(rng.choice(_PLAIN_JSON))

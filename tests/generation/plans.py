@@ -79,7 +79,7 @@ class ActionKind(enum.Enum):
     DELETE = enum.auto()
     EXPIRE_DUE = enum.auto()
     RENEW_IF_INSTALLED = enum.auto()
-    """Leaves an event on every installation that lives, for all who see it."""
+    """Writes an event of every installation that exists."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Operations written by hand that probe for invisible rows; every dataset is asked them."""
+"""Operations written by hand that probe for invisible rows of every dataset."""
 
 from tests.generation.documents import NUMBERS
 
@@ -22,19 +22,19 @@ EVERYTHING = """{
       id metadata statusReason { message } sync { message steps { name } } allowedActions
       application { id name installations(first: 100) { totalCount nodes { id metadata } } }
       account { id name installations(first: 100) { totalCount nodes { id metadata } } }
-      history(first: 100) { pageInfo { hasNextPage endCursor } nodes { id cursor actor { id label } ...Told } }
+      history(first: 100) { pageInfo { hasNextPage endCursor } nodes { id cursor actor { id label } ...Change } }
     } }
   }
-  installationEvents(first: 100) { nodes { id cursor installationId actor { id label } installation { id } ...Told } }
+  installationEvents(first: 100) { nodes { id cursor installationId actor { id label } installation { id } ...Change } }
 }
-fragment Told on InstallationEvent {
+fragment Change on InstallationEvent {
   __typename
   ... on InstallationStatusChanged { reason { message } }
   ... on InstallationMetadataUpdated { changedKeys }
   ... on InstallationSyncProgressed { steps { name } }
   ... on InstallationConnectionReported { message }
 }""".replace("ALL_IDS", ALL_IDS)
-"""All that a caller can come to see of a dataset, as far as lists and ids lead."""
+"""Everything that lists and ids show a caller of a dataset."""
 
 QUERIES = [
     EVERYTHING,

@@ -1,4 +1,4 @@
-"""Applications, accounts and API keys, and who sees them."""
+"""Applications, accounts and API keys, and their visibility to each kind of caller."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ async def register(world: World, slug: str, principal: Principal = PLATFORM) -> 
 async def found(
     world: World, find: Callable[..., Awaitable[dict[UUID, Any]]], principal: Principal, *, ids: list[UUID]
 ) -> list[Any]:
-    """Return what a principal sees of these ids, in their order."""
+    """Return the visible ones of these ids, in their order."""
     rows = await read(world.services.database, find, principal, ids=ids)
     return [rows.get(each) for each in ids]
 

@@ -49,7 +49,7 @@ class World:
     """By the kinds that the matrix names."""
 
     async def application(self, kind: str = "oauth") -> Application:
-        """Answer the application of a kind, registered when it is first asked for."""
+        """Return the application of a kind; register it on first use."""
         if kind not in self.applications:
             method, requires_configuration = APPLICATIONS[kind]
             self.applications[kind] = await self.register(method, requires_configuration=requires_configuration)

@@ -7,7 +7,7 @@ import { createClient as createSocketClient } from "graphql-ws";
 const [transport, url, secret, after] = process.argv.slice(2);
 const headers = { Authorization: `Bearer ${secret}` };
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
-// A connection that is refused is told as an error, not as a close: graphql-ws gives up on those unless told otherwise.
+// A refused connection is an error event, not a close event: by default graphql-ws does not retry after one.
 const retry = { retryAttempts: Infinity, shouldRetry: () => true };
 const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
 
