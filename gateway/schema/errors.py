@@ -107,17 +107,5 @@ class ErrorMapper:
         return self.error_type(**{each.name: getattr(exception, each.name) for each in fields(self.error_type)})
 
 
-ERROR_MAPPERS = tuple(
-    ErrorMapper(exception_type, error_type)
-    for exception_type, error_type in (
-        (errors.InstallationNotFound, InstallationNotFound),
-        (errors.ApplicationNotFound, ApplicationNotFound),
-        (errors.AccountNotFound, AccountNotFound),
-        (errors.ApiKeyNotFound, ApiKeyNotFound),
-        (errors.ActionNotAllowed, ActionNotAllowed),
-        (errors.VersionConflict, VersionConflict),
-        (errors.InstallationAlreadyExists, InstallationAlreadyExists),
-        (errors.MetadataRejected, MetadataRejected),
-        (errors.SlugTaken, SlugTaken),
-    )
-)
+ERROR_MAPPERS = tuple(ErrorMapper(getattr(errors, each.__name__), each) for each in Error.__subclasses__())
+"""An exception and its type have the same name."""

@@ -1,6 +1,9 @@
 """The input types, and their conversion to the domain's values."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import strawberry
 
@@ -20,27 +23,24 @@ from gateway.domain.text import checked_text
 from gateway.schema.scalars import JsonValue, parse_optional_uuid
 from gateway.usecases.marketplace import LONGEST_CATEGORY, LONGEST_NAME
 
+_optional: Callable[..., Any] = partial(strawberry.field, default=None)
+_unset: Callable[..., Any] = partial(strawberry.field, default=strawberry.UNSET)
+
 
 @strawberry.input(one_of=True, description="Identifies an application by exactly one of these fields.")
 class ApplicationBy:
-    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The id of the application.")
-    slug: str | None = strawberry.field(default=strawberry.UNSET, description="The slug of the application.")
+    id: strawberry.ID | None = _unset(description="The id of the application.")
+    slug: str | None = _unset(description="The slug of the application.")
 
 
 @strawberry.input(description="A filter of applications: those that match all given fields.")
 class ApplicationFilter:
-    search: str | None = strawberry.field(
-        default=None, description="Text that the name, the slug or the description contains."
+    search: str | None = _optional(description="Text that the name, the slug or the description contains.")
+    category: str | None = _optional(description="A category of the application, exactly as written.")
+    authorization_method: AuthorizationMethod | None = _optional(
+        description="The authorization method of the application."
     )
-    category: str | None = strawberry.field(
-        default=None, description="A category of the application, exactly as written."
-    )
-    authorization_method: AuthorizationMethod | None = strawberry.field(
-        default=None, description="The authorization method of the application."
-    )
-    listed: bool | None = strawberry.field(
-        default=None, description="Whether every caller sees the application in the marketplace."
-    )
+    listed: bool | None = _optional(description="Whether every caller sees the application in the marketplace.")
 
     def value(self) -> pages.ApplicationFilter:
         return pages.ApplicationFilter(
@@ -57,14 +57,12 @@ def _search_text(value: str | None, *, name: str, most: int) -> str | None:
 
 @strawberry.input(description="A filter of installations: those that match all given fields.")
 class InstallationFilter:
-    application_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the application.")
-    account_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the account.")
-    status: list[InstallationStatus] | None = strawberry.field(default=None, description="The allowed statuses.")
-    updated_since: datetime | None = strawberry.field(
-        default=None, description="Only installations that changed at this time or later."
-    )
-    metadata: JsonValue | None = strawberry.field(
-        default=None, description="A JSON object that the metadata contains. Only for callers that may read metadata."
+    application_id: strawberry.ID | None = _optional(description="The id of the application.")
+    account_id: strawberry.ID | None = _optional(description="The id of the account.")
+    status: list[InstallationStatus] | None = _optional(description="The allowed statuses.")
+    updated_since: datetime | None = _optional(description="Only installations that changed at this time or later.")
+    metadata: JsonValue | None = _optional(
+        description="A JSON object that the metadata contains. Only for callers that may read metadata."
     )
 
     def value(self) -> pages.InstallationFilter:
@@ -92,12 +90,12 @@ class InstallationOrder:
 
 @strawberry.input(description="A filter of events: those that match all given fields.")
 class InstallationEventFilter:
-    installation_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the installation.")
-    application_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id of the application whose installations the events are of."
+    installation_id: strawberry.ID | None = _optional(description="The id of the installation.")
+    application_id: strawberry.ID | None = _optional(
+        description="The id of the application whose installations the events are of."
     )
-    account_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id of the account whose installations the events are of."
+    account_id: strawberry.ID | None = _optional(
+        description="The id of the account whose installations the events are of."
     )
 
 
@@ -108,13 +106,9 @@ class RegisterApplicationInput:
         " single hyphens between them."
     )
     name: str = strawberry.field(description="The name of the application, for people.")
-    description: str | None = strawberry.field(default=None, description="What the application does, for people.")
-    categories: list[str] | None = strawberry.field(
-        default=None, description="The categories of the marketplace that list the application."
-    )
-    logo_url: str | None = strawberry.field(
-        default=None, description="The URL of the application's logo, http or https."
-    )
+    description: str | None = _optional(description="What the application does, for people.")
+    categories: list[str] | None = _optional(description="The categories of the marketplace that list the application.")
+    logo_url: str | None = _optional(description="The URL of the application's logo, http or https.")
     authorization_method: AuthorizationMethod = strawberry.field(
         description="How a user authorizes the application. It cannot be changed."
     )
@@ -130,50 +124,32 @@ class RegisterApplicationInput:
 @strawberry.input(description="The changes of an application: fields that are left out are not changed.")
 class UpdateApplicationInput:
     id: strawberry.ID = strawberry.field(description="The id of the application.")
-    name: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The name of the application, for people."
+    name: str | None = _unset(description="The name of the application, for people.")
+    description: str | None = _unset(description="What the application does, for people.")
+    categories: list[str] | None = _unset(description="The categories of the marketplace that list the application.")
+    logo_url: str | None = _unset(description="The URL of the application's logo, http or https; null removes it.")
+    requires_configuration: bool | None = _unset(
+        description="With OAUTH: whether the application has to activate an installation after its authorization."
     )
-    description: str | None = strawberry.field(
-        default=strawberry.UNSET, description="What the application does, for people."
-    )
-    categories: list[str] | None = strawberry.field(
-        default=strawberry.UNSET, description="The categories of the marketplace that list the application."
-    )
-    logo_url: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The URL of the application's logo, http or https; null removes it."
-    )
-    requires_configuration: bool | None = strawberry.field(
-        default=strawberry.UNSET,
-        description="With OAUTH: whether the application has to activate an installation after its authorization.",
-    )
-    listed: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="Whether every caller sees the application in the marketplace."
-    )
+    listed: bool | None = _unset(description="Whether every caller sees the application in the marketplace.")
 
 
 @strawberry.input(description="An account to register, or to rename if one with this id exists.")
 class RegisterAccountInput:
-    id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id of the account on the platform; by default, a new id."
-    )
+    id: strawberry.ID | None = _optional(description="The id of the account on the platform; by default, a new id.")
     name: str = strawberry.field(description="The name of the company.")
 
 
 @strawberry.input(description="The caller that a new API key authenticates.")
 class IssueApiKeyInput:
     kind: PrincipalKind = strawberry.field(description="The kind of the caller; not SYSTEM.")
-    application_id: strawberry.ID | None = strawberry.field(
-        default=None, description="For APPLICATION: the application that the caller is."
-    )
-    account_id: strawberry.ID | None = strawberry.field(
-        default=None,
+    application_id: strawberry.ID | None = _optional(description="For APPLICATION: the application that the caller is.")
+    account_id: strawberry.ID | None = _optional(
         description="For ACCOUNT: the account of the caller. For APPLICATION: the only account that the caller may act"
-        " for; by default, all that have the application installed.",
+        " for; by default, all that have the application installed."
     )
     label: str = strawberry.field(description="The label of the API key, which events name as part of their actor.")
-    expires_at: datetime | None = strawberry.field(
-        default=None, description="When the API key expires; by default, never."
-    )
+    expires_at: datetime | None = _optional(description="When the API key expires; by default, never.")
 
 
 @strawberry.input(description="The API key to revoke.")
@@ -187,21 +163,19 @@ class AuthorizeInstallationInput:
     account_id: strawberry.ID = strawberry.field(
         description="The account that the user authorized the application for."
     )
-    expires_at: datetime | None = strawberry.field(
-        default=None, description="When the authorization expires; by default, never."
-    )
+    expires_at: datetime | None = _optional(description="When the authorization expires; by default, never.")
 
 
 @strawberry.input(description="The installation to complete, and its metadata.")
 class CreateInstallationInput:
-    application_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id of the application; by default, of the application that the caller is."
+    application_id: strawberry.ID | None = _optional(
+        description="The id of the application; by default, of the application that the caller is."
     )
-    account_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id of the account; by default, of the account that the caller is bound to."
+    account_id: strawberry.ID | None = _optional(
+        description="The id of the account; by default, of the account that the caller is bound to."
     )
-    metadata: JsonValue | None = strawberry.field(
-        default=None, description="The application's own JSON object; by default, the metadata is not changed."
+    metadata: JsonValue | None = _optional(
+        description="The application's own JSON object; by default, the metadata is not changed."
     )
 
 
@@ -212,9 +186,8 @@ class _InstallationInput:
 
 @strawberry.input
 class _VersionedInput(_InstallationInput):
-    expected_version: int | None = strawberry.field(
-        default=None,
-        description="The version that the installation must have; if it has another, the result is VersionConflict.",
+    expected_version: int | None = _optional(
+        description="The version that the installation must have; if it has another, the result is VersionConflict."
     )
 
 
@@ -225,11 +198,8 @@ class ActivateInstallationInput(_VersionedInput):
 
 @strawberry.input(one_of=True, description="A change of metadata by exactly one of these fields.")
 class MetadataChange:
-    replace: JsonValue | None = strawberry.field(
-        default=strawberry.UNSET, description="A JSON object that replaces the metadata."
-    )
-    merge: JsonValue | None = strawberry.field(
-        default=strawberry.UNSET,
+    replace: JsonValue | None = _unset(description="A JSON object that replaces the metadata.")
+    merge: JsonValue | None = _unset(
         description="A JSON Merge Patch (RFC 7396) to apply to the metadata; null deletes a key.",
     )
 
@@ -243,7 +213,7 @@ class UpdateInstallationMetadataInput(_VersionedInput):
 class SyncStepInput:
     name: str = strawberry.field(description="The application's name for this step.")
     done: int = strawberry.field(description="How many items of this step are done.")
-    total: int | None = strawberry.field(default=None, description="How many items this step has, if known.")
+    total: int | None = _optional(description="How many items this step has, if known.")
 
 
 def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
@@ -257,8 +227,8 @@ class StartInstallationSyncInput(_VersionedInput):
         default=300,
         description="The lease: after this many seconds without a report of progress, the synchronisation has failed.",
     )
-    steps: list[SyncStepInput] | None = strawberry.field(
-        default=None, description="The steps of the synchronisation, as far as they are known."
+    steps: list[SyncStepInput] | None = _optional(
+        description="The steps of the synchronisation, as far as they are known."
     )
 
 
@@ -267,25 +237,25 @@ class ReportInstallationSyncProgressInput(_InstallationInput):
     steps: list[SyncStepInput] = strawberry.field(
         description="The progress of every step; it replaces the steps of the last report."
     )
-    message: str | None = strawberry.field(default=None, description="A message about it, for people.")
+    message: str | None = _optional(description="A message about it, for people.")
 
 
 @strawberry.input(description="The outcome of a synchronisation.")
 class FinishInstallationSyncInput(_InstallationInput):
     outcome: SyncOutcome = strawberry.field(description="The outcome.")
-    message: str | None = strawberry.field(default=None, description="A message about it, for people.")
+    message: str | None = _optional(description="A message about it, for people.")
 
 
 @strawberry.input(description="Whether the application can reach its own system.")
 class ReportInstallationConnectionInput(_InstallationInput):
     succeeded: bool = strawberry.field(description="Whether the system was reached.")
-    message: str | None = strawberry.field(default=None, description="A message about it, for people.")
+    message: str | None = _optional(description="A message about it, for people.")
 
 
 @strawberry.input(description="The installation to deactivate, and the reason.")
 class DeactivateInstallationInput(_VersionedInput):
     reason: DeactivationReason = strawberry.field(default=DeactivationReason.DEACTIVATED, description="The reason.")
-    message: str | None = strawberry.field(default=None, description="A message about the reason, for people.")
+    message: str | None = _optional(description="A message about the reason, for people.")
 
 
 @strawberry.input(description="The installation to delete.")

@@ -1,7 +1,7 @@
 """The results of mutations: unions of the changed object and the expected failures."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import strawberry
 
@@ -49,6 +49,8 @@ def _result(mutation: str) -> Any:
     return strawberry.union(f"{mutation}Result", description=f"The result of `{name}`.")
 
 
+_Changed: TypeAlias = Installation | InstallationNotFound | ActionNotAllowed
+
 RegisterApplicationResult = Annotated[Application | SlugTaken, _result("RegisterApplication")]
 UpdateApplicationResult = Annotated[Application | ApplicationNotFound, _result("UpdateApplication")]
 RegisterAccountResult = Annotated[Account, _result("RegisterAccount")]
@@ -66,33 +68,15 @@ CreateInstallationResult = Annotated[
     | MetadataRejected,
     _result("CreateInstallation"),
 ]
-ActivateInstallationResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _result("ActivateInstallation"),
-]
+ActivateInstallationResult = Annotated[_Changed | VersionConflict, _result("ActivateInstallation")]
 UpdateInstallationMetadataResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed | VersionConflict | MetadataRejected,
-    _result("UpdateInstallationMetadata"),
+    _Changed | VersionConflict | MetadataRejected, _result("UpdateInstallationMetadata")
 ]
-StartInstallationSyncResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _result("StartInstallationSync"),
-]
-ReportInstallationSyncProgressResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed,
-    _result("ReportInstallationSyncProgress"),
-]
-FinishInstallationSyncResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed, _result("FinishInstallationSync")
-]
-ReportInstallationConnectionResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed, _result("ReportInstallationConnection")
-]
-DeactivateInstallationResult = Annotated[
-    Installation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _result("DeactivateInstallation"),
-]
+StartInstallationSyncResult = Annotated[_Changed | VersionConflict, _result("StartInstallationSync")]
+ReportInstallationSyncProgressResult = Annotated[_Changed, _result("ReportInstallationSyncProgress")]
+FinishInstallationSyncResult = Annotated[_Changed, _result("FinishInstallationSync")]
+ReportInstallationConnectionResult = Annotated[_Changed, _result("ReportInstallationConnection")]
+DeactivateInstallationResult = Annotated[_Changed | VersionConflict, _result("DeactivateInstallation")]
 DeleteInstallationResult = Annotated[
-    DeletedInstallation | InstallationNotFound | ActionNotAllowed | VersionConflict,
-    _result("DeleteInstallation"),
+    DeletedInstallation | InstallationNotFound | ActionNotAllowed | VersionConflict, _result("DeleteInstallation")
 ]
