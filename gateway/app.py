@@ -1,5 +1,6 @@
 """The composition root: `create_app` builds the components from settings, and the ASGI application on top of them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
 from gateway.storage.database import Database
 from gateway.storage.migrations import MigrationError, check_migrations
-from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.connections import TICK_SECONDS, ConnectionRegistry
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import GraphiQL, Prefilled
 from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
@@ -31,7 +32,7 @@ from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, metrics_routes, scraped_metrics
 from gateway.transport.http.security_headers import browser_security, unexpected_error
 from gateway.transport.http.streaming import StreamLimits
-from gateway.transport.revocation import CredentialMonitor
+from gateway.transport.revocation import CHECK_SECONDS, check_credentials
 from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
 from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loader import BatchLoaders
@@ -55,7 +56,8 @@ class Components:
     feed: Feed
     api_key_cache: ApiKeyCache
     tokens: AccessTokens | None
-    credential_monitor: CredentialMonitor
+    keys_revoked: asyncio.Event
+    """Set when API keys were revoked: the credentials of open connections are checked at once."""
     pipeline: OperationPipeline
     metrics: OperationMetrics | None
 
@@ -118,9 +120,13 @@ def build_components(
     feed = Feed(database, url=database_url, listeners=listeners)
     services = Services(database=database, now=now, notify=feed.notify, failure_limit=settings.failure_limit)
     api_key_cache = ApiKeyCache(services)
-    credential_monitor = CredentialMonitor(registry, ended_keys=partial(find_ended_keys, services), now=now)
+    keys_revoked = asyncio.Event()
 
-    listeners[KEYS_CHANNEL] = partial(_forget_keys, api_key_cache, credential_monitor)
+    def on_keys_revoked() -> None:
+        api_key_cache.clear()
+        keys_revoked.set()
+
+    listeners[KEYS_CHANNEL] = on_keys_revoked
     make_context = partial(
         Context, services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=BatchLoaders(database)
     )
@@ -132,7 +138,7 @@ def build_components(
         feed=feed,
         api_key_cache=api_key_cache,
         tokens=access_tokens(settings, now=now),
-        credential_monitor=credential_monitor,
+        keys_revoked=keys_revoked,
         pipeline=build_pipeline(
             settings,
             make_context=make_context,
@@ -142,12 +148,6 @@ def build_components(
         ),
         metrics=metrics,
     )
-
-
-def _forget_keys(api_key_cache: ApiKeyCache, credential_monitor: CredentialMonitor) -> None:
-    """Read every key anew: some were revoked."""
-    api_key_cache.clear()
-    credential_monitor.check_now()
 
 
 def _with_defaults(settings: Settings, *, embedded: bool) -> Settings:
@@ -168,7 +168,7 @@ def graphql_routes(
     stream_limits: StreamLimits = StreamLimits(),  # noqa: B008 - frozen
     websocket_limits: WebSocketLimits = WebSocketLimits(),  # noqa: B008 - frozen
 ) -> list[BaseRoute]:
-    """Return the routes of the GraphQL endpoint. The application has to run inside `registry.ticking()`."""
+    """Return the routes of the GraphQL endpoint. The application has to run `registry.check` periodically."""
     http = HttpEndpoint(
         pipeline=pipeline,
         authentication=authentication,
@@ -200,8 +200,14 @@ async def _lifespan(parts: Components) -> AsyncIterator[None]:
         await stack.enter_async_context(run_periodically(KEY_USE_SECONDS, store, name=name))
         if parts.tokens is not None:
             await stack.enter_async_context(parts.tokens)
-        await stack.enter_async_context(parts.registry.ticking())
-        await stack.enter_async_context(parts.credential_monitor.running())
+        await stack.enter_async_context(
+            run_periodically(TICK_SECONDS, parts.registry.check, name="checking connections")
+        )
+        ended = partial(find_ended_keys, parts.services)
+        check = partial(check_credentials, parts.registry, ended_keys=ended, now=parts.services.now)
+        await stack.enter_async_context(
+            run_periodically(CHECK_SECONDS, check, name="checking credentials", wake=parts.keys_revoked)
+        )
         yield
 
 

@@ -182,9 +182,9 @@ class _Estimator:
         if name in {"__schema", "__type"}:
             selected.once.constant += self._model.introspection
             return
-        definition = _definition(parent, name)
-        if definition is None:  # __typename
+        if name == "__typename" or not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             return
+        definition = parent.fields[name]
         type_ = get_named_type(definition.type)
         composite = is_composite_type(type_)
         weight = self._model.weight(self._schema, parent, name, composite=composite)
@@ -235,10 +235,6 @@ class _Estimator:
             to.constant += _size(size, {}) * added.constant
         else:
             to.terms.append((size, earlier))
-
-
-def _definition(parent: GraphQLNamedType, name: str) -> GraphQLField | None:
-    return parent.fields.get(name) if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) else None
 
 
 def _literal_size(value: ValueNode | None) -> int | None:

@@ -127,7 +127,11 @@ class Documents:
         document = self.check(source)
         definition = get_operation_ast(document, name)
         if definition is None:
-            raise BadUserInput(_which_operation(name))
+            raise BadUserInput(
+                "The document has several operations, or none: name the one to run in operationName."
+                if name is None
+                else f"The document has no operation {name!r}."
+            )
         operation = Operation(
             source=source,
             name=name,
@@ -167,12 +171,6 @@ def _refused(errors: Sequence[GraphQLError]) -> GatewayError:
         if error.message.endswith(("Parsing aborted.", "Validation aborted.")) and "errors" not in error.message:
             return OperationTooComplex(error.message.removeprefix("Syntax Error: "))
     return InvalidDocument(errors)
-
-
-def _which_operation(name: str | None) -> str:
-    if name is None:
-        return "The document has several operations, or none: name the one to run in operationName."
-    return f"The document has no operation {name!r}."
 
 
 def _payload_variables(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:

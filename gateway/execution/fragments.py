@@ -1,4 +1,4 @@
-"""The fragments of a document, in an order in which each comes after those that it spreads."""
+"""The selections of a document at all depths, and its fragments: each after those that it spreads."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,6 +8,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    SelectionNode,
     SelectionSetNode,
 )
 
@@ -40,11 +41,17 @@ def dependency_order(fragments: Mapping[str, FragmentDefinitionNode]) -> Iterato
 
 
 def _spreads_in(selection_set: SelectionSetNode) -> Iterator[str]:
-    """Yield the names of the fragments that are spread at any depth."""
-    pending = [selection_set]
+    return (each.name.value for each, _ in selections(selection_set) if isinstance(each, FragmentSpreadNode))
+
+
+def selections(selection_set: SelectionSetNode) -> Iterator[tuple[SelectionNode, int]]:
+    """Yield the selections at all depths, each with its depth in fields; spreads are not followed."""
+    pending = [(selection_set, 0)]
     while pending:
-        for selection in pending.pop().selections:
-            if isinstance(selection, FragmentSpreadNode):
-                yield selection.name.value
-            elif isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
-                pending.append(selection.selection_set)
+        selected, depth = pending.pop()
+        for selection in selected.selections:
+            yield selection, depth
+            if isinstance(selection, InlineFragmentNode):
+                pending.append((selection.selection_set, depth))
+            elif isinstance(selection, FieldNode) and selection.selection_set is not None:
+                pending.append((selection.selection_set, depth + 1))

@@ -4,7 +4,7 @@ The fields of a fragment count at each place where it is spread, so that a short
 fragment is measured once. A cycle of fragments counts once; the validation refuses it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -12,14 +12,12 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentSpreadNode,
-    InlineFragmentNode,
     OperationDefinitionNode,
-    SelectionNode,
     SelectionSetNode,
 )
 
 from gateway.execution.errors import OperationTooComplex
-from gateway.execution.fragments import dependency_order, fragments_of
+from gateway.execution.fragments import dependency_order, fragments_of, selections
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +57,8 @@ def check_size(document: DocumentNode, limits: DocumentLimits) -> None:
     fragments = fragments_of(document)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     definitions = (*fragments.values(), *operations)
-    selections = chain.from_iterable(_selections(node.selection_set) for node in definitions)
-    written = sum(isinstance(selection, FieldNode) for selection, _ in selections)
+    written_selections = chain.from_iterable(selections(node.selection_set) for node in definitions)
+    written = sum(isinstance(selection, FieldNode) for selection, _ in written_selections)
     if written > limits.written_fields:
         _refuse("written_fields", "has {found} fields", found=written, most=limits.written_fields)
     sizes: dict[str, _Size] = {}
@@ -87,7 +85,7 @@ def _refuse(name: str, sentence: str, *, found: int, most: int) -> None:
 
 def _size(selection_set: SelectionSetNode, fragments: Mapping[str, _Size]) -> _Size:
     size = _Size()
-    for selection, depth in _selections(selection_set):
+    for selection, depth in selections(selection_set):
         size.directives += len(selection.directives or ())
         if isinstance(selection, FieldNode):
             size.depth = max(size.depth, depth + 1)
@@ -99,16 +97,3 @@ def _size(selection_set: SelectionSetNode, fragments: Mapping[str, _Size]) -> _S
             size.directives += spread.directives
             size.root_fields += spread.root_fields if depth == 0 else 0
     return size
-
-
-def _selections(selection_set: SelectionSetNode) -> Iterator[tuple[SelectionNode, int]]:
-    """Yield the selections at all depths, each with its depth in fields."""
-    pending = [(selection_set, 0)]
-    while pending:
-        selected, depth = pending.pop()
-        for selection in selected.selections:
-            yield selection, depth
-            if isinstance(selection, InlineFragmentNode):
-                pending.append((selection.selection_set, depth))
-            elif isinstance(selection, FieldNode) and selection.selection_set is not None:
-                pending.append((selection.selection_set, depth + 1))

@@ -4,7 +4,8 @@ A statement that exceeds its timeout closes the connection: that detects a serve
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 import asyncpg
 
@@ -20,6 +21,12 @@ _SETTINGS = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
 }
+
+
+class Connect(Protocol):
+    """`connect` to one server, with one timeout."""
+
+    def __call__(self, *, application_name: str) -> AbstractAsyncContextManager[DriverConnection]: ...
 
 
 @asynccontextmanager

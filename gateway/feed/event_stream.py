@@ -9,10 +9,10 @@ dropped, the same starts again from the subscriber's position.
 import asyncio
 import weakref
 from collections import deque
-from typing import Final, Self
+from dataclasses import dataclass, field
+from typing import Self
 
 from gateway.domain.cursors import Position
-from gateway.domain.event_filters import EventFilter
 from gateway.domain.event_log import Snapshot
 from gateway.domain.events import Event
 from gateway.feed.backlog import BacklogReader
@@ -20,6 +20,7 @@ from gateway.feed.stats import FeedStats
 from gateway.feed.subscribers import SubscriberBuffer, SubscriberIndex
 
 
+@dataclass(kw_only=True, eq=False)
 class EventStream:
     """An asynchronous iterator over events, for one consumer.
 
@@ -28,49 +29,38 @@ class EventStream:
     cancelled, or when it is garbage.
     """
 
-    def __init__(
-        self,
-        *,
-        matching: EventFilter,
-        after: Position | None,
-        subscribers: SubscriberIndex,
-        backlog: BacklogReader,
-        stats: FeedStats,
-        buffer_size: int,
-        batch_size: int,
-    ) -> None:
-        self._subscribers: Final = subscribers
-        self._backlog: Final = backlog
-        self._stats: Final = stats
-        self._batch_size: Final = batch_size
-        self._buffer: Final = SubscriberBuffer(matching=matching, max_size=buffer_size)
-        self._page: Final[deque[Event]] = deque()
-        self._position: Position | None = after
-        """All events up to here were returned, or are in `_page`."""
-        self._started = False
-        self._live = False
-        """Whether the backlog has been read, so that the buffer comes next."""
-        self._closed = False
-        self._committed_before: Snapshot | None = None
-        """For a subscriber without a position: what was committed when it started, and is not for it."""
+    subscribers: SubscriberIndex
+    backlog: BacklogReader
+    stats: FeedStats
+    buffer: SubscriberBuffer
+    batch_size: int
+    position: Position | None
+    """All events up to here were returned, or are in `_page`."""
+    _page: deque[Event] = field(default_factory=deque, init=False)
+    _started: bool = field(default=False, init=False)
+    _live: bool = field(default=False, init=False)
+    """Whether the backlog has been read, so that the buffer comes next."""
+    _closed: bool = field(default=False, init=False)
+    _committed_before: Snapshot | None = field(default=None, init=False)
+    """For a subscriber without a position: what was committed when it started, and is not for it."""
 
     async def start(self) -> None:
         """Subscribe: events committed after this returns are received. Raises CursorExpired."""
         if self._started:
             return
         self._started = True
-        self._subscribers.add(self._buffer)
+        self.subscribers.add(self.buffer)
         loop = asyncio.get_running_loop()
         # A finalizer may run while the log reader iterates over the subscribers: the removal waits for its turn.
-        weakref.finalize(self, _remove_soon, loop, self._subscribers, self._buffer).atexit = False
+        weakref.finalize(self, _remove_soon, loop, self.subscribers, self.buffer).atexit = False
         try:
-            if self._position is None:
-                self._buffer.start_buffering()
-                self._committed_before = await self._backlog.snapshot_when_available()
-                self._position = self._committed_before.latest
+            if self.position is None:
+                self.buffer.start_buffering()
+                self._committed_before = await self.backlog.snapshot_when_available()
+                self.position = self._committed_before.latest
                 self._live = True
             else:
-                await self._read_backlog(self._position)
+                await self._read_backlog(self.position)
         except BaseException:
             self.close()
             raise
@@ -92,18 +82,18 @@ class EventStream:
             while self._page:
                 event = self._page.popleft()
                 if self._committed_before is None or not self._committed_before.sees(event.position):
-                    self._stats.events_delivered += 1
+                    self.stats.events_delivered += 1
                     return event
-            while self._live and self._buffer.events:
-                event = self._buffer.events.popleft()
+            while self._live and self.buffer.events:
+                event = self.buffer.events.popleft()
                 if self._is_new(event):
-                    self._stats.events_delivered += 1
+                    self.stats.events_delivered += 1
                     return event
-            if self._closed or self._buffer.closed:
+            if self._closed or self.buffer.closed:
                 raise StopAsyncIteration
             try:
-                if self._live and self._buffer.buffering:
-                    await self._buffer.changed()
+                if self._live and self.buffer.buffering:
+                    await self.buffer.changed()
                 else:
                     await self._catch_up()
             except BaseException:
@@ -116,20 +106,20 @@ class EventStream:
     def close(self) -> None:
         """Unsubscribe; a consumer that waits gets the end of the iteration."""
         self._started = self._closed = True
-        self._subscribers.remove(self._buffer)
+        self.subscribers.remove(self.buffer)
         self._page.clear()
-        self._buffer.events.clear()
-        self._buffer.wake()
+        self.buffer.events.clear()
+        self.buffer.wake()
 
     def _is_new(self, event: Event) -> bool:
         """Return whether an event from the buffer is to be returned, and take its position.
 
         Where the epoch has changed, the log reader has all subscribers read the log again.
         """
-        position, last = event.position, self._position
+        position, last = event.position, self.position
         if last is None or position.epoch != last.epoch or position <= last:
             return False
-        self._position = position
+        self.position = position
         if self._committed_before is None:
             return True
         if position.xid >= self._committed_before.next_xid:  # and so is every later one
@@ -138,25 +128,25 @@ class EventStream:
         return not self._committed_before.sees(position)
 
     async def _catch_up(self) -> None:
-        position = self._position
+        position = self.position
         if position is None:
             raise RuntimeError("An event stream that has started has a position.")
         if self._live:
-            self._stats.catchups += 1
-            seen = self._buffer.seen
+            self.stats.catchups += 1
+            seen = self.buffer.seen
             if seen is not None and seen.epoch == position.epoch:
-                position = self._position = max(position, seen)
+                position = self.position = max(position, seen)
         await self._read_backlog(position)
 
     async def _read_backlog(self, position: Position) -> None:
         """Read one batch from the log; where there is no more, the buffer comes next."""
         self._live = False
-        self._buffer.start_buffering()
-        page = await self._backlog.page(matching=self._buffer.matching, after=position, limit=self._batch_size)
-        self._stats.backlog_events_read += len(page.events)
+        self.buffer.start_buffering()
+        page = await self.backlog.page(matching=self.buffer.matching, after=position, limit=self.batch_size)
+        self.stats.backlog_events_read += len(page.events)
         self._page.extend(page.events)
-        self._live = len(page.events) < self._batch_size
-        self._position = max(position, page.state.latest) if self._live else page.events[-1].position
+        self._live = len(page.events) < self.batch_size
+        self.position = max(position, page.state.latest) if self._live else page.events[-1].position
 
 
 def _remove_soon(loop: asyncio.AbstractEventLoop, subscribers: SubscriberIndex, buffer: SubscriberBuffer) -> None:

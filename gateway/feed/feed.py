@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final, Self
 
 from gateway.domain.cursors import Position
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.feed.backlog import BacklogReader
-from gateway.feed.backoff import SmoothedRate
+from gateway.feed.backoff import SmoothedRate, Throttle
+from gateway.feed.connections import connect
 from gateway.feed.event_stream import EventStream
 from gateway.feed.log_reader import LogReader
 from gateway.feed.notifier import Notifier
 from gateway.feed.stats import FeedStats
-from gateway.feed.subscribers import SubscriberIndex
+from gateway.feed.subscribers import SubscriberBuffer, SubscriberIndex
 from gateway.storage.database import Database, transaction
 from gateway.storage.events import ensure_epoch
 
@@ -46,24 +48,18 @@ class Feed:
         self._batch_size: Final = batch_size
         self._subscribers: Final = SubscriberIndex(stats=self.stats)
         self._backlog: Final = BacklogReader(database, max_concurrent=max_backlog_reads)
-        log_rate = SmoothedRate()
-        self._notifier: Final = Notifier(
-            url=url,
-            stats=self.stats,
-            log_rate=log_rate,
-            timeout_seconds=timeout_seconds,
-            min_interval_seconds=min_interval_seconds,
-        )
+        connecting = partial(connect, url, timeout_seconds=timeout_seconds)
+        log_rate, throttle = SmoothedRate(), partial(Throttle, shortest=min_interval_seconds)
+        self._notifier: Final = Notifier(connect=connecting, stats=self.stats, log_rate=log_rate, throttle=throttle())
         self._log_reader: Final = LogReader(
-            url=url,
+            connect=connecting,
             subscribers=self._subscribers,
             notifier=self._notifier,
             stats=self.stats,
             log_rate=log_rate,
+            throttle=throttle(),
             listeners=listeners or {},
             poll_seconds=poll_seconds,
-            timeout_seconds=timeout_seconds,
-            min_interval_seconds=min_interval_seconds,
             batch_size=4 * batch_size,  # it reads each event once for all subscribers
         )
         self._tasks: tuple[asyncio.Task[None], ...] = ()
@@ -103,13 +99,12 @@ class Feed:
     def follow(self, matching: EventFilter, *, after: Position | None = None) -> EventStream:
         """Return the matching events: those after a position, or those committed from now on; then live."""
         return EventStream(
-            matching=matching,
-            after=after,
             subscribers=self._subscribers,
             backlog=self._backlog,
             stats=self.stats,
-            buffer_size=self._buffer_size,
+            buffer=SubscriberBuffer(matching=matching, max_size=self._buffer_size),
             batch_size=self._batch_size,
+            position=after,
         )
 
     async def position(self) -> Position:

@@ -10,14 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from dataclasses import dataclass, field
 
 from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.pages import Window
 from gateway.feed.backoff import Backoff, SmoothedRate, Throttle
-from gateway.feed.connections import connect
+from gateway.feed.connections import Connect
 from gateway.feed.notifier import Notifier
 from gateway.feed.stats import FeedStats
 from gateway.feed.subscribers import SubscriberIndex
@@ -33,109 +33,94 @@ _SHORTEST_RECHECK_SECONDS = 0.005
 """The first pause before the log is read again where events wait for a transaction that is still running."""
 
 
+@dataclass(kw_only=True, eq=False)
 class LogReader:
     """Reads while `run` runs."""
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        subscribers: SubscriberIndex,
-        notifier: Notifier,
-        stats: FeedStats,
-        log_rate: SmoothedRate,
-        listeners: Mapping[str, Callable[[], None]],
-        poll_seconds: float,
-        timeout_seconds: float,
-        min_interval_seconds: float,
-        batch_size: int,
-    ) -> None:
-        self._url: Final = url
-        self._subscribers: Final = subscribers
-        self._notifier: Final = notifier
-        self._stats: Final = stats
-        self._log_rate: Final = log_rate
-        self._listeners: Final = listeners
-        self._poll_seconds: Final = poll_seconds
-        self._timeout_seconds: Final = timeout_seconds
-        self._throttle: Final = Throttle(shortest=min_interval_seconds)
-        self._batch_size: Final = batch_size
-        self.woken: Final = asyncio.Event()
-        """Set it to have the log read soon."""
-        self._position: Position | None = None
-        self._recheck_seconds = _SHORTEST_RECHECK_SECONDS
-        self._oldest_xid, self._oldest_since = 0, 0.0
+    connect: Connect
+    subscribers: SubscriberIndex
+    notifier: Notifier
+    stats: FeedStats
+    log_rate: SmoothedRate
+    throttle: Throttle
+    listeners: Mapping[str, Callable[[], None]]
+    poll_seconds: float
+    batch_size: int
+    woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set it to have the log read soon."""
+    _position: Position | None = field(default=None, init=False)
+    _recheck_seconds: float = field(default=_SHORTEST_RECHECK_SECONDS, init=False)
+    _oldest_xid: int = field(default=0, init=False)
+    _oldest_since: float = field(default=0.0, init=False)
 
     async def run(self) -> None:
         backoff = Backoff()
         while True:
             try:
-                async with connect(
-                    self._url, application_name="gateway log reader", timeout_seconds=self._timeout_seconds
-                ) as connection:
+                async with self.connect(application_name="gateway log reader") as connection:
                     await self._listen(connection)
                     while True:
                         pause = await self._read(connection)
-                        self._stats.connected = True
+                        self.stats.connected = True
                         if not pause:
                             continue
-                        rate = self._log_rate.per_second
+                        rate = self.log_rate.per_second
                         with suppress(TimeoutError):
-                            async with asyncio.timeout(max(pause, self._throttle.remaining(events_per_second=rate))):
+                            async with asyncio.timeout(max(pause, self.throttle.remaining(events_per_second=rate))):
                                 await self.woken.wait()
-                        await asyncio.sleep(self._throttle.remaining(events_per_second=rate))
+                        await asyncio.sleep(self.throttle.remaining(events_per_second=rate))
                         self.woken.clear()
             except Exception as error:  # noqa: BLE001 - the reader reconnects after any error; the log keeps the events
                 _logger.warning("The log reader lost its connection: %r", error)
-            self._stats.connected = False
-            self._stats.reconnects += 1
+            self.stats.connected = False
+            self.stats.reconnects += 1
             await backoff.pause()
 
     async def _listen(self, connection: DriverConnection) -> None:
         connection.add_termination_listener(lambda _connection: self.woken.set())
         await connection.add_listener(EVENTS_CHANNEL, self._on_notify)
-        for channel, call in self._listeners.items():
+        for channel, call in self.listeners.items():
             await connection.add_listener(channel, lambda *_, call=call: call())
             call()  # an earlier notification is not repeated
         if await ensure_epoch(connection):
             _logger.warning("The log was written in another cluster: it has a new epoch, and old cursors expire.")
 
     def _on_notify(self, _connection: object, process_id: int, _channel: str, _payload: object) -> None:
-        if process_id == self._notifier.process_id:  # its events have woken this reader already
-            self._stats.notify_latency_seconds = time.monotonic() - self._notifier.sent_for
-        elif self._stats.subscribers:  # without subscribers there is no need to read soon
+        if process_id == self.notifier.process_id:  # its events have woken this reader already
+            self.stats.notify_latency_seconds = time.monotonic() - self.notifier.sent_for
+        elif self.stats.subscribers:  # without subscribers there is no need to read soon
             self.woken.set()
 
     async def _read(self, connection: DriverConnection) -> float:
         """Deliver the new events, and return the seconds after which to read again without a notification."""
-        self._throttle.started_at = time.monotonic()
-        if self._position is None or not self._stats.subscribers:
+        self.throttle.started_at = time.monotonic()
+        if self._position is None or not self.stats.subscribers:
             return await self._resync(connection)
-        interest = self._subscribers.interest()
+        interest = self.subscribers.interest()
         try:
             [page] = await read_pages(
                 connection,
                 matching=_ALL_EVENTS,
-                window=Window(size=self._batch_size, backward=False, after=self._position, before=None),
-                limit=self._batch_size,
+                window=Window(size=self.batch_size, backward=False, after=self._position, before=None),
+                limit=self.batch_size,
                 interest=interest,
             )
         except CursorExpired:
             return await self._resync(connection)
         state = page.state
-        self._log_rate.update(state.latest.id)
-        self._stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
-        if self._subscribers.new and isinstance(interest, WantedKeys):
-            self._subscribers.invalidate_new()
+        self.log_rate.update(state.latest.id)
+        self.stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
+        if self.subscribers.new and isinstance(interest, WantedKeys):
+            self.subscribers.invalidate_new()
         await self._deliver(page, start=self._position)
-        if page.read == self._batch_size:
+        if page.read == self.batch_size:
             return 0.0
         if not state.waiting:
             self._recheck_seconds = _SHORTEST_RECHECK_SECONDS
-            return self._poll_seconds
+            return self.poll_seconds
         # Events wait for a running transaction, whose end may send no notification: read again, at growing intervals.
         pause = self._recheck_seconds
-        self._recheck_seconds = min(pause * 2, self._poll_seconds)
+        self._recheck_seconds = min(pause * 2, self.poll_seconds)
         return pause
 
     async def _deliver(self, page: LogPage, *, start: Position) -> None:
@@ -143,13 +128,13 @@ class LogReader:
 
         A subscriber that arrived after the page was requested reads from the log what the request did not include.
         """
-        self._stats.events_read += page.read
+        self.stats.events_read += page.read
         for first in range(0, len(page.events), _EVENTS_PER_TURN):
             some = page.events[first : first + _EVENTS_PER_TURN]
-            self._subscribers.deliver(some, before=self._position or start)
+            self.subscribers.deliver(some, before=self._position or start)
             self._position = some[-1].position
             await asyncio.sleep(0)
-        if page.end is not None and page.read == self._batch_size:
+        if page.end is not None and page.read == self.batch_size:
             self._position = page.end
         else:  # everything that can be read was read, or nobody is interested in it
             self._position = max(self._position or start, page.state.latest)
@@ -160,12 +145,12 @@ class LogReader:
         Done without subscribers, at the start, and when the reader was away for longer than events are kept.
         """
         snapshot = await log_snapshot(connection)
-        self._log_rate.update(snapshot.latest.id)
-        self._subscribers.resync(reader_position=self._position)
+        self.log_rate.update(snapshot.latest.id)
+        self.subscribers.resync(reader_position=self._position)
         self._position = snapshot.latest
         oldest, next_xid = snapshot.oldest_running, snapshot.next_xid
-        self._stats.horizon_lag_seconds = self._horizon_lag(oldest) if oldest < next_xid else 0.0
-        return self._poll_seconds
+        self.stats.horizon_lag_seconds = self._horizon_lag(oldest) if oldest < next_xid else 0.0
+        return self.poll_seconds
 
     def _horizon_lag(self, horizon: int) -> float:
         """Return for how many seconds this transaction has been the oldest; needs no right to see other sessions."""

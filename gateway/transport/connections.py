@@ -3,12 +3,11 @@
 import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from gateway.domain.errors import GatewayError, Unavailable
 from gateway.domain.principals import Principal
-from gateway.periodic import run_periodically
 
 Result = TypeVar("Result")
 
@@ -51,7 +50,8 @@ class ConnectionRegistry:
         self.draining = False
         self._connections: set[Connection] = set()
         self._mutations: set[asyncio.Task[Any]] = set()
-        self._requests = 0
+        self.requests = 0
+        """The number of running requests."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -59,11 +59,6 @@ class ConnectionRegistry:
     def connections(self) -> frozenset[Connection]:
         """The open connections."""
         return frozenset(self._connections)
-
-    @property
-    def requests(self) -> int:
-        """The number of running requests."""
-        return self._requests
 
     @contextmanager
     def registered(self, connection: Connection) -> Iterator[None]:
@@ -84,7 +79,7 @@ class ConnectionRegistry:
     @contextmanager
     def answering(self) -> Iterator[None]:
         """Count a request while it runs. Ends quietly when it is cancelled during the drain."""
-        self._requests += 1
+        self.requests += 1
         self._idle.clear()
         try:
             yield
@@ -92,7 +87,7 @@ class ConnectionRegistry:
             if not self.draining:
                 raise
         finally:
-            self._requests -= 1
+            self.requests -= 1
             self._update_idle()
 
     async def run_to_completion(self, mutation: Coroutine[Any, Any, Result]) -> Result:
@@ -141,11 +136,8 @@ class ConnectionRegistry:
             if connection.principal is not None and concerns(connection.principal):
                 connection.close_unauthorized(error)
 
-    def ticking(self) -> AbstractAsyncContextManager[None]:
-        """Check the connections for as long as the context lasts."""
-        return run_periodically(TICK_SECONDS, self._on_tick, name="checking connections")
-
-    async def _on_tick(self) -> None:
+    async def check(self) -> None:
+        """Check the limits of all connections. To be run every TICK_SECONDS."""
         now = asyncio.get_running_loop().time()
         for connection in self.connections:
             connection.on_tick(now)
@@ -155,5 +147,5 @@ class ConnectionRegistry:
         self._update_idle()
 
     def _update_idle(self) -> None:
-        if not (self._connections or self._requests or self._mutations):
+        if not (self._connections or self.requests or self._mutations):
             self._idle.set()

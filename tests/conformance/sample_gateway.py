@@ -20,6 +20,8 @@ from gateway.domain.errors import CursorExpired, Forbidden, Unauthenticated, Una
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.documents import Documents
 from gateway.operations.pipeline import OperationPipeline
+from gateway.periodic import run_periodically
+from gateway.transport import connections
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.endpoint import HttpLimits
 from gateway.transport.http.health import health_routes
@@ -291,5 +293,6 @@ async def served(
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
     application = Starlette(routes=[*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
-    async with registry.ticking(), serving(application, ws_max_size=ws_max_size) as address:
+    ticking = run_periodically(connections.TICK_SECONDS, registry.check, name="checking connections")
+    async with ticking, serving(application, ws_max_size=ws_max_size) as address:
         yield Gateway(url=f"{address}/graphql", state=state, pipeline=pipeline, registry=registry)

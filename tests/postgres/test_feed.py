@@ -245,7 +245,7 @@ async def test_slow_subscriber_reads_the_log_again_and_loses_nothing(database: D
                     await append_event(held, source.next())
             feed.notify()
             await receive(quick, count=5)
-        assert len(slow._buffer.events) <= 16
+        assert len(slow.buffer.events) <= 16
         assert await receive(slow, count=100) == [(source.installation_id, number) for number in range(1, 101)]
         assert feed.stats.catchups >= 1
         await commit(database, feed, source)

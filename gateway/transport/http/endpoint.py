@@ -25,16 +25,10 @@ from gateway.operations.requests import (
 )
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.framing import FRAMINGS
-from gateway.transport.http.http_errors import (
-    BodyTooSlow,
-    MethodNotAllowed,
-    MutationByGet,
-    PayloadTooLarge,
-    UnsupportedContentType,
-)
+from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import Representation, negotiate, representation_of
 from gateway.transport.http.responses import error_response, errors_body, json_response
-from gateway.transport.http.streaming import FailedStream, StreamLimits, StreamResponse
+from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
 from gateway.transport.stalled_send import ClientGone
 
 _JSON_TYPE = "application/json"
@@ -103,7 +97,7 @@ class HttpEndpoint:
             case "GET":
                 request = graphql_request_from_url(QueryParams(scope["query_string"]))
             case _:
-                raise MethodNotAllowed("Ask by GET or POST.")
+                raise HttpError(405, "Ask by GET or POST.", allow="GET, POST")
         return await self._respond_to_operation(request, caller, scope["method"], headers, accepted)
 
     async def _respond_to_operation(
@@ -120,10 +114,11 @@ class HttpEndpoint:
             raise
         except GatewayError as error:
             if accepted[0] is Representation.EVENT_STREAM:  # browsers do not show the body of a failed EventSource
-                return self._stream(FailedStream(error), caller, accepted[0])
+                return self._stream(failed_stream(error), caller, accepted[0])
             raise
         if method == "GET" and operation.type is OperationType.MUTATION:
-            raise MutationByGet("A mutation changes something: send it by POST.")
+            message = "A mutation changes something: send it by POST."
+            raise HttpError(405, message, allow="POST")
         representation = representation_of(operation.type, accepted)
         if representation in FRAMINGS:
             payloads = self.pipeline.stream(operation, request, caller, last_event_id=headers.get("last-event-id"))
@@ -134,7 +129,7 @@ class HttpEndpoint:
     async def _respond_to_batch(
         self, members: list[Any], caller: Principal | None, representation: Representation
     ) -> ASGIApp:
-        """Run the operations one after the other; each has a response of its own."""
+        """Run the operations one after the other; each has a response of its own. Raises Unauthenticated for all."""
         if not self.limits.batch:
             raise MalformedRequest("Batches are not accepted: send one operation in a request.")
         if not 0 < len(members) <= self.limits.batch:
@@ -144,6 +139,8 @@ class HttpEndpoint:
             try:
                 operation = await self.pipeline.prepare(request, caller)
                 bodies.append((await self.pipeline.execute(operation, request, caller)).body)
+            except Unauthenticated:
+                raise
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
                 bodies.append(errors_body(format_errors(error)))
         return json_response(b"[" + b",".join(bodies) + b"]", representation)
@@ -152,7 +149,7 @@ class HttpEndpoint:
         self, payloads: AsyncIterator[Payload], caller: Principal | None, representation: Representation
     ) -> StreamResponse:
         return StreamResponse(
-            payloads,
+            payloads=payloads,
             framing=FRAMINGS[representation],
             principal=caller,
             registry=self.registry,
@@ -161,15 +158,12 @@ class HttpEndpoint:
 
 
 async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
-    """Return the whole body, which says that it is JSON in UTF-8.
-
-    Raises UnsupportedContentType, PayloadTooLarge, BodyTooSlow and ClientGone.
-    """
+    """Return the whole body, which says that it is JSON in UTF-8. Raises HttpError 415, 413 and 408, and ClientGone."""
     _check_content_type(headers.get("content-type", ""))
     too_large = f"The request's body is larger than {max_bytes} bytes."
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise PayloadTooLarge(too_large)
+        raise HttpError(413, too_large, connection="close")  # the rest of the body is not read
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -179,20 +173,21 @@ async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int,
                     raise ClientGone
                 body += message.get("body", b"")
                 if len(body) > max_bytes:
-                    raise PayloadTooLarge(too_large)
+                    raise HttpError(413, too_large, connection="close")
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
-        raise BodyTooSlow(f"The request's body did not arrive within {seconds:g} seconds.") from None
+        too_slow = f"The request's body did not arrive within {seconds:g} seconds."
+        raise HttpError(408, too_slow, connection="close") from None
 
 
 @lru_cache(256)
 def _check_content_type(content_type: str) -> None:
-    """Raise UnsupportedContentType unless it is JSON in UTF-8."""
+    """Raise HttpError 415 unless it is JSON in UTF-8."""
     media_type, _, parameters = content_type.partition(";")
     if media_type.strip().lower() != _JSON_TYPE:
-        raise UnsupportedContentType(f"Send the request's body as {_JSON_TYPE}.")
+        raise HttpError(415, f"Send the request's body as {_JSON_TYPE}.")
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
-            raise UnsupportedContentType("Send the request's body in UTF-8.")
+            raise HttpError(415, "Send the request's body in UTF-8.")

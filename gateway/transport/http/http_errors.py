@@ -1,7 +1,5 @@
 """Errors that HTTP has a status for, and the one place that gives every other error its status."""
 
-from typing import ClassVar
-
 from gateway.execution.errors import error_code
 from gateway.operations.requests import MalformedRequest
 
@@ -19,50 +17,12 @@ OK = 200
 
 
 class HttpError(MalformedRequest):
-    """A request that HTTP refuses before there is an operation."""
+    """A request that HTTP refuses with a status of its own, before there is an operation."""
 
-    status: ClassVar[int]
-    headers: ClassVar[dict[str, str]] = {}
-
-
-class MethodNotAllowed(HttpError):
-    """The endpoint does not have this method."""
-
-    status = 405
-    headers: ClassVar[dict[str, str]] = {"allow": "GET, POST"}
-
-
-class MutationByGet(HttpError):
-    """A GET request must not change anything."""
-
-    status = 405
-    headers: ClassVar[dict[str, str]] = {"allow": "POST"}
-
-
-class NotAcceptable(HttpError):
-    """The client accepts none of the media types that the gateway answers in."""
-
-    status = 406
-
-
-class BodyTooSlow(HttpError):
-    """The body did not arrive in time."""
-
-    status = 408
-    headers: ClassVar[dict[str, str]] = {"connection": "close"}
-
-
-class PayloadTooLarge(HttpError):
-    """The body is larger than the gateway reads."""
-
-    status = 413
-    headers: ClassVar[dict[str, str]] = {"connection": "close"}  # the rest of the body is not read
-
-
-class UnsupportedContentType(HttpError):
-    """The body is not JSON in UTF-8."""
-
-    status = 415
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
 
 
 def status_of(error: BaseException, *, trusts_status: bool) -> int:

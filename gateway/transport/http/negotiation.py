@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.execution.documents import OperationType
-from gateway.transport.http.http_errors import NotAcceptable
+from gateway.transport.http.http_errors import HttpError
 
 _CACHED_HEADERS = 256
 
@@ -52,7 +52,7 @@ def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
     """Return the acceptable representations, the most wanted first. `page` tells whether there is an HTML page.
 
     Without a header it is application/graphql-response+json, as the GraphQL-over-HTTP specification says. Raises
-    NotAcceptable.
+    HttpError 406.
     """
     if not accept or not accept.strip():
         return (Representation.GRAPHQL_RESPONSE,)
@@ -65,11 +65,13 @@ def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
             preferences[representation] = min(preference, preferences.get(representation, preference))
     if not preferences:
         types = ", ".join(representation.value for representation in Representation)
-        raise NotAcceptable(f"The gateway answers in these media types; Accept names none of them: {types}.")
+        message = f"The gateway answers in these media types; Accept names none of them: {types}."
+        raise HttpError(406, message)
     if not page:
         preferences.pop(Representation.PAGE, None)
         if not preferences:
-            raise NotAcceptable("Only a browser that asks by GET gets a page. Accept application/json.")
+            message = "Only a browser that asks by GET gets a page. Accept application/json."
+            raise HttpError(406, message)
     return tuple(sorted(preferences, key=preferences.__getitem__))
 
 

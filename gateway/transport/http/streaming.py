@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -35,33 +35,25 @@ class StreamLimits:
     """Within which the client has to read the last frame."""
 
 
+@dataclass(kw_only=True, eq=False)
 class StreamResponse:
     """The response as an ASGI application, and a Connection of the registry."""
 
     transport: ClassVar[str] = "stream"
 
-    def __init__(
-        self,
-        payloads: AsyncIterator[Payload],
-        *,
-        framing: Framing,
-        principal: Principal | None,
-        registry: ConnectionRegistry,
-        limits: StreamLimits,
-    ) -> None:
-        self.principal = principal
-        self._payloads = payloads
-        self._framing = framing
-        self._registry = registry
-        self._limits = limits
-        self._sending: Cancellable[CloseCause | GatewayError] = Cancellable()
-        self._keep_alive: asyncio.Task[None] | None = None
-        self._started = False
-        self._sent_at = 0.0
+    payloads: AsyncIterator[Payload]
+    framing: Framing
+    principal: Principal | None
+    registry: ConnectionRegistry
+    limits: StreamLimits
+    _sending: Cancellable[CloseCause | GatewayError] = field(default_factory=Cancellable, init=False)
+    _keep_alive: asyncio.Task[None] | None = field(default=None, init=False)
+    _started: bool = field(default=False, init=False)
+    _sent_at: float = field(default=0.0, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._send = MonitoredSend(send)
-        with self._registry.registered(self):
+        with self.registry.registered(self):
             listener = asyncio.create_task(self._listen(receive))
             try:
                 cause = await self._sending.run(self._send_all())
@@ -74,12 +66,14 @@ class StreamResponse:
             finally:
                 listener.cancel()
                 self._cancel_keep_alive()
-                await _close(self._payloads)
+                if (close := getattr(self.payloads, "aclose", None)) is not None:
+                    with suppress(Exception):  # the response has ended: there is nobody to tell
+                        await close()
 
     def on_tick(self, now: float) -> None:
-        if self._send.stalled_seconds(now) > self._limits.stalled:
+        if self._send.stalled_seconds(now) > self.limits.stalled:
             self._sending.interrupt(CloseCause.UNRESPONSIVE)
-        elif self._started and now - self._sent_at >= self._limits.keep_alive:
+        elif self._started and now - self._sent_at >= self.limits.keep_alive:
             self._sent_at = now
             self._cancel_keep_alive()
             self._keep_alive = asyncio.create_task(self._send_keep_alive())
@@ -93,15 +87,15 @@ class StreamResponse:
     async def _send_all(self) -> CloseCause | None:
         try:
             await self._start()
-            await self._write(self._framing.opening)
+            await self._write(self.framing.opening)
             try:
-                async for payload in self._payloads:
-                    await self._write(self._framing.payload(payload))
+                async for payload in self.payloads:
+                    await self._write(self.framing.payload(payload))
             except ClientGone:
                 raise
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
-                await self._write(self._framing.errors(format_errors(error)))
-            await self._write(self._framing.complete)
+                await self._write(self.framing.errors(format_errors(error)))
+            await self._write(self.framing.complete)
         except ClientGone:
             return CloseCause.CLIENT_GONE
         return None
@@ -112,11 +106,11 @@ class StreamResponse:
             case None:
                 last = b""
             case GatewayError():
-                last = self._framing.errors(format_errors(cause)) + self._framing.complete
+                last = self.framing.errors(format_errors(cause)) + self.framing.complete
             case _:
-                last = self._framing.shutdown
+                last = self.framing.shutdown
         with suppress(ClientGone, TimeoutError):
-            async with asyncio.timeout(self._limits.close):
+            async with asyncio.timeout(self.limits.close):
                 await self._start()
                 await self._write(last, more=False)
                 return True
@@ -124,11 +118,11 @@ class StreamResponse:
 
     async def _send_keep_alive(self) -> None:
         with suppress(ClientGone):  # the listener notices it too
-            await self._write(self._framing.keep_alive)
+            await self._write(self.framing.keep_alive)
 
     async def _start(self) -> None:
         if not self._started:
-            headers = [(b"content-type", self._framing.content_type.encode()), *_HEADERS]
+            headers = [(b"content-type", self.framing.content_type.encode()), *_HEADERS]
             await self._send.send({"type": "http.response.start", "status": 200, "headers": headers})
             self._started = True
 
@@ -146,21 +140,7 @@ class StreamResponse:
             self._keep_alive.cancel()
 
 
-class FailedStream:
-    """A stream that fails before its first payload."""
-
-    def __init__(self, error: GatewayError) -> None:
-        self._error = error
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Payload:
-        raise self._error
-
-
-async def _close(payloads: AsyncIterator[Payload]) -> None:
-    close = getattr(payloads, "aclose", None)
-    if close is not None:
-        with suppress(Exception):  # the response has ended: there is nobody to tell
-            await close()
+async def failed_stream(error: GatewayError) -> AsyncIterator[Payload]:
+    """Return a stream that fails before its first payload."""
+    raise error
+    yield  # type: ignore[unreachable]  # it makes this a generator

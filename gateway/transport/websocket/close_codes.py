@@ -6,7 +6,6 @@ Clients reconnect after 1012, 1013 and a connection that broke. The codes from 4
 
 from typing import NamedTuple
 
-from gateway.domain.errors import BadUserInput
 from gateway.execution.errors import RateLimited, error_code, format_errors
 
 REASON_BYTES = 123
@@ -21,11 +20,12 @@ class Close(NamedTuple):
 
 
 class CloseConnection(Exception):
-    """The connection has to be closed with this code."""
+    """The connection has to be closed with this code, and as much of the reason as has room."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(close)
-        self.close = close
+        shortened = close.reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")
+        self.close = close._replace(reason=shortened) if shortened != close.reason else close
 
 
 SERVICE_RESTART = Close(1012, "Service restart")
@@ -37,18 +37,10 @@ INITIALISATION_TIMEOUT = Close(4408, "Connection initialisation timeout")
 TOO_MANY_INITIALISATIONS = Close(4429, "Too many initialisation requests")
 
 
-def invalid_message(error: BadUserInput) -> Close:
-    return Close(4400, _shortened(f"Invalid message received: {error.message}"))
-
-
-def subscriber_exists(identifier: str) -> Close:
-    return Close(4409, _shortened(f"Subscriber for {identifier} already exists"))
-
-
 def close_of(error: Exception) -> Close:
     """Return the close code for an error of the initialisation. Only a credential that is refused closes for good."""
     if isinstance(error, RateLimited):
-        return Close(TRY_AGAIN_LATER.code, _shortened(error.message))
+        return Close(TRY_AGAIN_LATER.code, error.message)
     match error_code(error):
         case "UNAUTHENTICATED":
             return UNAUTHORIZED
@@ -57,7 +49,3 @@ def close_of(error: Exception) -> Close:
         case "INTERNAL":
             format_errors(error)  # logs it
     return TRY_AGAIN_LATER
-
-
-def _shortened(reason: str) -> str:
-    return reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")

@@ -5,8 +5,9 @@ before it takes its next payload: that bounds what waits here, and a slow client
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import ClassVar
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -23,7 +24,7 @@ from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.stalled_send import ClientGone, MonitoredSend, abort
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
-from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping, Pong, Subscribe
+from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping, Subscribe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,22 +45,18 @@ class WebSocketLimits:
     """Within which the client has to read the close frame."""
 
 
+@dataclass(kw_only=True, slots=True, eq=False)
 class WebSocketEndpoint:
     """The endpoint as an ASGI application."""
 
-    def __init__(
-        self,
-        *,
-        pipeline: OperationPipeline,
-        authentication: Authentication,
-        registry: ConnectionRegistry,
-        limits: WebSocketLimits,
-    ) -> None:
-        self.pipeline = pipeline
-        self.authentication = authentication
-        self.registry = registry
-        self.limits = limits
-        self.concurrency = ConcurrencyLimiter(limits.per_caller, things="WebSockets")
+    pipeline: OperationPipeline
+    authentication: Authentication
+    registry: ConnectionRegistry
+    limits: WebSocketLimits
+    concurrency: ConcurrencyLimiter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.concurrency = ConcurrencyLimiter(self.limits.per_caller, things="WebSockets")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -101,7 +98,7 @@ class WebSocketConnection:
         self._send = MonitoredSend(send)
         self._receiving: Cancellable[Close | CloseCause] = Cancellable()
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._executing: set[asyncio.Task[None] | None] = set()
+        self._executing: set[asyncio.Task[Any]] = set()
         """The tasks of queries and mutations."""
         self._initialised = False
         self._opened_at = self._pinged_at = asyncio.get_running_loop().time()
@@ -157,7 +154,7 @@ class WebSocketConnection:
         try:
             message = messages.client_message(text)
         except BadUserInput as error:
-            raise CloseConnection(close_codes.invalid_message(error)) from None
+            raise CloseConnection(Close(4400, f"Invalid message received: {error.message}")) from None
         match message:
             case ConnectionInit():
                 await self._initialise(message)
@@ -169,8 +166,6 @@ class WebSocketConnection:
                     task.cancel()
             case Ping():
                 await self._send_text(messages.pong(message.payload))
-            case Pong():
-                pass
 
     async def _initialise(self, message: ConnectionInit) -> None:
         if self._initialised:
@@ -195,7 +190,7 @@ class WebSocketConnection:
         if self.principal is None:
             raise CloseConnection(close_codes.UNAUTHORIZED)
         if message.id in self._operations:
-            raise CloseConnection(close_codes.subscriber_exists(message.id))
+            raise CloseConnection(Close(4409, f"Subscriber for {message.id} already exists"))
         limit = self._endpoint.limits.operations
         if len(self._operations) >= limit:
             excess = RateLimited(
@@ -219,10 +214,8 @@ class WebSocketConnection:
             last = messages.error(message.id, format_errors(error))
         if self._operations.get(message.id) is asyncio.current_task():
             del self._operations[message.id]  # before the last message: after it, the client may use the id again
-        try:
+        with suppress(ClientGone):
             await self._send_text(last)
-        except ClientGone:
-            return
 
     async def _send_payloads(self, message: Subscribe, operation: Operation) -> None:
         head = messages.next_head(message.id)
@@ -235,6 +228,7 @@ class WebSocketConnection:
 
     async def _send_response(self, message: Subscribe, operation: Operation) -> None:
         task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - operations are tasks
         self._executing.add(task)
         try:
             response = await self._endpoint.pipeline.execute(operation, message.request, self.principal)
@@ -246,10 +240,8 @@ class WebSocketConnection:
         await self._send.send({"type": "websocket.send", "text": text})
 
     async def _send_ping(self) -> None:
-        try:
+        with suppress(ClientGone):
             await self._send_text(messages.PING)
-        except ClientGone:
-            return
 
     def _cancel_ping(self) -> None:
         if self._ping is not None:
@@ -258,25 +250,19 @@ class WebSocketConnection:
 
     async def _close(self, cause: Close | CloseCause | None) -> None:
         if cause is close_codes.SERVICE_RESTART:
-            await self._finish_executing()
+            # The subscriptions end, and the queries and mutations send their responses first.
+            for task in set(self._operations.values()) - self._executing:
+                task.cancel()
+            if self._executing:
+                await asyncio.wait(self._executing)
         for task in self._operations.values():
             task.cancel()
         if cause is CloseCause.UNRESPONSIVE:
             abort(self._scope)
         elif isinstance(cause, Close):
-            try:
-                async with asyncio.timeout(self._endpoint.limits.close):
-                    await self._send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
-            except TimeoutError:
-                abort(self._scope)
-            except ClientGone:
-                return
-
-    async def _finish_executing(self) -> None:
-        """End the subscriptions, and wait for the responses of queries and mutations."""
-        for task in self._operations.values():
-            if task not in self._executing:
-                task.cancel()
-        executing = [task for task in self._executing if task is not None]
-        if executing:
-            await asyncio.wait(executing)
+            with suppress(ClientGone):
+                try:
+                    async with asyncio.timeout(self._endpoint.limits.close):
+                        await self._send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
+                except TimeoutError:
+                    abort(self._scope)

@@ -1,8 +1,7 @@
 """The messages of graphql-transport-ws: those of clients, parsed strictly, and the gateway's, as text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.domain.errors import BadUserInput
 from gateway.execution.encoding import encode
@@ -14,37 +13,31 @@ MAX_ID_CHARACTERS = 255
 """The id is repeated in every message about the operation."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConnectionInit:
+class ConnectionInit(NamedTuple):
     payload: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     payload: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pong:
-    pass
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subscribe:
+class Subscribe(NamedTuple):
     id: str
     request: GraphQLRequest
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Complete:
+class Complete(NamedTuple):
     id: str
 
 
-ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
+ClientMessage = ConnectionInit | Ping | Subscribe | Complete
 
 
-def client_message(text: str | None) -> ClientMessage:
-    """Parse a message; None stands for a binary one. Raises BadUserInput for what the protocol does not have."""
+def client_message(text: str | None) -> ClientMessage | None:
+    """Parse a message; None stands for a binary one. Returns None for a pong, which needs no reaction.
+
+    Raises BadUserInput for what the protocol does not have.
+    """
     if text is None:
         raise BadUserInput("Messages are text.")
     message = parse_json(text)
@@ -57,7 +50,7 @@ def client_message(text: str | None) -> ClientMessage:
             return Ping(payload=_payload(message))
         case "pong":
             _payload(message)
-            return Pong()
+            return None
         case "subscribe":
             return Subscribe(id=_id(message), request=graphql_request(message.get("payload")))
         case "complete":
