@@ -121,12 +121,7 @@ def build_components(
     services = Services(database=database, now=now, notify=feed.notify, failure_limit=settings.failure_limit)
     api_key_cache = ApiKeyCache(services)
     keys_revoked = asyncio.Event()
-
-    def on_keys_revoked() -> None:
-        api_key_cache.clear()
-        keys_revoked.set()
-
-    listeners[KEYS_CHANNEL] = on_keys_revoked
+    listeners[KEYS_CHANNEL] = partial(_forget_keys, api_key_cache, keys_revoked)
     make_context = partial(
         Context, services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=BatchLoaders(database)
     )
@@ -148,6 +143,12 @@ def build_components(
         ),
         metrics=metrics,
     )
+
+
+def _forget_keys(api_key_cache: ApiKeyCache, keys_revoked: asyncio.Event) -> None:
+    """Read every key anew: some were revoked."""
+    api_key_cache.clear()
+    keys_revoked.set()
 
 
 def _with_defaults(settings: Settings, *, embedded: bool) -> Settings:

@@ -12,6 +12,7 @@ compiled run fails (see `runner`). tests/api/test_compiled_operations.py compare
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import starmap
 from operator import attrgetter
 from typing import Any, Final, cast
@@ -112,7 +113,13 @@ class CompiledOperation:
             sources={name: source for name, source in values.sources.items() if name in self._conditional},
             coerced={name: value for name, value in values.coerced.items() if name in self._conditional},
         )
-        compiler = _Compiler(self._schema, self._operation, self._fragments, conditional, max_fields=self._fields_left)
+        compiler = _Compiler(
+            schema=self._schema,
+            operation=self._operation,
+            fragments=self._fragments,
+            conditional=conditional,
+            max_fields=self._fields_left,
+        )
         try:
             fields = compiler.root_fields()
         except (NotCompiled, RecursionError):
@@ -136,39 +143,31 @@ def _conditional_variables(document: DocumentNode) -> tuple[str, ...]:
     return tuple(used)
 
 
+@dataclass(kw_only=True, eq=False)
 class _Compiler:
     """Compiles an operation for one combination of its conditional variables."""
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        operation: OperationDefinitionNode,
-        fragments: dict[str, FragmentDetails],
-        conditional: VariableValues,
-        *,
-        max_fields: int,
-    ) -> None:
-        self._schema = schema
-        self._operation = operation
-        self._fragments = fragments
-        self._conditional = conditional
-        self._max_fields = max_fields
-        self.fields = 0
-        """How many fields were compiled."""
+    schema: GraphQLSchema
+    operation: OperationDefinitionNode
+    fragments: dict[str, FragmentDetails]
+    conditional: VariableValues
+    max_fields: int
+    fields: int = 0
+    """How many fields were compiled."""
 
     def root_fields(self) -> list[RootField]:
         """Compile the operation. Raises NotCompiled."""
-        root_type = self._schema.get_root_type(self._operation.operation)
+        root_type = self.schema.get_root_type(self.operation.operation)
         if root_type is None:
             raise NotCompiled
-        collected = collect_fields(self._schema, self._fragments, self._conditional, root_type, self._operation)
+        collected = collect_fields(self.schema, self.fragments, self.conditional, root_type, self.operation)
         return [self._root_field(root_type, key, details) for key, details in _grouped(collected)]
 
     def _root_field(self, root_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> RootField:
         field = self._field(root_type, details)
         if field is None:
             return RootField(key, lambda _source, _state: root_type.name, lambda value, _state: value)
-        if self._operation.operation is OperationType.SUBSCRIPTION:
+        if self.operation.operation is OperationType.SUBSCRIPTION:
             # `field.subscribe` has opened the stream; `field.resolve` takes an event of it, and needs nothing else.
             resolve = cast("Resolver", field.resolve)
         else:
@@ -179,7 +178,7 @@ class _Compiler:
         """Return the field's definition; None is `__typename`."""
         self.fields += 1
         name = details[0].node.name.value
-        if self.fields > self._max_fields or any(each.fragment_variable_values for each in details):
+        if self.fields > self.max_fields or any(each.fragment_variable_values for each in details):
             raise NotCompiled
         if name == "__typename":
             return None
@@ -233,7 +232,7 @@ class _Compiler:
         self, field: GraphQLField, definition: StrawberryField
     ) -> Callable[[str, Any], tuple[str, Any]]:
         """Return a function from a coerced argument to the resolver's: its Python name, and inputs as their classes."""
-        strawberry_schema = self._schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 - the way back
+        strawberry_schema = self.schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 - the way back
         config, scalars = strawberry_schema.config, strawberry_schema.schema_converter.scalar_registry
         known = {config.name_converter.from_argument(argument): argument for argument in definition.arguments}
         scalar = {name for name, argument in field.args.items() if is_scalar_type(get_nullable_type(argument.type))}
@@ -257,10 +256,10 @@ class _Compiler:
             return_type=field.type,
             parent_type=parent_type,
             path=Path(None, (node.alias or node.name).value, parent_type.name),
-            schema=self._schema,
-            fragments={name: fragment.definition for name, fragment in self._fragments.items()},
+            schema=self.schema,
+            fragments={name: fragment.definition for name, fragment in self.fragments.items()},
             root_value=state.root_value,
-            operation=self._operation,
+            operation=self.operation,
             variable_values=state.variable_values,
             context=state.context,
             is_awaitable=cast("Any", optimized_is_awaitable),
@@ -281,7 +280,7 @@ class _Compiler:
                 return abstract_completer(
                     {
                         _source_type(possible): self._object_completer(possible, details, nullable=False)
-                        for possible in self._schema.get_possible_types(abstract_type)
+                        for possible in self.schema.get_possible_types(abstract_type)
                     },
                     nullable=nullable,
                 )
@@ -291,7 +290,7 @@ class _Compiler:
         self, object_type: GraphQLObjectType, details: list[FieldDetails], *, nullable: bool
     ) -> Completer:
         collected = collect_subfields(
-            self._schema, self._fragments, self._conditional, self._operation, object_type, details
+            self.schema, self.fragments, self.conditional, self.operation, object_type, details
         )
         writers = tuple(self._writer(object_type, key, each) for key, each in _grouped(collected))
 

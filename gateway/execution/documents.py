@@ -1,6 +1,5 @@
 """Documents: parsed and validated once, and kept as operations that are ready to run."""
 
-import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +15,7 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     VariableDefinitionNode,
     VariableNode,
@@ -47,14 +47,6 @@ _MAX_FRAGMENT_WORK: Final = 10_000
 """In graphql-core's own units, a tenth and a fifth of its defaults: they bound the seconds that validation takes. A
 field that is written 200 times in one selection is still compared with all others."""
 INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type", "__typename"})
-
-
-class OperationType(enum.Enum):
-    """The type of an operation in its document."""
-
-    QUERY = "query"
-    MUTATION = "mutation"
-    SUBSCRIPTION = "subscription"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -137,7 +129,7 @@ class Documents:
             name=name,
             document=document,
             compiled=CompiledOperation(self._schema, source, document, definition),
-            type=OperationType(definition.operation.value),
+            type=definition.operation,
             root_fields=frozenset(root.name.value for root in _root_fields(document, definition)),
             cost=estimate(self._schema, document, definition, model=self._costs),
             payload_variables=_payload_variables(document, definition),

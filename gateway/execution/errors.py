@@ -27,12 +27,9 @@ class OperationTooComplex(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """The caller has used its quota; `retryAfter` is in seconds."""
+    """The caller has used its quota. Its extension `retryAfter` is in seconds."""
 
     code = "RATE_LIMITED"
-
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message, retryAfter=retry_after)
 
 
 class InvalidDocument(GatewayError):

@@ -7,7 +7,8 @@ executed and encoded, the others get the same bytes.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Final, Self
 
@@ -72,49 +73,20 @@ class PayloadStream:
             await close()
 
 
-class SharedSubscriptions:
-    """The shared subscriptions that have subscribers. Executing one event may take `event_seconds`."""
-
-    def __init__(self, *, event_seconds: float) -> None:
-        self._event_seconds = event_seconds
-        self._shared: dict[Hashable, SharedSubscription] = {}
-
-    def __len__(self) -> int:
-        return len(self._shared)
-
-    def acquire(self, key: Hashable, executor: Executor[Any], *, groups: Groups | None) -> "SharedSubscription":
-        """Return the shared subscription of this key, with one more subscriber; it has to be released."""
-        shared = self._shared.get(key)
-        if shared is None:
-            shared = self._shared[key] = SharedSubscription(
-                executor,
-                groups=groups,
-                on_unused=lambda: self._shared.pop(key),
-                event_seconds=self._event_seconds,
-            )
-        shared.subscribers += 1
-        return shared
-
-
+@dataclass(kw_only=True, slots=True, eq=False)
 class SharedSubscription:
     """One operation with its variables and the caller's bounds, for all its subscribers."""
 
-    __slots__ = ("_event_seconds", "_executor", "_groups", "_on_unused", "_payloads", "subscribers")
-
-    def __init__(
-        self,
-        executor: Executor[Any],
-        *,
-        groups: Groups | None,
-        on_unused: Callable[[], object],
-        event_seconds: float,
-    ) -> None:
-        self.subscribers = 0
-        self._executor = executor
-        self._groups = groups
-        self._on_unused = on_unused
-        self._event_seconds = event_seconds
-        self._payloads: LRUCache[Hashable, asyncio.Task[Payload]] = LRUCache(_MAX_PAYLOADS)
+    executor: Executor[Any]
+    groups: Groups | None
+    event_seconds: float
+    """Which executing one event may take."""
+    on_unused: Callable[[], object]
+    subscribers: int = 0
+    """Each one calls `release` once."""
+    _payloads: LRUCache[Hashable, asyncio.Task[Payload]] = field(
+        default_factory=partial(LRUCache, _MAX_PAYLOADS), init=False
+    )
 
     async def open(self, executor: Executor[Any], *, on_close: Callable[[], None]) -> PayloadStream:
         """Open the source of one subscriber by its own executor. Raises the error of its resolver."""
@@ -142,32 +114,32 @@ class SharedSubscription:
         self.subscribers -= 1
         if self.subscribers:
             return
-        self._on_unused()
+        self.on_unused()
         for task in self._payloads.values():
             task.cancel()
 
     async def _payload(self, event: Any) -> Payload:
-        context = self._executor.context_value.for_event()
+        context = self.executor.context_value.for_event()
         try:
-            async with asyncio.timeout(self._event_seconds):
+            async with asyncio.timeout(self.event_seconds):
                 try:
-                    if self._groups is None:
+                    if self.groups is None:
                         response = await self._execute(event, context, replay=None)
                     else:
-                        values = self._executor.variable_values
+                        values = self.executor.variable_values
                         state = ExecutionState(context=context, variable_values=values, root_value=event)
-                        response = encode_response(await run(self._groups, state))
+                        response = encode_response(await run(self.groups, state))
                 except CompiledExecutionFailed as failure:
                     response = await self._execute(event, context, replay=failure.middleware)
         except TimeoutError:
             context.abandon()
-            late = TimedOut(f"Reading the data of this event took longer than {self._event_seconds:g} seconds.")
+            late = TimedOut(f"Reading the data of this event took longer than {self.event_seconds:g} seconds.")
             response = error_response(late)
         return Payload(body=response.body, text=response.body.decode(), cursor=getattr(event, "cursor", None))
 
     async def _execute(self, event: Any, context: Any, *, replay: MiddlewareManager | None) -> Response:
         """Execute an event by graphql-core, on the outcomes of a compiled run that failed."""
-        executor = self._executor.build_per_event_executor(event)
+        executor = self.executor.build_per_event_executor(event)
         executor.context_value = context
         executor.middleware_manager = replay
         # The executor's copy shares its cache of subfields, whose keys each execution makes anew: it would grow with

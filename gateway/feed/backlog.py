@@ -38,7 +38,8 @@ class BacklogReader:
         """Return a snapshot taken after this call; concurrent calls share one. Raises Unavailable."""
         if self._next_snapshot is None:
             self._next_snapshot = asyncio.create_task(self._take_snapshot())
-            self._next_snapshot.add_done_callback(_retrieve)
+            # Retrieves the exception where nobody waits for it any more; asyncio would log it.
+            self._next_snapshot.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._next_snapshot)
 
     async def snapshot_when_available(self) -> Snapshot:
@@ -61,9 +62,3 @@ class BacklogReader:
         finally:
             if self._next_snapshot is asyncio.current_task():
                 self._next_snapshot = None
-
-
-def _retrieve(task: asyncio.Task[Snapshot]) -> None:
-    """Retrieve the exception of a task that nobody may be waiting for any more; asyncio would log it."""
-    if not task.cancelled():
-        task.exception()

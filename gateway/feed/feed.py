@@ -22,7 +22,7 @@ from gateway.storage.events import ensure_epoch
 
 
 class Feed:
-    """Use with `async with`, or `start` and `stop`. It starts without a database too, and connects when there is one.
+    """Use with `async with`. It starts without a database too, and connects when there is one.
 
     `database` is for reading backlogs, by at most `max_backlog_reads` connections at once; `url` is for the two
     connections of the feed's own. A subscriber's buffer has `buffer_size` events, and its read `batch_size`.
@@ -64,7 +64,7 @@ class Feed:
         )
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Start. Where the database is available, the log has its epoch before anything is written to it."""
         if self._database.is_connected:
             with suppress(Unavailable, TimedOut):  # the log reader does it when the database is back
@@ -74,21 +74,15 @@ class Feed:
             asyncio.create_task(self._log_reader.run(), name="feed log reader"),
             asyncio.create_task(self._notifier.run(), name="feed notifier"),
         )
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         """Close the feed's connections, and end all event streams."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = ()
         self._subscribers.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await self.stop()
 
     def notify(self) -> None:
         """Tell the log readers of all processes that there are new events. For after each commit; never blocks."""

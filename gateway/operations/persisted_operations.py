@@ -68,7 +68,16 @@ class OperationResolver:
         """
         digest = _named_digest(request)
         if request.query is None:
-            return await self._find(request, digest, caller), True
+            text = None
+            if digest is not None:
+                text = self._automatic.get(digest) or await self._find_registered(digest, caller)
+            if text is not None:
+                return text, True
+            # The message that clients of automatic persisted queries recognise.
+            automatic = request.document_id is None
+            raise DocumentNotFound(
+                "PersistedQueryNotFound" if automatic else "No document is known by this documentId."
+            )
         if digest is not None and digest != _digest_of(request.query):
             raise BadUserInput("The document's SHA-256 is not the one that the request names.")
         if await self._is_trusted(request.query, caller):
@@ -78,16 +87,6 @@ class OperationResolver:
         if not self._policy.introspection_excepted:
             raise UntrustedDocument
         return request.query, False
-
-    async def _find(self, request: GraphQLRequest, digest: bytes | None, caller: Principal | None) -> str:
-        text = None
-        if digest is not None:
-            text = self._automatic.get(digest) or await self._find_registered(digest, caller)
-        if text is not None:
-            return text
-        if request.document_id is None:  # the message that clients of automatic persisted queries recognise
-            raise DocumentNotFound("PersistedQueryNotFound")
-        raise DocumentNotFound("No document is known by this documentId.")
 
     async def _is_trusted(self, text: str, caller: Principal | None) -> bool:
         policy = self._policy

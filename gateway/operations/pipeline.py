@@ -6,20 +6,21 @@ charge the caller, run the operation and encode its response. Both raise Gateway
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
 from typing import Any, TypeVar, cast
 
+from graphql import OperationType
 from graphql.execution import Executor, MiddlewareManager
 from strawberry.execution import optimized_is_awaitable
 
 from gateway.domain.errors import BadUserInput, GatewayError, TimedOut, Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.context import ExecutionContext, MakeContext
-from gateway.execution.documents import Documents, Operation, OperationType
+from gateway.execution.documents import Documents, Operation
 from gateway.execution.encoding import Response, encode_response, execute
 from gateway.execution.errors import InvalidDocument, OperationTooComplex, error_code
 from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, run
-from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscriptions
+from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
 from gateway.operations.requests import GraphQLRequest, check_variables
@@ -66,7 +67,7 @@ class OperationPipeline:
         self._rate_limiter = RateLimiter(self._quotas)
         self._resolver = OperationResolver(policy, self._rate_limiter)
         self._subscriptions = ConcurrencyLimiter(max_subscriptions, things="subscriptions")
-        self._shared = SharedSubscriptions(event_seconds=operation_seconds)
+        self._shared: dict[Hashable, SharedSubscription] = {}
         self._operation_seconds = operation_seconds
         self._run_to_completion = run_to_completion
         self._observe = observe
@@ -217,7 +218,15 @@ class OperationPipeline:
                 name: value for name, value in (variables or {}).items() if name in operation.payload_variables
             }
             key = (operation.source, operation.name, repr(payload_variables), context.share_key)
-            shared = self._shared.acquire(key, executor, groups=operation.compiled.variant(executor.variable_values))
+            shared = self._shared.get(key)
+            if shared is None:
+                shared = self._shared[key] = SharedSubscription(
+                    executor=executor,
+                    groups=operation.compiled.variant(executor.variable_values),
+                    event_seconds=self._operation_seconds,
+                    on_unused=lambda: self._shared.pop(key),
+                )
+            shared.subscribers += 1
             try:
                 return await shared.open(executor, on_close=lambda: self._subscriptions.release(caller))
             except BaseException:

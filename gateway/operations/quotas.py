@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from throttled.asyncio import RateLimiterType, Throttled
 from throttled.asyncio.rate_limiter import per_min
@@ -33,9 +34,13 @@ class RateLimiter:
     """The rates of all callers, by kind; None stands for anonymous callers, who share one quota."""
 
     def __init__(self, quotas: Mapping[PrincipalKind | None, Quota]) -> None:
-        self._store = MemoryStore(options={"MAX_SIZE": MAX_CALLERS})
+        limiter = partial(
+            Throttled, using=RateLimiterType.GCRA.value, store=MemoryStore(options={"MAX_SIZE": MAX_CALLERS})
+        )
         self._limiters = {
-            kind: (quota.minute, self._limiter(quota.minute)) for kind, quota in quotas.items() if quota.minute
+            kind: (quota.minute, limiter(quota=per_min(quota.minute, burst=quota.minute)))
+            for kind, quota in quotas.items()
+            if quota.minute
         }
 
     async def charge(self, caller: Principal | None, *, cost: int) -> None:
@@ -48,12 +53,8 @@ class RateLimiter:
         if result.limited:
             raise RateLimited(
                 f"All of {per_minute} units of cost a minute are spent. Try again later.",
-                retry_after=math.ceil(max(result.state.retry_after, 1)),
+                retryAfter=math.ceil(max(result.state.retry_after, 1)),
             )
-
-    def _limiter(self, per_minute: int) -> Throttled:
-        quota = per_min(per_minute, burst=per_minute)
-        return Throttled(using=RateLimiterType.GCRA.value, quota=quota, store=self._store)
 
 
 class ConcurrencyLimiter:
@@ -68,7 +69,7 @@ class ConcurrencyLimiter:
         """Count one more, until `release`. Raises RateLimited where the caller has as many as it may."""
         key = _limit_key(caller)
         if self._open[key] >= self._limit:
-            raise RateLimited(f"At most {self._limit} {self._things} may be open at a time.", retry_after=1)
+            raise RateLimited(f"At most {self._limit} {self._things} may be open at a time.", retryAfter=1)
         self._open[key] += 1
 
     def release(self, caller: Principal | None) -> None:

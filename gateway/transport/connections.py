@@ -52,8 +52,9 @@ class ConnectionRegistry:
         self._mutations: set[asyncio.Task[Any]] = set()
         self.requests = 0
         """The number of running requests."""
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.idle = asyncio.Event()
+        """Set while nothing is open and nothing runs."""
+        self.idle.set()
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -64,7 +65,7 @@ class ConnectionRegistry:
     def registered(self, connection: Connection) -> Iterator[None]:
         """Check a connection while it is open. Ends quietly when it is cancelled during the drain."""
         self._connections.add(connection)
-        self._idle.clear()
+        self.idle.clear()
         if self.draining:
             connection.close_for_shutdown()
         try:
@@ -80,7 +81,7 @@ class ConnectionRegistry:
     def answering(self) -> Iterator[None]:
         """Count a request while it runs. Ends quietly when it is cancelled during the drain."""
         self.requests += 1
-        self._idle.clear()
+        self.idle.clear()
         try:
             yield
         except asyncio.CancelledError:  # uvicorn would log its traceback
@@ -94,7 +95,7 @@ class ConnectionRegistry:
         """Await a mutation. Cancelling the awaiter leaves it running."""
         task = asyncio.create_task(mutation)
         self._mutations.add(task)
-        self._idle.clear()
+        self.idle.clear()
         task.add_done_callback(self._on_mutation_done)
         return await asyncio.shield(task)
 
@@ -120,10 +121,6 @@ class ConnectionRegistry:
         for connection in self.connections:
             connection.close_for_shutdown()
 
-    async def wait_until_idle(self) -> None:
-        """Wait until nothing is open and nothing runs. Without a time limit."""
-        await self._idle.wait()
-
     def cancel_mutations(self) -> int:
         """Cancel the mutations that still run; return their number."""
         for task in self._mutations:
@@ -148,4 +145,4 @@ class ConnectionRegistry:
 
     def _update_idle(self) -> None:
         if not (self._connections or self.requests or self._mutations):
-            self._idle.set()
+            self.idle.set()

@@ -54,10 +54,8 @@ async def issue_key(
 ) -> IssuedApiKey:
     """Issue a key for the platform, for an application (and optionally one account), or for an account.
 
-    Raises:
-        Forbidden: The caller is not the platform.
-        BadUserInput: The ids do not fit the kind, the label is out of bounds, or the expiry is past.
-        ApplicationNotFound, AccountNotFound: There is none of this id.
+    Raises Forbidden, ApplicationNotFound and AccountNotFound; BadUserInput where the ids do not fit the kind, the label
+    is out of bounds, or the expiry is past.
     """
     require_platform(principal, intention="issue API keys")
     if not kind.fits(application_id=application_id, account_id=account_id):

@@ -1,8 +1,9 @@
 """The cache of documents: valid ones are parsed and validated once, invalid ones each time."""
 
 import pytest
+from graphql import OperationType
 
-from gateway.execution.documents import Documents, OperationType
+from gateway.execution.documents import Documents
 from gateway.execution.errors import InvalidDocument, OperationTooComplex
 from gateway.execution.limits import DocumentLimits
 from tests.conformance.sample_gateway import SCHEMA

@@ -144,7 +144,7 @@ async def test_slow_subscriber_gets_every_event_and_payloads_are_bounded() -> No
         for place in range(200):
             assert (await anext(stream)).cursor == f"c{place}"
     assert len(subscribers.state.executions) == 400
-    (shared,) = subscribers.pipeline._shared._shared.values()
+    (shared,) = subscribers.pipeline._shared.values()
     assert len(shared._payloads) == 64
     await ahead.aclose()
     await behind.aclose()

@@ -356,12 +356,10 @@ async def test_feed_starts_before_its_database(server_url: str) -> None:
 
 
 async def test_stream_ends_with_its_feed(database: Database, database_url: str) -> None:
-    feed = Feed(database, url=database_url)
-    await feed.start()
-    tasks = feed.follow(EVERYTHING)
-    await tasks.start()
-    waiting = asyncio.ensure_future(anext(tasks, None))
-    await feed.stop()
+    async with Feed(database, url=database_url) as feed:
+        tasks = feed.follow(EVERYTHING)
+        await tasks.start()
+        waiting = asyncio.ensure_future(anext(tasks, None))
     assert await waiting is None
 
 

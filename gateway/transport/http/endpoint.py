@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from graphql import OperationType
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import GatewayError, Unauthenticated
 from gateway.domain.principals import Principal
-from gateway.execution.documents import OperationType
 from gateway.execution.errors import format_errors
 from gateway.execution.subscriptions import Payload
 from gateway.operations.pipeline import OperationPipeline

@@ -6,6 +6,7 @@ No label has a value that callers choose: the number of series is bounded, and t
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+from graphql import OperationType
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -14,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.execution.documents import OperationType
 from gateway.feed.stats import FeedStats
 from gateway.transport.connections import ConnectionRegistry
 

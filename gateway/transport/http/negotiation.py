@@ -1,12 +1,10 @@
 """Content negotiation: the representations that a client accepts, in its order of preference."""
 
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
-from gateway.execution.documents import OperationType
+from graphql import OperationType
+
 from gateway.transport.http.http_errors import HttpError
 
 _CACHED_HEADERS = 256
@@ -20,23 +18,6 @@ class Representation(enum.Enum):
     EVENT_STREAM = "text/event-stream"
     MULTIPART = "multipart/mixed"
     PAGE = "text/html"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MediaRange:
-    """One element of an Accept header."""
-
-    type: str
-    quality: float
-    parameters: dict[str, str]
-
-
-class Preference(NamedTuple):
-    """The smaller, the better: by quality, then by specificity, then by the order in the header."""
-
-    negative_quality: float
-    wildcards: int
-    position: int
 
 
 WILDCARDS = {
@@ -56,12 +37,16 @@ def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
     """
     if not accept or not accept.strip():
         return (Representation.GRAPHQL_RESPONSE,)
-    preferences: dict[Representation, Preference] = {}
-    for position, media_range in enumerate(_media_ranges(accept)):
-        if media_range.quality <= 0:
+    preferences: dict[Representation, tuple[float, int, int]] = {}
+    for position, media_range in enumerate(accept.split(",")):
+        media_type, *rest = media_range.lower().split(";")
+        media_type = media_type.strip()
+        parameters = dict(_parameter(parameter) for parameter in rest)
+        if (quality := _quality(parameters)) <= 0:
             continue
-        for representation in _representations(media_range):
-            preference = Preference(-media_range.quality, media_range.type.count("*"), position)
+        for representation in _representations(media_type, parameters):
+            # The smaller, the better: by quality, then by specificity, then by the order in the header.
+            preference = (-quality, media_type.count("*"), position)
             preferences[representation] = min(preference, preferences.get(representation, preference))
     if not preferences:
         types = ", ".join(representation.value for representation in Representation)
@@ -88,28 +73,21 @@ def representation_of(operation_type: OperationType, accepted: tuple[Representat
     return next((representation for representation in accepted if representation in suitable), accepted[0])
 
 
-def _representations(media_range: MediaRange) -> tuple[Representation, ...]:
-    if media_range.type in WILDCARDS:
-        return WILDCARDS[media_range.type]
-    if media_range.type == Representation.MULTIPART.value:
-        understood = media_range.parameters.get("subscriptionspec", "").startswith("1.0")
+def _representations(media_type: str, parameters: dict[str, str]) -> tuple[Representation, ...]:
+    if media_type in WILDCARDS:
+        return WILDCARDS[media_type]
+    if media_type == Representation.MULTIPART.value:
+        understood = parameters.get("subscriptionspec", "").startswith("1.0")
         return (Representation.MULTIPART,) if understood else ()
     try:
-        return (Representation(media_range.type),)
+        return (Representation(media_type),)
     except ValueError:
         return ()
 
 
-def _media_ranges(header: str) -> Iterator[MediaRange]:
-    for element in header.split(","):
-        media_type, *rest = element.split(";")
-        parameters = dict(_parameter(parameter) for parameter in rest)
-        yield MediaRange(type=media_type.strip().lower(), quality=_quality(parameters), parameters=parameters)
-
-
 def _parameter(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
-    return name.strip().lower(), value.strip().strip("\"'")
+    return name.strip(), value.strip().strip("\"'")
 
 
 def _quality(parameters: dict[str, str]) -> float:

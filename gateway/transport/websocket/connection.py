@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from graphql import OperationType
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.authentication import Authentication, authorization_of
 from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.domain.principals import Principal
-from gateway.execution.documents import Operation, OperationType
+from gateway.execution.documents import Operation
 from gateway.execution.errors import RateLimited, format_errors
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import ConcurrencyLimiter
@@ -194,7 +195,7 @@ class WebSocketConnection:
         limit = self._endpoint.limits.operations
         if len(self._operations) >= limit:
             excess = RateLimited(
-                f"At most {limit} operations run on one socket. Complete one, or open another socket.", retry_after=1
+                f"At most {limit} operations run on one socket. Complete one, or open another socket.", retryAfter=1
             )
             await self._send_text(messages.error(message.id, format_errors(excess)))
             return
