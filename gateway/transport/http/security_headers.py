@@ -7,7 +7,6 @@ preflight, so their origin is checked before the upgrade.
 
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -90,13 +89,6 @@ class BrowserSecurity:
 
     def _is_allowed(self, headers: Headers) -> bool:
         """Tell whether all origins are allowed, or the gateway's own. A client without an origin is no browser."""
-        host = headers.get("host", "")
-        return all(
-            origin in self._allowed_origins or _is_same_origin(origin, host) for origin in headers.getlist("origin")
-        )
-
-
-def _is_same_origin(origin: str, host: str) -> bool:
-    """Compare the host alone: a load balancer may have ended TLS."""
-    parts = urlsplit(origin)
-    return parts.scheme in {"http", "https"} and bool(host) and parts.netloc.lower() == host.lower()
+        host = headers.get("host", "").lower()
+        own = {f"http://{host}", f"https://{host}"} if host else set()  # a load balancer may have ended TLS
+        return all(origin in self._allowed_origins or origin.lower() in own for origin in headers.getlist("origin"))

@@ -63,67 +63,52 @@ class WebSocketEndpoint:
         await receive()  # websocket.connect
         if messages.SUBPROTOCOL in scope["subprotocols"]:
             await send({"type": "websocket.accept", "subprotocol": messages.SUBPROTOCOL})
-            await WebSocketConnection(self, scope, receive, send).run()
+            await WebSocketConnection(self, scope, receive, MonitoredSend(send)).run()
         else:
             await send({"type": "websocket.accept"})
             code, reason = close_codes.SUBPROTOCOL_NOT_ACCEPTABLE
             await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class WebSocketConnection:
     """One client's WebSocket, and a Connection of the registry."""
 
     transport: ClassVar[str] = "websocket"
 
-    __slots__ = (
-        "__weakref__",
-        "_endpoint",
-        "_executing",
-        "_initialised",
-        "_opened_at",
-        "_operations",
-        "_ping",
-        "_pinged_at",
-        "_receive",
-        "_receiving",
-        "_scope",
-        "_send",
-        "principal",
-    )
-
-    def __init__(self, endpoint: WebSocketEndpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        self.principal: Principal | None = None
-        self._endpoint = endpoint
-        self._scope = scope
-        self._receive = receive
-        self._send = MonitoredSend(send)
-        self._receiving: Cancellable[Close | CloseCause] = Cancellable()
-        self._operations: dict[str, asyncio.Task[None]] = {}
-        self._executing: set[asyncio.Task[Any]] = set()
-        """The tasks of queries and mutations."""
-        self._initialised = False
-        self._opened_at = self._pinged_at = asyncio.get_running_loop().time()
-        self._ping: asyncio.Task[None] | None = None
-        """The last ping, until the client sends something."""
+    endpoint: WebSocketEndpoint
+    scope: Scope
+    receive: Receive
+    send: MonitoredSend
+    principal: Principal | None = None
+    _receiving: Cancellable[Close | CloseCause] = field(default_factory=Cancellable, init=False)
+    _operations: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _executing: set[asyncio.Task[Any]] = field(default_factory=set, init=False)
+    """The tasks of queries and mutations."""
+    _initialised: bool = field(default=False, init=False)
+    _pinged_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), init=False)
+    """When the last ping was sent; before the initialisation, when the connection was opened."""
+    _ping: asyncio.Task[None] | None = field(default=None, init=False)
+    """The last ping, until the client sends something."""
 
     async def run(self) -> None:
         """Receive messages until one of the two sides closes."""
-        with self._endpoint.registry.registered(self):
+        with self.endpoint.registry.registered(self):
             try:
                 await self._close(await self._receiving.run(self._receive_messages()))
             finally:
                 if self.principal is not None:
-                    self._endpoint.concurrency.release(self.principal)
+                    self.endpoint.concurrency.release(self.principal)
                 for task in self._operations.values():
                     task.cancel()
                 self._cancel_ping()
 
     def on_tick(self, now: float) -> None:
-        limits = self._endpoint.limits
-        if self._send.stalled_seconds(now) > limits.stalled:
+        limits = self.endpoint.limits
+        if self.send.stalled_seconds(now) > limits.stalled:
             self._receiving.interrupt(CloseCause.UNRESPONSIVE)
         elif self.principal is None:
-            if now - self._opened_at > limits.initialisation:
+            if now - self._pinged_at > limits.initialisation:
                 self._receiving.interrupt(close_codes.INITIALISATION_TIMEOUT)
         elif now - self._pinged_at >= limits.ping:
             self._pinged_at = now
@@ -141,7 +126,7 @@ class WebSocketConnection:
     async def _receive_messages(self) -> Close | CloseCause:
         try:
             while True:
-                event = await self._receive()
+                event = await self.receive()
                 if event["type"] == "websocket.disconnect":
                     return CloseCause.CLIENT_GONE
                 self._cancel_ping()
@@ -173,14 +158,14 @@ class WebSocketConnection:
             raise CloseConnection(close_codes.TOO_MANY_INITIALISATIONS)
         self._initialised = True
         try:
-            authorization = authorization_of(message.payload) or Headers(scope=self._scope).get("authorization")
-            principal = await self._endpoint.authentication.authenticate(authorization)
+            authorization = authorization_of(message.payload) or Headers(scope=self.scope).get("authorization")
+            principal = await self.endpoint.authentication.authenticate(authorization)
         except Exception as error:  # noqa: BLE001 - any error closes the connection
             raise CloseConnection(close_codes.close_of(error)) from None
         if principal is None:  # anonymous callers introspect over HTTP
             raise CloseConnection(close_codes.UNAUTHORIZED)
         try:
-            self._endpoint.concurrency.acquire(principal)
+            self.endpoint.concurrency.acquire(principal)
         except RateLimited as error:
             raise CloseConnection(close_codes.close_of(error)) from None
         self.principal = principal
@@ -192,7 +177,7 @@ class WebSocketConnection:
             raise CloseConnection(close_codes.UNAUTHORIZED)
         if message.id in self._operations:
             raise CloseConnection(Close(4409, f"Subscriber for {message.id} already exists"))
-        limit = self._endpoint.limits.operations
+        limit = self.endpoint.limits.operations
         if len(self._operations) >= limit:
             excess = RateLimited(
                 f"At most {limit} operations run on one socket. Complete one, or open another socket.", retryAfter=1
@@ -203,7 +188,7 @@ class WebSocketConnection:
 
     async def _run_operation(self, message: Subscribe) -> None:
         try:
-            operation = await self._endpoint.pipeline.prepare(message.request, self.principal)
+            operation = await self.endpoint.pipeline.prepare(message.request, self.principal)
             if operation.type is OperationType.SUBSCRIPTION:
                 await self._send_payloads(message, operation)
             else:
@@ -220,10 +205,10 @@ class WebSocketConnection:
 
     async def _send_payloads(self, message: Subscribe, operation: Operation) -> None:
         head = messages.next_head(message.id)
-        stream = await self._endpoint.pipeline.subscribe(operation, message.request, self.principal)
+        stream = await self.endpoint.pipeline.subscribe(operation, message.request, self.principal)
         try:
             async for payload in stream:
-                await self._send.send({"type": "websocket.send", "text": f"{head}{payload.text}}}"})
+                await self.send.send({"type": "websocket.send", "text": f"{head}{payload.text}}}"})
         finally:
             await stream.aclose()
 
@@ -232,13 +217,13 @@ class WebSocketConnection:
         assert task is not None  # noqa: S101 - operations are tasks
         self._executing.add(task)
         try:
-            response = await self._endpoint.pipeline.execute(operation, message.request, self.principal)
+            response = await self.endpoint.pipeline.execute(operation, message.request, self.principal)
             await self._send_text(f"{messages.next_head(message.id)}{response.body.decode()}}}")
         finally:
             self._executing.discard(task)
 
     async def _send_text(self, text: str) -> None:
-        await self._send.send({"type": "websocket.send", "text": text})
+        await self.send.send({"type": "websocket.send", "text": text})
 
     async def _send_ping(self) -> None:
         with suppress(ClientGone):
@@ -259,11 +244,11 @@ class WebSocketConnection:
         for task in self._operations.values():
             task.cancel()
         if cause is CloseCause.UNRESPONSIVE:
-            abort(self._scope)
+            abort(self.scope)
         elif isinstance(cause, Close):
             with suppress(ClientGone):
                 try:
-                    async with asyncio.timeout(self._endpoint.limits.close):
-                        await self._send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
+                    async with asyncio.timeout(self.endpoint.limits.close):
+                        await self.send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
                 except TimeoutError:
-                    abort(self._scope)
+                    abort(self.scope)
