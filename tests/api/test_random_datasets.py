@@ -136,7 +136,7 @@ async def components(database: Database, database_url: str) -> AsyncIterator[Com
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class PlannedOperations:
     """The operations and callers of one dataset."""
 
     plan: Plan
@@ -147,7 +147,7 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def everything_asked(*, long: bool) -> list[Asked]:
+def planned_operations(*, long: bool) -> list[PlannedOperations]:
     """Draw the datasets and operations, the same ones in each run, before the event loop has other work."""
     datasets, queries_in_each, subscriptions_in_each, mutations_in_each = (60, 12, 4, 20) if long else (3, 4, 1, 4)
     queries = sampled(query_documents(scalars=SCALARS), count=datasets * queries_in_each)
@@ -155,7 +155,7 @@ def everything_asked(*, long: bool) -> list[Asked]:
     mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=datasets * mutations_in_each)
     rng = random.Random(1)
     return [
-        Asked(
+        PlannedOperations(
             plan=plan,
             queries=[*probing_operations.QUERIES, *rng.choices(queries, k=queries_in_each)],
             subscriptions=rng.choices(subscriptions, k=subscriptions_in_each),
@@ -167,23 +167,25 @@ def everything_asked(*, long: bool) -> list[Asked]:
 
 
 async def test_answers_contain_nothing_invisible_to_their_caller(
-    everything_asked: list[Asked], components: Components
+    planned_operations: list[PlannedOperations], components: Components
 ) -> None:
-    for asked in everything_asked:
-        dataset = await create_dataset(asked.plan, services=components.services)
+    for operations in planned_operations:
+        dataset = await create_dataset(operations.plan, services=components.services)
         checks = [
-            CallerCheck(components=components, asked=asked, reading=Reading(VisibleRows(dataset, caller)))
-            for caller in asked.callers
+            CallerCheck(components=components, operations=operations, reading=Reading(VisibleRows(dataset, caller)))
+            for caller in operations.callers
         ]
-        await asyncio.gather(*(check.sees_everything_that_is_visible() for check in checks))
-        await asyncio.gather(*(check.asks_everything() for check in checks))
+        await asyncio.gather(*(check.check_visible_rows() for check in checks))
+        await asyncio.gather(*(check.check_queries_and_subscriptions() for check in checks))
         for check in checks:
-            await check.reaches_for_what_is_hidden()
-        dataset = await create_dataset(asked.plan, services=components.services)
-        await asks_in_another_world(components, asked, caller=asked.callers[0], dataset=dataset)
+            await check.check_mutations()
+        dataset = await create_dataset(operations.plan, services=components.services)
+        await check_dataset_with_other_invisible_rows(
+            components, operations, caller=operations.callers[0], dataset=dataset
+        )
     LOG.info("%s", components.counted)
-    # The platform's answers to the same questions show what is hidden from the others: these did look for it.
-    assert components.counted["telling"] > components.counted["queries"] / 50
+    # The same queries show invisible values to the platform, so they do reach for them.
+    assert components.counted["with invisible values"] > components.counted["queries"] / 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +193,7 @@ class CallerCheck:
     """Runs all operations on one dataset as one caller."""
 
     components: Components
-    asked: Asked
+    operations: PlannedOperations
     reading: Reading
 
     @property
@@ -201,10 +203,10 @@ class CallerCheck:
     def known(self) -> Replacements:
         return placeholder_values(self.reading.visible.dataset) | self.reading.places
 
-    async def sees_everything_that_is_visible(self) -> None:
+    async def check_visible_rows(self) -> None:
         visible, query = self.reading.visible, replaced(probing_operations.EVERYTHING, self.known())
         answer = await self.components.answer(self.caller, query)
-        assert self.reading.leaks(answer, asked="") == [], self._said(query, answer)
+        assert self.reading.leaks(answer, asked="") == [], self._message(query, answer)
         data = json.loads(answer)["data"]
         living = {str(row["id"]) for row in (*visible.applications, *visible.accounts, *visible.installations)}
         assert {node["id"] for node in data["nodes"] if node} == living
@@ -212,78 +214,80 @@ class CallerCheck:
         assert data["installations"]["totalCount"] == len(visible.installations)
         assert data["applications"]["totalCount"] == len(visible.applications)
 
-    async def asks_everything(self) -> None:
+    async def check_queries_and_subscriptions(self) -> None:
         known = self.known()
-        for template in self.asked.queries:
-            await self._asks(replaced(template, known))
-        for template in self.asked.subscriptions:
-            await self._follows(_from_the_start(template, known))
+        for template in self.operations.queries:
+            await self._check_query(replaced(template, known))
+        for template in self.operations.subscriptions:
+            await self._check_subscription(_from_the_start(template, known))
 
-    async def _asks(self, query: str) -> None:
+    async def _check_query(self, query: str) -> None:
         answer = await self.components.answer(self.caller, query)
-        assert self.reading.leaks(answer, asked=query) == [], self._said(query, answer)
+        assert self.reading.leaks(answer, asked=query) == [], self._message(query, answer)
         platforms = await self.components.answer(PLATFORM, query)
-        self.components.counted["telling"] += any(text in platforms for text in self.reading.hidden)
+        self.components.counted["with invisible values"] += any(text in platforms for text in self.reading.hidden)
         absent = self.reading.with_absent(query)
         if absent != query:
-            self.components.counted["asked of the absent"] += 1
+            self.components.counted["with absent values"] += 1
             other = self.reading.with_hidden(await self.components.answer(self.caller, absent))
-            assert with_sorted_errors(other) == with_sorted_errors(answer), self._said(query, answer)
+            assert with_sorted_errors(other) == with_sorted_errors(answer), self._message(query, answer)
 
-    async def reaches_for_what_is_hidden(self) -> None:
+    async def check_mutations(self) -> None:
         """A mutation of an invisible row answers as one of a row that does not exist."""
         known = self.known()
-        for template in self.asked.mutations:
+        for template in self.operations.mutations:
             mutation = replaced(template, known)
             absent = self.reading.with_absent(mutation)
-            if absent == mutation or self._may_begin_anywhere(mutation):
+            if absent == mutation or self._may_create_anywhere(mutation):
                 continue
             self.components.counted["mutations"] += 1
             answer = await self.components.answer(self.caller, mutation)
             other = self.reading.with_hidden(await self.components.answer(self.caller, absent))
-            assert with_sorted_errors(other) == with_sorted_errors(answer), self._said(mutation, answer)
+            assert with_sorted_errors(other) == with_sorted_errors(answer), self._message(mutation, answer)
 
-    def _may_begin_anywhere(self, mutation: str) -> bool:
+    def _may_create_anywhere(self, mutation: str) -> bool:
         """Return whether it creates an installation in an invisible account, as API-key applications may."""
         own = [row for row in self.reading.visible.applications if row["id"] == self.caller.application_id]
         return "createInstallation" in mutation and any(row["authorization_method"] == "API_KEY" for row in own)
 
-    async def _follows(self, subscription: str) -> None:
+    async def _check_subscription(self, subscription: str) -> None:
         expected = expected_events(subscription, visible=self.reading.visible)
         dataset = self.reading.visible.dataset
         payloads, cursors = await self.components.events(self.caller, subscription, count=len(expected))
         for answer in payloads:
-            assert self.reading.leaks(answer, asked=subscription) == [], self._said(subscription, answer)
+            assert self.reading.leaks(answer, asked=subscription) == [], self._message(subscription, answer)
         assert cursors == [encode_position(dataset.position(event)) for event in expected], subscription
 
-    def _said(self, question: str, answer: str) -> str:
-        return f"{self.caller} asked {question}\nand received {answer}\nin {self.reading.visible.dataset.plan}"
+    def _message(self, operation: str, answer: str) -> str:
+        return f"{self.caller} operations {operation}\nand received {answer}\nin {self.reading.visible.dataset.plan}"
 
 
-async def asks_in_another_world(components: Components, asked: Asked, *, caller: Principal, dataset: Dataset) -> None:
+async def check_dataset_with_other_invisible_rows(
+    components: Components, operations: PlannedOperations, *, caller: Principal, dataset: Dataset
+) -> None:
     """Repeat the operations on a dataset whose invisible rows differ: each answer is the same."""
     one = Reading(VisibleRows(dataset, caller))
-    questions = [template for template in asked.queries if "@foreign" not in template]
-    follows = asked.subscriptions
+    queries = [template for template in operations.queries if "@foreign" not in template]
+    subscriptions = operations.subscriptions
     known = placeholder_values(dataset)
-    first = await _answers(components, one, questions=questions, follows=follows, known=known)
+    first = await _answers(components, one, queries=queries, subscriptions=subscriptions, known=known)
     plan = with_other_secrets(
-        asked.plan, caller=caller, seen=one.visible.ids, reads_metadata=one.visible.reads_metadata
+        operations.plan, caller=caller, seen=one.visible.ids, reads_metadata=one.visible.reads_metadata
     )
     other = Reading(VisibleRows(await create_dataset(plan, services=components.services), caller))
     assert _versions(one.visible.events) == _versions(other.visible.events)
-    second = await _answers(components, other, questions=questions, follows=follows, known=known)
-    for question, before, after in zip((*questions, *follows), first, second, strict=True):
-        components.counted["asked in another dataset"] += 1
-        assert before == after, f"{caller} asked {question}\nin {asked.plan}"
+    second = await _answers(components, other, queries=queries, subscriptions=subscriptions, known=known)
+    for operation, before, after in zip((*queries, *subscriptions), first, second, strict=True):
+        components.counted["on another dataset"] += 1
+        assert before == after, f"{caller} ran {operation}\nin {operations.plan}"
 
 
 async def _answers(
-    components: Components, reading: Reading, *, questions: list[str], follows: list[str], known: Replacements
+    components: Components, reading: Reading, *, queries: list[str], subscriptions: list[str], known: Replacements
 ) -> list[list[str]]:
     caller, known = reading.visible.caller, {**known, **reading.places, "end": []}
-    answers = [[await components.answer(caller, replaced(question, known))] for question in questions]
-    for template in follows:
+    answers = [[await components.answer(caller, replaced(operation, known))] for operation in queries]
+    for template in subscriptions:
         subscription = _from_the_start(template, known)
         expected = expected_events(subscription, visible=reading.visible)
         payloads, _ = await components.events(caller, subscription, count=len(expected))
@@ -328,17 +332,17 @@ def _given(selected: FieldNode) -> Iterator[tuple[str, str]]:
 
 
 async def test_answers_over_http_equal_those_of_the_pipeline(
-    everything_asked: list[Asked], components: Components, serve: Serve
+    planned_operations: list[PlannedOperations], components: Components, serve: Serve
 ) -> None:
     async with serve(UNLIMITED, now=lambda: BEGINNING) as served:  # a time at which nothing is due
-        for asked in everything_asked[: len(everything_asked) // 10 or 1]:
-            dataset = await create_dataset(asked.plan, services=components.services)
-            for caller in asked.callers:
+        for operations in planned_operations[: len(planned_operations) // 10 or 1]:
+            dataset = await create_dataset(operations.plan, services=components.services)
+            for caller in operations.callers:
                 visible = VisibleRows(dataset, caller)
                 client = await served.key(
                     caller.kind, application_id=caller.application_id, account_id=caller.account_id
                 )
-                for template in asked.queries:
+                for template in operations.queries:
                     query = replaced(template, placeholder_values(dataset) | Reading(visible).places)
                     over_http, by_pipeline = (await client.post(query)).text, await components.answer(caller, query)
                     assert with_sorted_errors(over_http) == with_sorted_errors(by_pipeline)
