@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parent.parent
 MODULES = [*PROJECT.glob("gateway/**/*.py")]
 SOURCES = [*MODULES, *PROJECT.glob("tests/**/*.py"), *PROJECT.glob("sql/**/*.sql")]
 MAX_FILE_LINES = 400
-MAX_FUNCTION_LINES = 41
+MAX_FUNCTION_LINES = 40
 
 
 def test_imports_point_down_the_layers() -> None:

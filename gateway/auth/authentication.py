@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.errors import Unauthenticated
@@ -16,13 +17,13 @@ API_KEY_PREFIX = "igw_"
 _TOKEN_DOTS = 2  # header, claims, signature
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Authentication:
     """Checks credentials. `tokens` is None where no token issuer is configured."""
 
-    def __init__(self, *, keys: Authenticate, tokens: Authenticate | None, anonymous_introspection: bool) -> None:
-        self._keys = keys
-        self._tokens = tokens
-        self._anonymous_introspection = anonymous_introspection
+    keys: Authenticate
+    tokens: Authenticate | None
+    anonymous_introspection: bool
 
     async def authenticate(self, authorization: str | None) -> Principal | None:
         """Return the principal of an Authorization header's value; None for an anonymous caller, which may introspect.
@@ -30,7 +31,7 @@ class Authentication:
         Raises Unauthenticated and Unavailable.
         """
         if authorization is None:
-            if self._anonymous_introspection:
+            if self.anonymous_introspection:
                 return None
             raise Unauthenticated("A credential is missing. Send Authorization: Bearer and a key.")
         scheme, _, credential = authorization.strip().partition(" ")
@@ -40,9 +41,9 @@ class Authentication:
         elif scheme != "bearer" or not credential:
             raise Unauthenticated("The Authorization has to be Bearer, or Basic with a key as the user name.")
         if credential.startswith(API_KEY_PREFIX):
-            return await self._keys(credential)
-        if self._tokens is not None and credential.count(".") == _TOKEN_DOTS:
-            return await self._tokens(credential)
+            return await self.keys(credential)
+        if self.tokens is not None and credential.count(".") == _TOKEN_DOTS:
+            return await self.tokens(credential)
         raise Unauthenticated("The credential is neither an API key nor an access token that the gateway accepts.")
 
 

@@ -1,12 +1,12 @@
 """`gateway documents register`."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.cli.database_target import database_target, open_services
 from gateway.domain.errors import BadUserInput, GatewayError
+from gateway.domain.text import sha256_of
 from gateway.settings import read_settings
 from gateway.usecases.documents import register_documents
 from gateway.wiring import build_documents
@@ -31,7 +31,7 @@ async def register(*, data: Path | None, source: Path) -> int:
     async with database_target(data) as target, open_services(target, settings) as services:
         new = await register_documents(services, texts=list(documents.values()))
     for name, text in documents.items():
-        print(f"{_digest(text)}  {name}")
+        print(f"{sha256_of(text).hex()}  {name}")
     print(f"{len(documents)} documents, {new} of them new")
     return 0
 
@@ -57,7 +57,7 @@ def _load_manifest(source: Path) -> Iterator[tuple[str, str]]:
     if not isinstance(manifest, dict):
         raise BadUserInput(f"{source} has to be a JSON object: a document's text by its SHA-256.")
     for name, text in manifest.items():
-        if not isinstance(text, str) or name.removeprefix("sha256:") != _digest(text):
+        if not isinstance(text, str) or name.removeprefix("sha256:") != sha256_of(text).hex():
             raise BadUserInput(f"{name} in {source} is not the SHA-256 of its document.")
         yield name, text
 
@@ -69,7 +69,3 @@ def _read(path: Path) -> str:
         raise BadUserInput(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise BadUserInput(f"{path} is not in UTF-8.") from None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

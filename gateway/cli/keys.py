@@ -43,14 +43,7 @@ async def issue(
             expires_at=expires_at,
         )
     if as_json:
-        printed = {
-            "id": str(issued.api_key.id),
-            "secret": issued.secret,
-            "kind": issued.api_key.kind.value,
-            "label": issued.api_key.label,
-            "expiresAt": _iso(issued.api_key.expires_at),
-        }
-        print(json.dumps(printed))
+        print(json.dumps({**_as_json(issued.api_key), "secret": issued.secret}))
     else:
         print(issued.secret)
     return 0

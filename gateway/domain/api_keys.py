@@ -1,6 +1,5 @@
-"""API keys: 256 random bits after a readable prefix; only a digest is stored."""
+"""API keys: 256 random bits after a readable prefix; only its SHA-256 is stored, since they need no slow hash."""
 
-import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.domain.text import sha256_of
 
 _MARK = "igw"
 _PREFIX_BYTES, _SECRET_BYTES = 9, 32  # 12 and 43 characters of base64url
@@ -42,7 +42,7 @@ class ApiKey:
 
     def is_valid(self, secret: str, *, now: datetime) -> bool:
         """Compare the secret, in constant time, and tell whether the key is neither revoked nor expired."""
-        matches = hmac.compare_digest(self.digest, digest_of(secret))
+        matches = hmac.compare_digest(self.digest, sha256_of(secret))
         return matches and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
@@ -58,8 +58,3 @@ def prefix_of(secret: str) -> str | None:
     mark, _, rest = secret.partition("_")
     prefix, _, hidden = rest.partition("_")
     return prefix if (mark, len(prefix), len(hidden)) == (_MARK, 12, 43) and secret.isascii() else None
-
-
-def digest_of(secret: str) -> bytes:
-    """SHA-256: 256 random bits need no slow hash."""
-    return hashlib.sha256(secret.encode()).digest()

@@ -1,5 +1,6 @@
 """Checks of texts from callers: names, labels, messages, slugs and URLs."""
 
+import hashlib
 import re
 from urllib.parse import urlsplit
 
@@ -23,6 +24,11 @@ def has_lone_surrogate(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def sha256_of(text: str) -> bytes:
+    """Return the digest of a text, which may be anything that a client sends."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def checked_text(value: str, *, name: str, most: int, may_be_blank: bool = False) -> str:

@@ -1,6 +1,5 @@
 """Persisted operations: documents that a request names by their SHA-256, and the policy of which documents may run."""
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from cachetools import LRUCache
 
 from gateway.domain.errors import BadUserInput, Forbidden, GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.domain.text import sha256_of
 from gateway.operations.quotas import RateLimiter
 from gateway.operations.requests import GraphQLRequest
 
@@ -78,7 +78,7 @@ class OperationResolver:
             raise DocumentNotFound(
                 "PersistedQueryNotFound" if automatic else "No document is known by this documentId."
             )
-        if digest is not None and digest != _digest_of(request.query):
+        if digest is not None and digest != sha256_of(request.query):
             raise BadUserInput("The document's SHA-256 is not the one that the request names.")
         if await self._is_trusted(request.query, caller):
             if digest is not None and self._automatic.maxsize:
@@ -92,15 +92,11 @@ class OperationResolver:
         policy = self._policy
         if not policy.trusted_only or (caller is not None and caller.kind in policy.excepted):
             return True
-        return await self._find_registered(_digest_of(text), caller) is not None
+        return await self._find_registered(sha256_of(text), caller) is not None
 
     async def _find_registered(self, digest: bytes, caller: Principal | None) -> str | None:
         await self._rate_limiter.charge(caller, cost=1)
         return await self._policy.find(digest)
-
-
-def _digest_of(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def _named_digest(request: GraphQLRequest) -> bytes | None:

@@ -3,16 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from uuid import UUID
 
 from cachetools import TTLCache
 
-from gateway.domain.api_keys import ApiKey, digest_of, new_secret, prefix_of
+from gateway.domain.api_keys import ApiKey, new_secret, prefix_of
 from gateway.domain.errors import ApiKeyNotFound, BadUserInput, Unauthenticated
 from gateway.domain.policy import require_platform
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.domain.text import checked_text
+from gateway.domain.text import checked_text, sha256_of
 from gateway.storage.api_keys import (
     insert_api_key,
     revoke_api_key,
@@ -60,18 +59,17 @@ async def issue_key(
     require_platform(principal, intention="issue API keys")
     if not kind.fits(application_id=application_id, account_id=account_id):
         raise BadUserInput(_IDS_DO_NOT_FIT.format(kind.value), argument="kind")
-    now, secret = services.now(), new_secret()
-    if expires_at and expires_at <= now:
-        raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
+    services.require_future(expires_at)
+    secret = new_secret()
     api_key = ApiKey(
         id=services.new_id(),
         prefix=prefix_of(secret) or "",
-        digest=digest_of(secret),
+        digest=sha256_of(secret),
         kind=kind,
         application_id=application_id,
         account_id=account_id,
         label=checked_text(label, name="label", most=LONGEST_LABEL),
-        created_at=now,
+        created_at=services.now(),
         expires_at=expires_at,
     )
     async with transaction(services.database) as connection:
@@ -136,8 +134,8 @@ class ApiKeyCache:
         Raises:
             Unauthenticated: No valid key has this secret.
         """
-        # By the digest, so that no secret stays in memory. A client may send anything, lone surrogates included.
-        digest = sha256(secret.encode(errors="surrogatepass")).digest()
+        # By the digest, so that no secret stays in memory.
+        digest = sha256_of(secret)
         now = self._services.now()
         cached = self._cache.get(digest)
         if cached is None:

@@ -42,8 +42,7 @@ async def authorize_installation(
     """
     action = InstallationAction.AUTHORIZE
     require_actor(principal, action=action)
-    if expires_at is not None and expires_at <= services.now():
-        raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")
+    services.require_future(expires_at)
 
     async def attempt(connection: Connection) -> Written[Installation]:
         application = await find_application(connection, application_id=application_id)

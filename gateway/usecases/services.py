@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
+from gateway.domain.errors import BadUserInput
 from gateway.storage.database import Database
 
 DEFAULT_FAILURE_LIMIT = 5
@@ -26,3 +27,8 @@ class Services:
     """This many connection failures in a row make an installation INACTIVE."""
     new_id: Callable[[], UUID] = uuid4
     """Makes the ids of new rows."""
+
+    def require_future(self, expires_at: datetime | None) -> None:
+        """Raise BadUserInput where an expiry is past."""
+        if expires_at is not None and expires_at <= self.now():
+            raise BadUserInput("expiresAt must be in the future.", argument="expiresAt")

@@ -3,15 +3,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.domain.api_keys import ApiKey, digest_of, new_secret, prefix_of
+from gateway.domain.api_keys import ApiKey, new_secret, prefix_of
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.domain.text import sha256_of
 from tests.domain.examples import ACCOUNT_ID, APPLICATION_ID, BEFORE, INSTALLATION_ID, NOW
 
 SECRET = f"igw_abcdefghijkl_{'s' * 43}"
 KEY = ApiKey(
     id=INSTALLATION_ID,
     prefix="abcdefghijkl",
-    digest=digest_of(SECRET),
+    digest=sha256_of(SECRET),
     kind=PrincipalKind.APPLICATION,
     application_id=APPLICATION_ID,
     account_id=ACCOUNT_ID,

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -26,40 +28,33 @@ _KEY_TYPES: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKe
 """No `oct`: a published key is no secret."""
 
 
+@dataclass(slots=True, eq=False)
 class JwksCache:
     """The keys of one issuer, fetched again when they are old, and used until they are stale.
 
     An issuer that does not answer matters only once the keys are stale: after six hours.
     """
 
-    def __init__(
-        self,
-        client: JwksClient,
-        *,
-        refresh_seconds: float = 300.0,
-        stale_seconds: float = 21_600.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.generation = 0
-        """Grows whenever the set of keys changes."""
-        self._client = client
-        self._refresh_seconds = refresh_seconds
-        self._stale_seconds = stale_seconds
-        self._clock = clock
-        self._published: list[Any] = []
-        self._keys: tuple[PublicKey, ...] = ()
-        self._fetched_at = float("-inf")
-        self._retry_at = float("-inf")
-        self._failures = 0
-        self._lookups: deque[float] = deque(maxlen=MAX_LOOKUPS)
-        self._fetching: asyncio.Task[None] | None = None
+    client: JwksClient
+    refresh_seconds: float = field(default=300.0, kw_only=True)
+    stale_seconds: float = field(default=21_600.0, kw_only=True)
+    clock: Callable[[], float] = field(default=time.monotonic, kw_only=True)
+    generation: int = field(default=0, init=False)
+    """Grows whenever the set of keys changes."""
+    _published: list[Any] = field(default_factory=list, init=False)
+    _keys: tuple[PublicKey, ...] = field(default=(), init=False)
+    _fetched_at: float = field(default=float("-inf"), init=False)
+    _retry_at: float = field(default=float("-inf"), init=False)
+    _failures: int = field(default=0, init=False)
+    _lookups: deque[float] = field(default_factory=partial(deque, maxlen=MAX_LOOKUPS), init=False)
+    _fetching: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def close(self) -> None:
         if self._fetching is not None:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._fetching
-        await self._client.close()
+        await self.client.close()
 
     async def matching(self, key_id: str | None) -> tuple[PublicKey, ...]:
         """Return the keys with this id, or all keys for a token without one. Raises TokenRefused if there are none."""
@@ -80,28 +75,28 @@ class JwksCache:
         return self._keys if key_id is None else tuple(key for key in self._keys if key.kid == key_id)
 
     async def _refresh(self) -> None:
-        if self._age >= self._stale_seconds:
+        if self._age >= self.stale_seconds:
             if self._may_fetch:
                 await self._fetched()
-            if self._age >= self._stale_seconds:
+            if self._age >= self.stale_seconds:
                 raise TokenRefused(Reason.ISSUER_UNAVAILABLE)
-        elif self._age >= self._refresh_seconds and self._may_fetch:
+        elif self._age >= self.refresh_seconds and self._may_fetch:
             self.fetch()
 
     @property
     def _age(self) -> float:
-        return self._clock() - self._fetched_at
+        return self.clock() - self._fetched_at
 
     @property
     def _may_fetch(self) -> bool:
         """Whether a fetch is running, or the pause after a failed one is over."""
-        return self._fetching is not None or self._clock() >= self._retry_at
+        return self._fetching is not None or self.clock() >= self._retry_at
 
     def _may_look_up(self) -> bool:
         """Tell whether an unknown key id may cause a fetch now, and count it."""
         if self._fetching is not None:
             return True
-        now = self._clock()
+        now = self.clock()
         too_many = len(self._lookups) == MAX_LOOKUPS and now - self._lookups[0] < LOOKUP_WINDOW_SECONDS
         if too_many or not self._may_fetch:
             return False
@@ -120,7 +115,7 @@ class JwksCache:
 
     async def _fetch(self) -> None:
         try:
-            published = await self._client.keys()
+            published = await self.client.keys()
         except IssuerUnreachable as error:
             self._note_failure(error)
         else:
@@ -129,19 +124,19 @@ class JwksCache:
                 self.generation += 1
                 LOG.info("issuer_keys_changed kids=%s", ",".join(ascii(key.kid) for key in self._keys))
             self._failures = 0
-            self._fetched_at = self._clock()
+            self._fetched_at = self.clock()
         finally:
             self._fetching = None
 
     def _note_failure(self, error: IssuerUnreachable) -> None:
         pause = min(2.0**self._failures, MAX_RETRY_SECONDS)
         self._failures += 1
-        self._retry_at = self._clock() + pause
+        self._retry_at = self.clock() + pause
         LOG.warning(
             "issuer_unreachable failures=%d next_try_seconds=%g keys_live_seconds=%.0f: %s",
             self._failures,
             pause,
-            max(self._stale_seconds - self._age, 0.0),
+            max(self.stale_seconds - self._age, 0.0),
             error,
         )
 

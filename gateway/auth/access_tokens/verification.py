@@ -1,6 +1,5 @@
 """Verifies access tokens: returns the principal of a token, and logs why another is refused."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gateway.auth.access_tokens.options import ALGORITHMS
 from gateway.auth.access_tokens.signatures import read_token
 from gateway.domain.errors import Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
+from gateway.domain.text import sha256_of
 
 LOG = logging.getLogger("gateway.authentication")
 
@@ -34,6 +34,7 @@ class TokenForm:
     only_access_tokens: bool = False
 
 
+@dataclass(kw_only=True, eq=False)
 class AccessTokens:
     """Verifies the tokens of one issuer. `async with` fetches the issuer's keys from the start.
 
@@ -41,30 +42,23 @@ class AccessTokens:
     It is dropped when the token expires and when the issuer's keys change.
     """
 
-    def __init__(
-        self,
-        *,
-        keys: JwksCache,
-        form: TokenForm,
-        rules: ClaimRules,
-        names: ClaimNames,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._keys = keys
-        self._form = form
-        self._rules = rules
-        self._names = names
-        self._now = now
+    keys: JwksCache
+    form: TokenForm
+    rules: ClaimRules
+    names: ClaimNames
+    now: Callable[[], datetime]
+
+    def __post_init__(self) -> None:
         self._cache: TLRUCache[tuple[int, bytes], Principal, datetime] = TLRUCache(
-            MAX_CACHED_TOKENS, self._cached_until, timer=now
+            MAX_CACHED_TOKENS, self._cached_until, timer=self.now
         )
 
     async def __aenter__(self) -> Self:
-        self._keys.fetch()
+        self.keys.fetch()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._keys.close()
+        await self.keys.close()
 
     async def authenticate(self, token: str) -> Principal:
         """Return the principal of a token.
@@ -86,25 +80,23 @@ class AccessTokens:
 
     async def _principal(self, token: str, stated: dict[str, object]) -> Principal:
         """Return the principal of a token; collect what it states about its key and issuer, for the log."""
-        if len(token) > self._form.max_characters:
+        if len(token) > self.form.max_characters:
             raise TokenRefused(Reason.TOO_LARGE)
-        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        cached = self._cache.get((self._keys.generation, digest))
+        digest = sha256_of(token)
+        cached = self._cache.get((self.keys.generation, digest))
         if cached is not None:
             return cached
-        unverified = read_token(
-            token, algorithms=self._form.algorithms, only_access_tokens=self._form.only_access_tokens
-        )
+        unverified = read_token(token, algorithms=self.form.algorithms, only_access_tokens=self.form.only_access_tokens)
         stated["kid"] = unverified.key_id
-        claims = unverified.claims(await self._keys.matching(unverified.key_id))
+        claims = unverified.claims(await self.keys.matching(unverified.key_id))
         stated["iss"] = claims.get("iss")
-        expires_at = check_claims(claims, self._rules, now=self._now())
-        principal = principal_of(claims, names=self._names, expires_at=expires_at)
-        self._cache[self._keys.generation, digest] = principal
+        expires_at = check_claims(claims, self.rules, now=self.now())
+        principal = principal_of(claims, names=self.names, expires_at=expires_at)
+        self._cache[self.keys.generation, digest] = principal
         return principal
 
     def _cached_until(self, _key: object, principal: Principal, now: datetime) -> datetime:
         if principal.expires_at is None:
             return now
         # The end of a token may be the last moment that a datetime can have: nothing is added to it.
-        return now + min(CACHE_TIME, principal.expires_at - now + self._rules.leeway)
+        return now + min(CACHE_TIME, principal.expires_at - now + self.rules.leeway)
