@@ -26,7 +26,7 @@ from gateway.usecases.api_keys import issue_key
 from gateway.usecases.marketplace import register_account, register_application
 from gateway.usecases.services import Services, utc_now
 from tests.conftest import MakeDatabase
-from tests.serving import serving
+from tests.serving import DEADLINE, serving
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What httpx reads for each client otherwise takes 50 ms, and all addresses are plain HTTP."""
@@ -200,7 +200,7 @@ async def serving_gateway(database_url: str, settings: Settings | None = None, *
 
 
 async def ready(http: httpx.AsyncClient, url: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         while (await http.get(url)).status_code != 200:
             pass
 

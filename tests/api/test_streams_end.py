@@ -11,13 +11,14 @@ from gateway.domain.principals import PrincipalKind
 from gateway.usecases.api_keys import issue_key, revoke_key
 from tests.api.conftest import PLATFORM, Serve, Served
 from tests.api.test_workflow import Time
+from tests.serving import DEADLINE
 
 WATCH = "subscription { installationStatusChanged { cursor } }"
 
 
 async def closing(events: Any) -> int:
     """Wait until the gateway closes the socket; return the close code."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         with suppress(websockets.ConnectionClosed):
             while True:
                 await events.socket.recv()
@@ -64,6 +65,6 @@ async def test_a_revoked_key_ends_its_event_streams_with_a_typed_error(served: S
         lines = response.aiter_lines()
         assert await anext(lines) is not None
         await revoke_key(served.services, PLATFORM, api_key_id=issued.api_key.id)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             received = [line async for line in lines]
     assert any("UNAUTHENTICATED" in line for line in received)

@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from tests.api.conftest import Serve, Served
 from tests.api.test_streams_end import WATCH, closing
 from tests.api.token_issuer import AUDIENCE, Issuer, serving_issuer
+from tests.serving import DEADLINE
 
 KEY = ECKey.generate_key("P-256", {"kid": "ours"})
 OTHER_KEY = ECKey.generate_key("P-256", {"kid": "ours"})
@@ -98,7 +99,7 @@ async def test_event_stream_ends_when_its_token_expires(served: Served, issuer: 
         lines = response.aiter_lines()
         assert await anext(lines) is not None
         issuer.time.pass_by(seconds=300)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             received = [line async for line in lines]
     assert any("UNAUTHENTICATED" in line for line in received)
 
@@ -128,7 +129,7 @@ async def close_code(served: Served, payload: dict[str, str]) -> int | None:
     address = served.url.replace("http", "ws", 1)
     async with websockets.connect(address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]) as socket:
         await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             await socket.wait_closed()
         return socket.close_code
 

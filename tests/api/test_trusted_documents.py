@@ -13,6 +13,7 @@ from gateway.domain.errors import BadUserInput
 from gateway.settings import Settings
 from gateway.usecases.documents import register_documents
 from tests.api.conftest import Client, Serve, Served
+from tests.serving import DEADLINE
 
 VIEWER, OTHER = "query Viewer { viewer { kind } }", "{ viewer { kind account { name } } }"
 EVENTS = "subscription Events($after: String) { installationEvents(after: $after) { cursor } }"
@@ -68,7 +69,7 @@ async def test_streams_and_sockets_know_registered_documents_too(serve: Serve) -
         body = {"documentId": digest(EVENTS)}
         async with served.http.stream("POST", served.url, json=body, headers=headers) as stream:
             assert stream.status_code == 200
-        async with account.subscription("never run") as subscribed, asyncio.timeout(5):
+        async with account.subscription("never run") as subscribed, asyncio.timeout(DEADLINE):
             socket = subscribed.socket
             refused = json.loads(await socket.recv())
             assert refused["payload"][0]["extensions"]["code"] == "FORBIDDEN"

@@ -9,6 +9,7 @@ import pytest
 from gateway.domain.installations import AuthorizationMethod
 from gateway.domain.principals import PrincipalKind
 from tests.api.conftest import Client, Serve, Served
+from tests.serving import DEADLINE
 
 INSTALLATION = """
 fragment Shown on Installation { id status version statusReason { code } allowedActions sync { state } }
@@ -164,7 +165,7 @@ async def live(itself: Client, platform: Client, *, installation: str, pair: dic
 
 async def until_status(client: Client, installation: str, wanted: str) -> None:
     """Wait for the gateway's clock."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while True:
             found = await client.data("query ($id: ID!) { installation(id: $id) { status } }", id=installation)
             if found["installation"]["status"] == wanted:

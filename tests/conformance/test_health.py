@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from tests.conformance.sample_gateway import KEY, Gateway
-from tests.serving import eventually
+from tests.serving import DEADLINE, eventually
 
 
 async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> None:
@@ -40,5 +40,5 @@ async def test_draining_gateway_finishes_requests_and_rejects_new_ones(gateway: 
         assert not finished.done()
         gateway.state.gate.set()
         assert (await running).json() == {"data": {"change": 1}}
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(DEADLINE):
             await finished

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.sample_gateway import KEY, Gateway, served
-from tests.serving import eventually
+from tests.serving import DEADLINE, eventually
 
 SOURCE = Path(__file__).parent / "npm"
 INSTALL_SECONDS = 120.0
@@ -48,7 +48,7 @@ async def script(workshop: Path, name: str, *arguments: str) -> AsyncIterator[as
 
 
 async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         return sorted([(await output.readline()).decode().strip() for _ in range(count)])
 
 

@@ -13,7 +13,7 @@ from gateway.execution.subscriptions import Payload, PayloadStream
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.requests import GraphQLRequest
 from tests.conformance.sample_gateway import SCHEMA, Context, State
-from tests.serving import eventually
+from tests.serving import DEADLINE, eventually
 
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
 ACCOUNT = Principal(kind=PrincipalKind.ACCOUNT)
@@ -36,7 +36,7 @@ class Subscribers:
 
 
 async def next_payloads(streams: list[PayloadStream]) -> list[Payload]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         return await asyncio.gather(*(anext(stream) for stream in streams))
 
 

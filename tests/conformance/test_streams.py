@@ -231,7 +231,7 @@ async def test_draining_gateway_ends_streams_without_a_completion_frame(gateway:
         gateway.registry.begin_drain()
         assert await stream.rest() == ":\n\nretry: 1000\n\n"
         assert await parts.rest() == "--graphql--\r\n"
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(DEADLINE):
             await gateway.registry.idle.wait()
 
 

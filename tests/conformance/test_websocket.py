@@ -12,7 +12,7 @@ from gateway.transport import connections
 from gateway.transport.websocket.connection import WebSocketLimits
 from tests.conformance.sample_gateway import KEY, Gateway, served
 from tests.conformance.sockets import INIT, acknowledged, opened
-from tests.serving import eventually
+from tests.serving import DEADLINE, eventually
 
 TICKS = "subscription { ticks { place } }"
 
@@ -331,7 +331,7 @@ async def test_websockets_close_with_1012_after_their_responses(gateway: Gateway
         assert next_of("2", {"gated": "open"}) in answers
         assert next_of("3", {"change": 1}) in answers
         assert await busy.close() == (1012, "Service restart")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(DEADLINE):
             await gateway.registry.idle.wait()
         async with opened(gateway) as late:
             assert await late.close() == (1012, "Service restart")
