@@ -21,18 +21,9 @@ def _api_key(row: Record) -> ApiKey:
 
 
 async def insert_api_key(connection: Connection, api_key: ApiKey) -> None:
-    await queries.insert_api_key.execute(
-        connection,
-        id=api_key.id,
-        prefix=api_key.prefix,
-        digest=api_key.digest,
-        kind=api_key.kind.value,
-        application_id=api_key.application_id,
-        account_id=api_key.account_id,
-        label=api_key.label,
-        created_at=api_key.created_at,
-        expires_at=api_key.expires_at,
-    )
+    names = ("id", "prefix", "digest", "application_id", "account_id", "label", "created_at", "expires_at")
+    values = {name: getattr(api_key, name) for name in names}
+    await queries.insert_api_key.execute(connection, kind=api_key.kind.value, **values)
 
 
 async def select_api_key(connection: Connection, *, prefix: str) -> ApiKey | None:

@@ -194,7 +194,8 @@ class Cluster:
         # Left by a killed server: Postgres trusts the pid in them, which may be any process' by now, or a zombie's.
         for left in (self.data / "postmaster.pid", sockets / f"{_SOCKET}.lock"):
             left.unlink(missing_ok=True)
-        settings = {**_SETTINGS, **self.settings, "unix_socket_directories": _quoted(sockets)}
+        quoted = '"' + str(sockets).replace('"', '""') + '"'  # the setting holds a list of directories
+        settings = {**_SETTINGS, **self.settings, "unix_socket_directories": quoted}
         arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         detached = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
         log_start = self._log.stat().st_size if self._log.exists() else 0
@@ -311,11 +312,6 @@ def _allow_reading(tree: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         executable = stat.S_IXOTH if mode & stat.S_IXUSR else 0
         path.chmod(mode | stat.S_IROTH | executable)
-
-
-def _quoted(directory: Path) -> str:
-    """Quote a directory for a setting that holds a list of them."""
-    return '"' + str(directory).replace('"', '""') + '"'
 
 
 def _is_alive(pid: int) -> bool:

@@ -249,10 +249,6 @@ def _status_changed(fields: dict[str, Any]) -> StatusChanged:
     )
 
 
-def _sync_progressed(fields: dict[str, Any]) -> SyncProgressed:
-    return SyncProgressed(steps=tuple(SyncStep(**step) for step in fields["steps"]))
-
-
 def _authorization_renewed(fields: dict[str, Any]) -> AuthorizationRenewed:
     expires_at = fields["expires_at"]
     return AuthorizationRenewed(expires_at=expires_at and datetime.fromisoformat(expires_at))
@@ -261,7 +257,9 @@ def _authorization_renewed(fields: dict[str, Any]) -> AuthorizationRenewed:
 _CHANGES: Final[dict[str, Callable[[dict[str, Any]], Change]]] = {
     EventKind.STATUS_CHANGED.value: _status_changed,
     EventKind.METADATA_UPDATED.value: lambda fields: MetadataUpdated(changed_keys=tuple(fields["changed_keys"])),
-    EventKind.SYNC_PROGRESSED.value: _sync_progressed,
+    EventKind.SYNC_PROGRESSED.value: lambda fields: SyncProgressed(
+        steps=tuple(SyncStep(**step) for step in fields["steps"])
+    ),
     EventKind.CONNECTION_REPORTED.value: lambda fields: ConnectionReported(**fields),
     EventKind.AUTHORIZATION_RENEWED.value: _authorization_renewed,
 }
