@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, secrets: dict[str, str]) -> None:
-    """Replace the file in one step; nobody but its owner can ever read it."""
+    """Replace the file in one step, readable by its owner alone."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600), "w", encoding="utf-8") as file:

@@ -68,7 +68,7 @@ class SignalHandler:
     async def cancel_remaining(self) -> None:
         """Cancel what still runs, and wait until Postgres has cancelled its statements, at most _CANCEL_SECONDS.
 
-        uvicorn does not cancel the requests that run when it is told to exit at once. A statement whose task is only
+        uvicorn does not cancel the running requests when it has to exit at once. A statement whose task is only
         cancelled when the event loop closes goes on in Postgres: the driver's cancel request is never sent.
         """
         requests = self.server.server_state.tasks if self.server is not None else set()

@@ -47,7 +47,7 @@ async def serve(
                 prefilled=None if target.directory is None else _prefilled(keys),
             )
             # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
-            # of the lifespan out when it is told to exit at once.
+            # of the lifespan out when it has to exit at once.
             async with app.router.lifespan_context(app):
                 server = Server(server_configuration(app, settings))
                 _collect_garbage_rarely()

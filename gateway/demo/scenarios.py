@@ -212,7 +212,7 @@ _SCENARIOS: tuple[Scenario, ...] = (
 )
 
 FREE_PAIRS = frozenset({("taxwise", "Acme Bakery"), ("auditrail", "Delta Robotics")})
-"""Not installed, so that somebody who tries the gateway can install them."""
+"""Not installed, so that a first user of the gateway can install them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,4 +246,4 @@ EXAMPLES = _examples()
 UNFINISHED_EXAMPLE = next(
     example for example in EXAMPLES if (example.application.slug, example.account.name) == _UNFINISHED_PAIR
 )
-"""Stays AUTHORIZED, so that somebody who tries the gateway can activate it."""
+"""Stays AUTHORIZED, so that a first user of the gateway can activate it."""

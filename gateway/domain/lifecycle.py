@@ -81,7 +81,7 @@ for FINISH_SYNC, the keys that change for UPDATE_METADATA. An action that is not
 def is_allowed_from(
     action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod | None = None
 ) -> bool:
-    """Tell whether the action leads from this status to a change.
+    """Return whether the action leads from this status to a change.
 
     The application's method matters for CREATE alone: only API-key applications create installations.
     """
@@ -91,7 +91,7 @@ def is_allowed_from(
 
 
 def is_noop(action: InstallationAction, installation: Installation, argument: object = None) -> bool:
-    """Tell whether what the action asks for is already so. `argument` is what NOOP compares with."""
+    """Return whether what the action asks for is already so. `argument` is what NOOP compares with."""
     compare = NOOP.get(action)
     return compare is not None and compare(installation, argument)
 

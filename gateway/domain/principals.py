@@ -20,7 +20,7 @@ class PrincipalKind(enum.Enum):
     """The gateway itself, where it expires installations; no credential is issued for it."""
 
     def fits(self, *, application_id: UUID | None, account_id: UUID | None) -> bool:
-        """Tell whether a credential of this kind may have these bounds."""
+        """Return whether a credential of this kind may have these bounds."""
         match self:
             case PrincipalKind.PLATFORM:
                 return application_id is None and account_id is None
@@ -53,7 +53,7 @@ class Principal:
         return (self.kind, self.application_id, self.account_id)
 
     def has_expired(self, *, now: datetime) -> bool:
-        """Tell whether the credential has expired."""
+        """Return whether the credential has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 

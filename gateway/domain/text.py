@@ -18,7 +18,7 @@ _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Tell whether the text contains half of a surrogate pair, which neither UTF-8 nor Postgres can represent."""
+    """Return whether the text contains half of a surrogate pair, which neither UTF-8 nor Postgres can represent."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -55,7 +55,7 @@ def checked_message(value: str | None) -> str | None:
 
 
 def is_slug(value: str) -> bool:
-    """Tell whether the value is lower-case ASCII letters and digits, with single hyphens between."""
+    """Return whether the value is lower-case ASCII letters and digits, with single hyphens between."""
     return FEWEST_SLUG_CHARACTERS <= len(value) <= MOST_SLUG_CHARACTERS and _SLUG.fullmatch(value) is not None
 
 

@@ -1,6 +1,6 @@
 """Errors as clients read them: `format_errors` turns any exception into members of a response's `errors`.
 
-A GatewayError tells its message, its code and its extensions. An unexpected exception tells nothing of its cause: it
+A GatewayError has a message, a code and extensions. Of an unexpected exception the client learns nothing: the error
 gets an `errorId`, and the log has the traceback under the same id. Exceptions are formatted where an answer is made,
 and nowhere before.
 """

@@ -38,7 +38,7 @@ class BacklogReader:
         """Return a snapshot taken after this call; concurrent calls share one. Raises Unavailable."""
         if self._next_snapshot is None:
             self._next_snapshot = asyncio.create_task(self._take_snapshot())
-            # Retrieves the exception where nobody waits for it any more; asyncio would log it.
+            # Retrieves the exception where no task waits for it any more; asyncio would log it.
             self._next_snapshot.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._next_snapshot)
 

@@ -57,7 +57,7 @@ class Throttle:
     def __init__(self, *, shortest: float, longest: float = 0.25) -> None:
         self._shortest, self._longest = shortest, longest
         self.started_at = 0.0
-        """When the job last started, by time.monotonic; whoever starts it sets this."""
+        """When the job last started, by time.monotonic; set by the code that starts it."""
 
     def remaining(self, *, events_per_second: float) -> float:
         """Return the seconds until the next start is due; it is due when the result is not positive."""

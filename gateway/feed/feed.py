@@ -85,7 +85,7 @@ class Feed:
         self._subscribers.close()
 
     def notify(self) -> None:
-        """Tell the log readers of all processes that there are new events. For after each commit; never blocks."""
+        """Notify the log readers of all processes of new events. Called after each commit; never blocks."""
         if self.stats.subscribers:
             self._log_reader.woken.set()
         self._notifier.notify()

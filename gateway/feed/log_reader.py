@@ -136,7 +136,7 @@ class LogReader:
             await asyncio.sleep(0)
         if page.end is not None and page.read == self.batch_size:
             self._position = page.end
-        else:  # everything that can be read was read, or nobody is interested in it
+        else:  # everything that can be read was read, or no subscriber has interest in it
             self._position = max(self._position or start, page.state.latest)
 
     async def _resync(self, connection: DriverConnection) -> float:

@@ -1,4 +1,4 @@
-"""The notifier: tells the log readers of all processes that there are new events.
+"""The notifier: notifies the log readers of all processes of new events.
 
 NOTIFY inside a write takes a database-wide lock until the commit is done (64 clients: 2,548 to 3,262 transactions a
 second without it, 902 to 1,510 with it). So the notification is sent after the commit, on a connection of its own,
@@ -51,7 +51,7 @@ class Notifier:
                     while True:
                         await self._requested.wait()
                         self._own_rate.update(self.stats.notify_requests)
-                        # The rate of the log counts too: each of many processes may notify seldom, and all hear all.
+                        # The rate of the log counts too: each of many processes may notify seldom, and all receive all.
                         rate = max(self._own_rate.per_second, self.log_rate.per_second)
                         await asyncio.sleep(self.throttle.remaining(events_per_second=rate))
                         self.throttle.started_at = time.monotonic()

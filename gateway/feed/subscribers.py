@@ -41,7 +41,7 @@ class SubscriberBuffer:
         self.buffering = True
 
     def push(self, event: Event, *, before: Position) -> None:
-        """Accept an event, or drop all where there is no room. `before` is the log reader's position before it."""
+        """Accept an event, or drop all where the buffer is full. `before` is the log reader's position before it."""
         if not self.buffering:
             return
         if not self.events:

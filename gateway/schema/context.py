@@ -39,9 +39,9 @@ class Loaders:
         self._own: dict[Hashable, RequestCache[Any, Any]] = {}
         self.installations = RequestCache(shared.installations, visible=partial(visible_installation, principal))
         self.applications = RequestCache(shared.applications)
-        """By the id that a visible installation names: who sees an installation also sees its application."""
+        """By the id that a visible installation has: a caller that sees an installation also sees its application."""
         self.accounts = RequestCache(shared.accounts)
-        """By the id that a visible installation names: who sees an installation also sees its account."""
+        """By the id that a visible installation has: a caller that sees an installation also sees its account."""
 
     def batched(self, find: Find[Key, Row], **question: Hashable) -> RequestCache[Key, Row]:
         """Return what this operation loads by `find`: one statement serves all keys of the same question."""

@@ -127,7 +127,7 @@ def _starting_or_stopping(place: Path) -> Iterator[None]:
 
 
 def _lock_file(path: Path) -> IO[str]:
-    """Open a lock file, readable by its owner alone: who can open it can hold the lock."""
+    """Open a lock file, readable by its owner alone: a user that can open it can hold the lock."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode=0o600), "a+")
 
 

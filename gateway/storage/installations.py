@@ -111,7 +111,7 @@ async def lock_installation_by_pair(
 
 
 async def lock_due_installations(connection: Connection, *, now: datetime, limit: int) -> list[Installation]:
-    """Lock up to `limit` installations whose authorization or lease has expired, and that nobody else has locked."""
+    """Lock up to `limit` installations with an expired authorization or lease; those that are locked are skipped."""
     rows = await queries.lock_due_installations.fetch(connection, now=now, limit=limit)
     return [installation_of(row) for row in rows]
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 from cachetools import TTLCache
@@ -135,7 +136,7 @@ class ApiKeyCache:
             Unauthenticated: No valid key has this secret.
         """
         # By the digest, so that no secret stays in memory.
-        digest = sha256_of(secret)
+        digest = sha256(secret.encode(errors="surrogatepass")).digest()
         now = self._services.now()
         cached = self._cache.get(digest)
         if cached is None:

@@ -97,7 +97,7 @@ class BatchLoader(Generic[Key, Row]):
         except BaseException as error:
             foreseen = isinstance(error, Exception)
             batch.rows.set_exception(error if foreseen else TimedOut("The lookup was cancelled."))
-            batch.rows.exception()  # marks it as retrieved: asyncio logs failures that nobody waits for any more
+            batch.rows.exception()  # marks it as retrieved: asyncio logs failures that no task waits for any more
             if not foreseen:
                 raise
         else:
@@ -138,7 +138,7 @@ class RequestCache(Generic[Key, Row]):
 
 
 class BatchLoaders:
-    """The loaders that all operations of a process share. They load by id; who may see a row, each caller decides."""
+    """The loaders that all operations of a process share. They load by id; visibility is decided by the caller."""
 
     def __init__(self, database: Database) -> None:
         self.applications: Final = BatchLoader(database, select_applications)

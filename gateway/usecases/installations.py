@@ -156,7 +156,7 @@ async def deactivate_installation(
 async def report_installation_connection(
     services: Services, principal: Principal, *, installation_id: UUID, succeeded: bool, message: str | None
 ) -> Installation:
-    """Tell whether the application reached its own system for this installation. See change_installation."""
+    """Store whether the application reached its own system for this installation. See change_installation."""
     action = InstallationAction.REPORT_CONNECTION_SUCCESS if succeeded else InstallationAction.REPORT_CONNECTION_FAILURE
     return await change_installation(
         services,

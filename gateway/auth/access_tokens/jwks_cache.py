@@ -20,7 +20,7 @@ LOG = logging.getLogger("gateway.authentication")
 
 MAX_KEYS = 64
 MAX_LOOKUPS, LOOKUP_WINDOW_SECONDS = 5, 60.0
-"""How often an unknown key id, which anybody can make up, may cause a fetch."""
+"""How often an unknown key id may cause a fetch: any client can invent one."""
 MAX_RETRY_SECONDS = 30.0
 MIN_MODULUS_CHARACTERS = 342
 """Of a modulus of 2048 bits in base64url; shorter keys are not safe (NIST SP 800-131A)."""
@@ -67,7 +67,7 @@ class JwksCache:
             await self._fetched()
             keys = self._with_id(key_id)
         if not keys:
-            # While the issuer does not answer, a made-up key id cannot be told from that of a new key.
+            # While the issuer does not answer, an invented key id looks like that of a new key.
             raise TokenRefused(Reason.ISSUER_UNAVAILABLE if self._failures else Reason.UNKNOWN_KEY)
         return keys
 
@@ -93,7 +93,7 @@ class JwksCache:
         return self._fetching is not None or self.clock() >= self._retry_at
 
     def _may_look_up(self) -> bool:
-        """Tell whether an unknown key id may cause a fetch now, and count it."""
+        """Return whether an unknown key id may cause a fetch now, and count it."""
         if self._fetching is not None:
             return True
         now = self.clock()

@@ -20,7 +20,7 @@ from gateway.domain.text import sha256_of
 LOG = logging.getLogger("gateway.authentication")
 
 REFUSED = "The access token is not accepted."
-"""The same for every reason: which one it is would only help somebody who forges tokens."""
+"""The same for every reason: the reason would only help to forge tokens."""
 MAX_CACHED_TOKENS = 10_000
 CACHE_TIME = timedelta(seconds=60)
 

@@ -141,7 +141,7 @@ def content_security_policy(*, host: str) -> str:
 
 
 def may_be_given_keys(request: Request) -> bool:
-    """Tell whether the request comes from this machine, and was sent to a loopback address.
+    """Return whether the request comes from this machine, and was sent to a loopback address.
 
     The Host header is checked against DNS rebinding, the peer's address against a forged Host header.
     """
@@ -163,6 +163,6 @@ def _is_loopback(address: str) -> bool:
 
 
 def _accepts_gzip(header: str) -> bool:
-    """Tell whether an Accept-Encoding header has gzip with a weight above 0; a weight that is no number counts as 0."""
+    """Return whether an Accept-Encoding header has gzip with a weight above 0; what is no number counts as 0."""
     weight = _GZIP.search(header.lower())
     return weight is not None and float(weight["weight"] or 1) > 0

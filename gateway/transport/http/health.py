@@ -1,4 +1,4 @@
-"""Health checks: /healthz tells whether the process is alive, /readyz whether it takes requests."""
+"""Health checks: /healthz returns whether the process is alive, /readyz whether it takes requests."""
 
 import logging
 from collections.abc import Awaitable, Callable

@@ -57,7 +57,7 @@ class _ScrapedMetrics(Collector):
 
 
 def metrics_routes(metrics: OperationMetrics, *, read: ReadMetrics, version: str) -> list[Route]:
-    """Return the route /metrics. It needs no key: whoever runs the gateway decides who can reach it."""
+    """Return the route /metrics. It needs no key: the operator decides which hosts can reach it."""
     metrics.registry.register(_ScrapedMetrics(read, version=version))
 
     async def scrape(request: Request) -> Response:

@@ -30,7 +30,7 @@ WILDCARDS = {
 
 @lru_cache(_CACHED_HEADERS)
 def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
-    """Return the acceptable representations, the most wanted first. `page` tells whether there is an HTML page.
+    """Return the acceptable representations, the most wanted first. `page` says whether there is an HTML page.
 
     Without a header it is application/graphql-response+json, as the GraphQL-over-HTTP specification says. Raises
     HttpError 406.

@@ -88,7 +88,7 @@ class BrowserSecurity:
         await self._app(scope, receive, send_with_headers)
 
     def _is_allowed(self, headers: Headers) -> bool:
-        """Tell whether all origins are allowed, or the gateway's own. A client without an origin is no browser."""
+        """Return whether all origins are allowed, or the gateway's own. A client without an origin is no browser."""
         host = headers.get("host", "").lower()
         own = {f"http://{host}", f"https://{host}"} if host else set()  # a load balancer may have ended TLS
         return all(origin in self._allowed_origins or origin.lower() in own for origin in headers.getlist("origin"))

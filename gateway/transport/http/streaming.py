@@ -67,7 +67,7 @@ class StreamResponse:
                 listener.cancel()
                 self._cancel_keep_alive()
                 if (close := getattr(self.payloads, "aclose", None)) is not None:
-                    with suppress(Exception):  # the response has ended: there is nobody to tell
+                    with suppress(Exception):  # the response has ended: the error cannot be sent any more
                         await close()
 
     def on_tick(self, now: float) -> None:

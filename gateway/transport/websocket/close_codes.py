@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gateway.execution.errors import RateLimited, error_code, format_errors
 
 REASON_BYTES = 123
-"""The room of a close frame."""
+"""The payload of a close frame after its code (RFC 6455, section 5.5)."""
 
 
 class Close(NamedTuple):
@@ -20,7 +20,7 @@ class Close(NamedTuple):
 
 
 class CloseConnection(Exception):
-    """The connection has to be closed with this code, and as much of the reason as has room."""
+    """The connection has to be closed with this code, and as much of the reason as fits."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(close)
