@@ -255,24 +255,24 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     ),
     "token_issuer": (
         "https://other.example",
-        lambda built: (built.tokens._rules.issuer, built.tokens._keys._client._issuer),
+        lambda built: (built.tokens.rules.issuer, built.tokens.keys.client._issuer),
         ("https://other.example", "https://other.example"),
     ),
-    "token_audiences": ("seventeen", lambda built: built.tokens._rules.audiences, ("seventeen",)),
+    "token_audiences": ("seventeen", lambda built: built.tokens.rules.audiences, ("seventeen",)),
     "token_jwks_url": (
         "https://keys.example",
-        lambda built: built.tokens._keys._client._configured,
+        lambda built: built.tokens.keys.client._configured,
         "https://keys.example",
     ),
-    "token_algorithms": ("ES512", lambda built: built.tokens._form.algorithms, ("ES512",)),
-    "token_only_typed": ("on", lambda built: built.tokens._form.only_access_tokens, True),
-    "token_required_claims": ("jti", lambda built: built.tokens._rules.required, ("jti",)),
+    "token_algorithms": ("ES512", lambda built: built.tokens.form.algorithms, ("ES512",)),
+    "token_only_typed": ("on", lambda built: built.tokens.form.only_access_tokens, True),
+    "token_required_claims": ("jti", lambda built: built.tokens.rules.required, ("jti",)),
     "token_claims": (
         "kind=a,application=b,account=c",
-        lambda built: (built.tokens._names.kind, built.tokens._names.application, built.tokens._names.account),
+        lambda built: (built.tokens.names.kind, built.tokens.names.application, built.tokens.names.account),
         ("a", "b", "c"),
     ),
-    "token_kinds": ("erp=ACCOUNT", lambda built: built.tokens._names.kinds, {"erp": PrincipalKind.ACCOUNT}),
+    "token_kinds": ("erp=ACCOUNT", lambda built: built.tokens.names.kinds, {"erp": PrincipalKind.ACCOUNT}),
 }
 """A value for each setting, where it has to arrive, and as what."""
 

@@ -39,6 +39,12 @@ _UNREACHABLE = (
     asyncpg.InvalidCatalogNameError,
 )
 """The errors, besides OSError, where no connection can be opened."""
+_CLOSED_BY_SERVER = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
 _UNREACHABLE_MESSAGE = "The database cannot be reached. Try again later."
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -90,8 +96,15 @@ class Database(databases.Database):
         return pool.get_size(), pool.get_size() - pool.get_idle_size()
 
     async def expire_connections(self) -> None:
-        """Have the pool reopen each connection before it is used again."""
-        await self._backend._pool.expire_connections()  # noqa: SLF001 - there is no public access to the pool
+        """Have the pool open new connections: those in use are closed when they are released.
+
+        The idle ones are cut here. asyncpg would say goodbye to each, and log a traceback where it is dead.
+        """
+        pool = self._backend._pool  # noqa: SLF001 - there is no public access to the pool
+        await pool.expire_connections()
+        for holder in pool._holders:  # noqa: SLF001 - nor to its connections
+            if holder.is_idle():
+                holder.terminate()
 
     async def disconnect(self) -> None:
         """Close the pool; connections still in use after _CLOSE_SECONDS are cut."""
@@ -196,7 +209,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
     except asyncio.CancelledError:
         _interrupt(held)
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         translated = _translated(error, held=held)
         if translated is error:
             raise
@@ -211,11 +224,12 @@ def _translated(error: Exception, *, held: Connection) -> Exception:
         case asyncpg.QueryCanceledError() | asyncpg.LockNotAvailableError() | TimeoutError():
             _interrupt(held)
             return TimedOut("The database took too long.")
-        case ConnectionError() | asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
-            return ConnectionLost(_UNREACHABLE_MESSAGE)
-        case asyncpg.IdleInTransactionSessionTimeoutError():
+        case _ if isinstance(error, _CLOSED_BY_SERVER):
             return ConnectionLost(_UNREACHABLE_MESSAGE)
         case asyncpg.InterfaceError() if _is_closed(held):
+            return ConnectionLost(_UNREACHABLE_MESSAGE)
+        case asyncpg.InternalClientError():  # the server's last message came between two steps of a statement
+            held.terminate()
             return ConnectionLost(_UNREACHABLE_MESSAGE)
         case asyncpg.ReadOnlySQLTransactionError():
             return Unavailable(_UNREACHABLE_MESSAGE)

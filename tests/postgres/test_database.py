@@ -146,7 +146,7 @@ async def terminate_all(database_url: str) -> None:
     other = await asyncpg.connect(database_url)
     try:
         await other.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
             " where datname = current_database() and application_name = 'gateway'"
         )
     finally:
@@ -164,6 +164,16 @@ async def test_reads_are_answered_although_the_server_closes_every_connection(
                 threads.submit(lambda: asyncio.run(terminate_all(database_url))).result()
             await asyncio.gather(*(read(database, backend) for _ in range(20)))
     assert caplog.messages == []
+
+
+async def test_reads_are_answered_while_the_server_closes_every_connection(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end of a connection comes at any step of a statement, also between preparing and running it."""
+    async with open_database(database_url, pool_size=4) as database:
+        for _ in range(20):
+            await asyncio.gather(terminate_all(database_url), *(read(database, backend) for _ in range(4)))
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_a_read_that_loses_its_connection_on_the_way_is_repeated(database_url: str) -> None:

@@ -34,7 +34,7 @@ async def test_every_query_can_be_prepared(database: Database) -> None:
 
 
 def test_every_query_is_used_and_exists() -> None:
-    used = set(re.findall(r"\bqueries\.(\w+)\.\w+\(", SOURCE)) | set(
+    used = set(re.findall(r"\bqueries\.(\w+)\.\w+", SOURCE)) | set(
         re.findall(r'\.(?:variant|with_flags)\("(\w+)"', SOURCE)
     )
     assert used == queries.sources.keys()
