@@ -24,7 +24,7 @@ from gateway.settings import Settings, read_settings
 from gateway.storage.database import open_database
 from gateway.storage.migrations import check_migrations, migrate
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
-from gateway.transport.graphiql.page import Prefilled, PrefilledKey
+from gateway.transport.graphiql.page import OneTimeKeys, Prefilled, PrefilledKey
 from gateway.transport.http.protocol import HttpProtocol
 from gateway.transport.websocket.protocol import WebSocketProtocol
 
@@ -40,19 +40,15 @@ async def serve(
     with listen(host, port) as listener, handle_signals() as handler:
         async with database_target(data, exclusive=True) as target:
             keys = await _prepare_database(target, settings, demo=demo, migrate_first=migrate_first)
-            app = create_app(
-                settings,
-                database_url=target.url,
-                registry=handler.registry,
-                prefilled=None if target.directory is None else _prefilled(keys),
-            )
+            prefilled = None if target.directory is None else _prefilled(keys)
+            app = create_app(settings, database_url=target.url, registry=handler.registry, prefilled=prefilled)
             # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
             # of the lifespan out when it has to exit at once.
             async with app.router.lifespan_context(app):
                 server = Server(server_configuration(app, settings))
                 _collect_garbage_rarely()
                 handler.server = server
-                _print_address(listener, target, keys=keys, settings=settings)
+                _print_address(listener, target, prefilled=prefilled, settings=settings)
                 await server.serve(sockets=[listener])
                 await handler.cancel_remaining()
     return handler.status
@@ -91,7 +87,7 @@ def _prefilled(keys: Sequence[PrefilledKey]) -> Prefilled:
         installation_id=UNFINISHED_EXAMPLE.installation_id,
         api_key_application_id=next(one.id for one in APPLICATIONS if one.method is AuthorizationMethod.API_KEY),
     )
-    return Prefilled(keys=keys, tabs=workflow_tabs(subjects))
+    return Prefilled(keys=OneTimeKeys(keys=keys), tabs=workflow_tabs(subjects))
 
 
 def server_configuration(app: ASGIApp, settings: Settings, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Config:
@@ -123,14 +119,15 @@ def _collect_garbage_rarely() -> None:
 
 
 def _print_address(
-    listener: socket.socket, target: DatabaseTarget, *, keys: Sequence[PrefilledKey], settings: Settings
+    listener: socket.socket, target: DatabaseTarget, *, prefilled: Prefilled | None, settings: Settings
 ) -> None:
     host, port = listener.getsockname()[:2]
-    lines = [f"Installations gateway {__version__}", f"  http://{f'[{host}]' if ':' in host else host}:{port}/graphql"]
-    if target.directory is not None:
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
+    lines = [f"Installations gateway {__version__}", f"  {address}"]
+    if prefilled is not None and prefilled.keys is not None:
         if settings.graphiql is not False:
-            lines[-1] += "   (open it in a browser for GraphiQL)"
+            lines.append(f"  GraphiQL, with the keys filled in; works once: {address}#token={prefilled.keys.token}")
         lines += [f"  data in {target.directory}", "  keys, the same at every start:"]
-        lines += [f"    {key.kind.value.lower():12} {key.secret}   {key.label}" for key in keys]
+        lines += [f"    {key.kind.value.lower():12} {key.secret}   {key.label}" for key in prefilled.keys.keys]
     lines.append("Ctrl-C stops it.")
     print("\n".join(lines), flush=True)

@@ -8,11 +8,14 @@ import httpx
 import pytest
 
 from gateway.transport.graphiql.bundles import load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
+from gateway.transport.graphiql.page import NOT_BUILT, REFUSED, GraphiQL, OneTimeKeys, Prefilled
 from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, site
 from tests.serving import serving
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
+
+
+KEYS = (PLATFORM_KEY, ACCOUNT_KEY)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def graphiql() -> GraphiQL:
     bundle = load_bundle()
     if bundle is None:
         pytest.skip(NOT_BUILT)
-    return GraphiQL(bundle=bundle, prefilled=Prefilled(keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS))
+    return GraphiQL(bundle=bundle, prefilled=Prefilled(keys=OneTimeKeys(keys=KEYS), tabs=TABS))
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +100,12 @@ async def test_nothing_but_the_files_of_the_page_is_served(client: httpx.AsyncCl
     assert (await client.get(f"/graphiql/{name}")).status_code == 404
 
 
-async def test_page_is_configured_with_keys_and_tabs(client: httpx.AsyncClient) -> None:
+async def test_page_is_configured_with_tabs_and_no_key(client: httpx.AsyncClient) -> None:
     response = await client.get("/graphiql/config.json")
     assert response.headers["cache-control"] == "no-store"
     assert response.json() == {
         "endpoint": "/graphql",
-        "keys": [
-            {"label": "the platform", "secret": "igw_platform", "kind": "PLATFORM"},
-            {"label": "an account", "secret": "igw_account", "kind": "ACCOUNT"},
-        ],
+        "offersKeys": True,
         "tabs": [
             {
                 "title": tab.title,
@@ -119,34 +119,39 @@ async def test_page_is_configured_with_keys_and_tabs(client: httpx.AsyncClient) 
     }
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8000", "127.0.0.1:8000", "127.8.8.8", "[::1]:8000", "LOCALHOST"]
-)
-async def test_keys_are_offered_under_a_loopback_address(client: httpx.AsyncClient, host: str) -> None:
-    assert len((await client.get("/graphiql/config.json", headers={"Host": host})).json()["keys"]) == 2
+async def test_keys_are_handed_out_once_for_the_token() -> None:
+    keys = OneTimeKeys(keys=KEYS)
+    token = keys.token
+    graphiql = GraphiQL(bundle=None, prefilled=Prefilled(keys=keys))
+    async with serving(site(graphiql)) as address, httpx.AsyncClient(base_url=address) as client:
+        right = {"Authorization": f"Bearer {token}"}
+        for wrong in ("", "Bearer", f"Bearer {token}x", f"Basic {token}", "Bearer \xe9"):
+            refused = await client.post("/graphiql/keys", headers=[(b"Authorization", wrong.encode("latin-1"))])
+            assert (refused.status_code, refused.text) == (403, REFUSED)
+        assert (await client.get("/graphiql/keys", headers=right)).status_code == 404
+        first, second = [await client.post("/graphiql/keys", headers=right) for _ in range(2)]
+    assert first.headers["cache-control"] == "no-store"
+    assert first.json() == [
+        {"label": "the platform", "secret": "igw_platform", "kind": "PLATFORM"},
+        {"label": "an account", "secret": "igw_account", "kind": "ACCOUNT"},
+    ]
+    assert (second.status_code, second.text) == (403, REFUSED)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Host": "rebound.test:8000"},
-        {"Host": "192.0.2.7:8000"},
-        {"Host": "localhost.rebound.test"},
-        {"Host": "127.0.0.1.rebound.test"},
-        {"Host": "localhost@rebound.test"},
-        {"Host": "[::1"},
-        {"X-Forwarded-For": "192.0.2.7"},
-        {"Forwarded": "for=192.0.2.7"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-    ],
-)
-async def test_keys_are_not_offered_otherwise(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    assert (await client.get("/graphiql/config.json", headers=headers)).json()["keys"] == []
+@pytest.mark.parametrize("token", ["None", "null"])
+async def test_gateway_without_keys_refuses_every_token(token: str) -> None:
+    async with serving(site(GraphiQL(bundle=None))) as address, httpx.AsyncClient(base_url=address) as client:
+        assert (await client.post("/graphiql/keys", headers={"Authorization": f"Bearer {token}"})).status_code == 403
+
+
+def test_token_is_random_and_differs_at_every_start() -> None:
+    tokens = {OneTimeKeys(keys=KEYS).token for _ in range(100)}
+    assert len(tokens) == 100
+    assert all(token is not None and len(token) == 43 for token in tokens)
 
 
 def test_keys_are_not_in_a_representation() -> None:
-    assert "igw_platform" not in repr(GraphiQL(bundle=None, prefilled=Prefilled(keys=(PLATFORM_KEY,))))
+    assert "igw_platform" not in repr(GraphiQL(bundle=None, prefilled=Prefilled(keys=OneTimeKeys(keys=KEYS))))
 
 
 async def test_page_that_was_not_built_shows_how_to_build_it() -> None:

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from gateway.transport.graphiql.bundles import load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, Prefilled
+from gateway.transport.graphiql.bundles import Bundle, load_bundle
+from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, OneTimeKeys, Prefilled
 from tests.api.conftest import CHROMIUM
 from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, site
 from tests.serving import serving
@@ -39,17 +40,19 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def graphiql() -> GraphiQL:
-    graphiql = GraphiQL(bundle=load_bundle(), prefilled=Prefilled(keys=(PLATFORM_KEY, ACCOUNT_KEY), tabs=TABS))
-    if graphiql.bundle is None:
+def bundle() -> Bundle:
+    bundle = load_bundle()
+    if bundle is None:
         pytest.skip(NOT_BUILT)
-    return graphiql
+    return bundle
 
 
-@pytest.fixture(scope="module")
-async def address(graphiql: GraphiQL) -> AsyncIterator[str]:
-    async with serving(site(graphiql)) as address:
-        yield address
+@asynccontextmanager
+async def offering(bundle: Bundle) -> AsyncIterator[str]:
+    """Serve the site; yield the page's address with a token for its keys."""
+    keys = OneTimeKeys(keys=(PLATFORM_KEY, ACCOUNT_KEY))
+    async with serving(site(GraphiQL(bundle=bundle, prefilled=Prefilled(keys=keys, tabs=TABS)))) as address:
+        yield f"{address}/graphql#token={keys.token}"
 
 
 @asynccontextmanager
@@ -57,7 +60,7 @@ async def visiting(browser: Browser, address: str) -> AsyncIterator[Visit]:
     """Open the page in a fresh profile."""
     context = await browser.new_context(viewport={"width": 1400, "height": 850})
     page = await context.new_page()
-    visit = Visit(page=page, address=address.removesuffix("/graphql"))
+    visit = Visit(page=page, address=address)
     page.on("request", lambda request: visit.requested.append(request.url))
     page.on("websocket", lambda socket: visit.requested.append(socket.url))
     page.on("console", lambda message: visit.complaints.append(f"{message.type}: {message.text}"))
@@ -69,8 +72,8 @@ async def visiting(browser: Browser, address: str) -> AsyncIterator[Visit]:
 
 
 @pytest.fixture
-async def visit(browser: Browser, address: str) -> AsyncIterator[Visit]:
-    async with visiting(browser, f"{address}/graphql") as visit:
+async def visit(browser: Browser, bundle: Bundle) -> AsyncIterator[Visit]:
+    async with offering(bundle) as address, visiting(browser, address) as visit:
         yield visit
 
 
@@ -96,7 +99,7 @@ async def test_typed_key_is_used_and_not_kept_beyond_the_session(visit: Visit) -
     await visit.page.get_by_label("Your key").fill("igw_typed")
     await visit.run()
     await visit.expect_answer('"hello world from Bearer igw_typed"')
-    assert "igw" not in visit.page.url
+    assert "#" not in visit.page.url
     assert "igw" not in await visit.page.evaluate("JSON.stringify({...localStorage})")
 
 
@@ -150,15 +153,53 @@ async def test_page_requests_nothing_from_other_hosts_and_logs_no_violation(visi
     await expect(visit.page.locator(".graphiql-query-editor .view-line")).to_have_count(
         4
     )  # with the line break at its end
-    host = visit.address.removeprefix("http://")
+    host = urlsplit(visit.address).netloc
     assert [url for url in visit.requested if not url.startswith((f"http://{host}/", f"ws://{host}/", "data:"))] == []
     assert visit.complaints == []
 
 
-async def test_subscription_without_a_gateway_shows_a_readable_error(graphiql: GraphiQL, browser: Browser) -> None:
+async def test_keys_survive_a_reload_and_are_not_for_another_tab(visit: Visit) -> None:
+    await visit.page.reload()
+    await visit.run()
+    await visit.expect_answer('"hello world from Bearer igw_platform"')
+    other = await visit.page.context.new_page()
+    await other.goto(visit.address.partition("#")[0])
+    await expect(other.get_by_role("note")).to_contain_text("the address with the token that `gateway serve` printed")
+    await expect(other.get_by_label("Act as").get_by_role("option")).to_have_text(["another key"])
+    assert "igw" not in await other.evaluate("JSON.stringify({...sessionStorage, ...localStorage})")
+
+
+async def test_used_token_is_explained_and_a_typed_key_works(visit: Visit) -> None:
+    other = Visit(page=await visit.page.context.new_page(), address=visit.address)
+    await other.page.goto(visit.address)
+    await expect(other.page.get_by_role("note")).to_contain_text("The token is not valid: it works once")
+    await other.page.get_by_label("Your key").fill("igw_typed")
+    await other.run()
+    await other.expect_answer('"hello world from Bearer igw_typed"')
+
+
+async def test_address_with_a_token_fills_in_the_keys_of_an_open_page(browser: Browser, bundle: Bundle) -> None:
+    async with offering(bundle) as address, visiting(browser, address.partition("#")[0]) as visit:
+        await expect(visit.page.get_by_role("note")).to_be_visible()
+        await visit.page.goto(address)
+        await expect(visit.page.get_by_role("note")).to_be_hidden()
+        await visit.run()
+        await visit.expect_answer('"hello world from Bearer igw_platform"')
+
+
+async def test_token_is_in_no_request_but_the_one_that_takes_the_keys(visit: Visit) -> None:
+    token = urlsplit(visit.address).fragment.removeprefix("token=")
+    assert token in visit.address
+    assert [url for url in visit.requested if token in url and not url.startswith(visit.address)] == []
+    assert token not in visit.page.url + await visit.page.evaluate(
+        "JSON.stringify({...sessionStorage, ...localStorage})"
+    )
+
+
+async def test_subscription_without_a_gateway_shows_a_readable_error(bundle: Bundle, browser: Browser) -> None:
     async with AsyncExitStack() as page:
-        async with serving(site(graphiql)) as address:
-            visit = await page.enter_async_context(visiting(browser, f"{address}/graphql"))
+        async with offering(bundle) as address:
+            visit = await page.enter_async_context(visiting(browser, address))
             await visit.open_tab("Watch")
         await visit.run()
         await visit.expect_answer("The connection to the gateway could not be made, or it broke.")

@@ -30,7 +30,7 @@ LIFE = (
 @pytest.fixture
 def served(data_directory: Path, tmp_path: Path) -> Iterator[Serving]:
     data_directory.chmod(0o711)  # what the gateway would do where it is root, and warn of
-    with serving("--data", data_directory / "data", log=tmp_path / "errors.log") as one:
+    with serving("--data", data_directory / "data", log=tmp_path / "errors.log", GATEWAY_LOG_LEVEL="debug") as one:
         yield one
 
 
@@ -38,13 +38,11 @@ def served(data_directory: Path, tmp_path: Path) -> Iterator[Serving]:
 async def visit(served: Serving, browser: Browser) -> AsyncIterator[Visit]:
     if load_bundle() is None:
         pytest.skip(NOT_BUILT)
-    async with visiting(browser, served.url) as visit:
+    async with visiting(browser, served.page) as visit:
         yield visit
 
 
-async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(
-    visit: Visit,
-) -> None:
+async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(visit: Visit, served: Serving) -> None:
     await visit.run()
     await visit.expect_answer('"name": "Bookwell"')
     changes = visit.page.get_by_label("Live changes")
@@ -56,3 +54,5 @@ async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(
     for change in ("AUTHORIZED → ACTIVATED", "ACTIVATED → PENDING_INTEGRATION", "INACTIVE → AUTHORIZED"):
         await expect(changes.get_by_role("list")).to_contain_text(change)
     assert [complaint for complaint in visit.complaints if "igw_" in complaint or "error" in complaint] == []
+    assert served.page.partition("#token=")[2] not in served.logged
+    assert "igw_" not in served.get("/graphiql/config.json").text

@@ -51,6 +51,13 @@ class Serving:
         return found[0]
 
     @property
+    def page(self) -> str:
+        """The address of GraphiQL with the token, as it printed it."""
+        found = re.search(r"http://\S+/graphql#token=\S+", self.printed)
+        assert found is not None, self.printed
+        return found[0]
+
+    @property
     def keys(self) -> dict[str, str]:
         """The keys that it printed, by kind."""
         return dict(re.findall(r"^ +(platform|application|account) +(igw_\S+)", self.printed, re.MULTILINE))

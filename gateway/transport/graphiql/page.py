@@ -1,8 +1,15 @@
-"""Serves GraphiQL: the page, its files, and its configuration with keys and example tabs."""
+"""Serves GraphiQL: the page, its files, its configuration with example tabs, and the keys of the embedded database.
+
+Keys are handed out once, for a token that `gateway serve` prints in the page's address. The address of the peer or the
+Host header would not do: every user of the machine and every TCP forwarder reaches a loopback address. The token stands
+in the address's fragment, which browsers do not send, so it is in no log and no Referer header. The page keeps the keys
+in its session storage: a cookie would be sent to every port of the machine.
+"""
 
 import gzip
-import ipaddress
+import hmac
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +26,7 @@ from gateway.domain.principals import PrincipalKind
 from gateway.transport.graphiql.bundles import Bundle
 
 NOT_BUILT: Final = "GraphiQL's page was not built: install the package (`pip install -e .` in a checkout).\n"
+REFUSED: Final = "The token is not valid: it works once, and until the gateway stops.\n"
 
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -27,12 +35,12 @@ _SECURITY_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_UNCACHED: Final = {**_SECURITY_HEADERS, "Cache-Control": "no-store"}
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".ttf": "font/ttf"}
 """The operating system's table may differ, and browsers refuse a module of the wrong type."""
 _HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]+)?")
 _GZIP: Final = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?P<weight>[01](?:\.\d*)?)\s*)?(?=,|$)")
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,11 +64,27 @@ class ExampleTab:
     """The installation whose id the one in this tab's result replaces, in the variables of all tabs."""
 
 
+@dataclass(kw_only=True, slots=True)
+class OneTimeKeys:
+    """Keys that are handed out once, for a token."""
+
+    keys: Sequence[PrefilledKey]
+    token: str | None = field(repr=False, default_factory=lambda: secrets.token_urlsafe(32))
+    """None after the keys were handed out."""
+
+    def take(self, token: str) -> Sequence[PrefilledKey] | None:
+        """Return the keys, and end the token; return None for any other token. Compares in constant time."""
+        if self.token is None or not hmac.compare_digest(self.token.encode(), token.encode()):
+            return None
+        self.token = None
+        return self.keys
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prefilled:
     """What the page starts with: keys that are ready to use, and tabs that run as they are."""
 
-    keys: Sequence[PrefilledKey] = ()
+    keys: OneTimeKeys | None = None
     tabs: Sequence[ExampleTab] = ()
 
 
@@ -88,13 +112,16 @@ class GraphiQL:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of what the page loads."""
-        return [Route("/graphiql/config.json", self._config), Route("/graphiql/{name}", self._file)]
+        return [
+            Route("/graphiql/config.json", self._config),
+            Route("/graphiql/keys", self._keys, methods=["POST"]),
+            Route("/graphiql/{name}", self._file),
+        ]
 
-    async def _config(self, request: Request) -> Response:
-        keys = self.prefilled.keys if may_be_given_keys(request) else ()
+    async def _config(self, _request: Request) -> Response:
         content = {
             "endpoint": self.endpoint,
-            "keys": [{"label": key.label, "secret": key.secret, "kind": key.kind.value} for key in keys],
+            "offersKeys": self.prefilled.keys is not None,
             "tabs": [
                 {
                     "title": tab.title,
@@ -106,7 +133,17 @@ class GraphiQL:
                 for tab in self.prefilled.tabs
             ],
         }
-        return JSONResponse(content, headers={**_SECURITY_HEADERS, "Cache-Control": "no-store"})
+        return JSONResponse(content, headers=_UNCACHED)
+
+    async def _keys(self, request: Request) -> Response:
+        """Hand out the keys for the token. POST, because browsers may repeat a GET whose connection broke."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        offered = self.prefilled.keys
+        keys = offered.take(token) if offered is not None and scheme == "Bearer" else None
+        if keys is None:
+            return PlainTextResponse(REFUSED, status_code=403, headers=_UNCACHED)
+        content = [{"label": key.label, "secret": key.secret, "kind": key.kind.value} for key in keys]
+        return JSONResponse(content, headers=_UNCACHED)
 
     def _file(self, request: Request) -> Response:
         """Serve a file. Not a coroutine, so that Starlette decompresses in a thread for clients without gzip."""
@@ -138,28 +175,6 @@ def content_security_policy(*, host: str) -> str:
         f" font-src 'self'; worker-src 'self'; connect-src 'self'{sockets};"
         " object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def may_be_given_keys(request: Request) -> bool:
-    """Return whether the request comes from this machine, and was sent to a loopback address.
-
-    The Host header is checked against DNS rebinding, the peer's address against a forged Host header.
-    """
-    headers = request.headers
-    forwarded = any(name in headers for name in _FORWARDED)
-    same_site = headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
-    if forwarded or not same_site or not _is_loopback(request.client.host if request.client else ""):
-        return False
-    host = _HOST.fullmatch(headers.get("host", ""))
-    name = host["name"].strip("[]").lower() if host else ""
-    return name == "localhost" or _is_loopback(name)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _accepts_gzip(header: str) -> bool:

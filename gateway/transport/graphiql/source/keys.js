@@ -1,6 +1,23 @@
-// The key that a request is sent with. Every tab has its own choice. A typed key is kept in the session of this browser tab, and is never
-// part of an address.
+// The key that a request is sent with. Every tab has its own choice. Keys are kept in the session of this browser tab, and are never part of
+// an address.
 const TYPED = "gateway:key";
+const OFFERED = "gateway:keys";
+
+// The keys that the gateway hands out once, for the token in the address's fragment; after that, those kept in the session of this browser
+// tab. Throws where the token is refused and no
+// keys are kept.
+export async function offeredKeys() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  const kept = JSON.parse(sessionStorage.getItem(OFFERED) ?? "[]");
+  if (token === null) return kept;
+  history.replaceState(null, "", location.pathname + location.search);
+  const response = await fetch(new URL("keys", import.meta.url), { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+  if (!response.ok && kept.length > 0) return kept;
+  if (!response.ok) throw new Error(await response.text());
+  const keys = await response.json();
+  sessionStorage.setItem(OFFERED, JSON.stringify(keys));
+  return keys;
+}
 
 export class KeyStore {
   #listeners = new Set();
@@ -9,7 +26,8 @@ export class KeyStore {
   #tab = null;
   #last;
 
-  constructor({ keys, defaults }) {
+  constructor({ keys, defaults, notice }) {
+    this.notice = notice; // why there are no keys to choose from
     this.keys = keys.map((key, index) => ({ ...key, name: `key-${index}` }));
     this.typed = sessionStorage.getItem(TYPED) ?? "";
     this.#defaults = new Map(

@@ -10,7 +10,7 @@ import "@graphiql/plugin-doc-explorer/style.css";
 import "@graphiql/plugin-history/style.css";
 import "graphiql/graphiql.css";
 import "./page.css";
-import { KeyStore } from "./keys.js";
+import { KeyStore, offeredKeys } from "./keys.js";
 import { createFetcher } from "./transport.js";
 import { livePlugin } from "./live.jsx";
 import { storage } from "./storage.js";
@@ -61,6 +61,7 @@ function KeyChooser({ keyStore }) {
         </select>
       </label>
       {keyStore.chosen === "typed" && <KeyField keyStore={keyStore} />}
+      {keyStore.notice && <small role="note">{keyStore.notice}</small>}
     </div>
   );
 }
@@ -104,12 +105,25 @@ function Page({ config, keyStore, fetcher, replacedIds }) {
   );
 }
 
+const NO_TOKEN = "For keys that are filled in, open the address with the token that `gateway serve` printed, or paste a key from there.";
+
+// Without the token the page works, with keys that are typed.
+async function keysOrNotice({ offersKeys }) {
+  try {
+    const keys = await offeredKeys();
+    return { keys, notice: offersKeys && keys.length === 0 ? NO_TOKEN : null };
+  } catch (error) {
+    return { keys: [], notice: `${error.message.trim()} Paste a key that \`gateway serve\` printed, or start it again.` };
+  }
+}
+
 async function start() {
   const response = await fetch(new URL("config.json", import.meta.url));
   if (!response.ok) throw new Error(`the gateway answered ${response.status} to the page's configuration`);
   const config = await response.json();
   offerExamples(config.tabs);
-  const keyStore = new KeyStore({ keys: config.keys, defaults: config.tabs.map(({ key }, index) => [exampleId(index), key]) });
+  const { keys, notice } = await keysOrNotice(config);
+  const keyStore = new KeyStore({ keys, notice, defaults: config.tabs.map(({ key }, index) => [exampleId(index), key]) });
   keyStore.openTab(exampleId(0));
   const replacedIds = new ReplacedIds(config.tabs);
   const fetcher = createFetcher({ endpoint: config.endpoint, keyStore, onResult: (result) => replacedIds.onResult(result) });
@@ -117,6 +131,8 @@ async function start() {
     <Page config={config} keyStore={keyStore} fetcher={fetcher} replacedIds={replacedIds} />,
   );
 }
+
+addEventListener("hashchange", () => location.hash.startsWith("#token=") && location.reload()); // the address was opened in a tab that has the page already
 
 start().catch((error) => {
   document.querySelector("#graphiql .notice").textContent = `GraphiQL could not start: ${error.message}`;
