@@ -19,7 +19,7 @@ action                     applications               none        AUTHORIZED  AC
 AUTHORIZE                  oauth                      ACTIVATED   kept        kept                 ACTIVATED   kept                 AUTHORIZATION_COMPLETED
 AUTHORIZE                  settings,key,key+settings  AUTHORIZED  kept        kept                 AUTHORIZED  kept                 AUTHORIZATION_COMPLETED
 CREATE                     oauth,settings             refused     refused     refused              refused     refused              -
-CREATE                     key,key+settings           ACTIVATED   ACTIVATED   same                 refused     same                 API_KEY_CONNECTED
+CREATE                     key,key+settings           refused     ACTIVATED   same                 refused     same                 API_KEY_CONNECTED
 ACTIVATE                   any                        refused     ACTIVATED   same                 refused     refused              CONFIGURATION_COMPLETED
 START_SYNC                 any                        refused     refused     PENDING_INTEGRATION  refused     same                 SYNC_STARTED
 REPORT_SYNC_PROGRESS       any                        refused     refused     refused              refused     kept                 -

@@ -25,7 +25,7 @@ class AuthorizationMethod(enum.Enum):
     OAUTH = "OAUTH"
     """Authorizing completes the installation, unless the application requires configuration."""
     API_KEY = "API_KEY"
-    """After authorizing, the application creates the installation itself."""
+    """After the authorization, the application completes the installation with its API key."""
 
 
 class StatusReasonCode(enum.Enum):

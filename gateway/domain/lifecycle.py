@@ -40,7 +40,7 @@ _CONNECTED = frozenset({_ACTIVATED, _PENDING})
 
 ALLOWED_FROM: dict[InstallationAction, frozenset[InstallationStatus | None]] = {
     InstallationAction.AUTHORIZE: _EVERY | {None},
-    InstallationAction.CREATE: frozenset({None, _AUTHORIZED}),
+    InstallationAction.CREATE: frozenset({_AUTHORIZED}),
     InstallationAction.ACTIVATE: frozenset({_AUTHORIZED}),
     InstallationAction.START_SYNC: frozenset({_ACTIVATED}),
     InstallationAction.REPORT_SYNC_PROGRESS: frozenset({_PENDING}),
@@ -140,20 +140,9 @@ def authorize(
     )
 
 
-def create(
-    installation: Installation | None,
-    *,
-    installation_id: UUID,
-    application: Application,
-    account_id: UUID,
-    metadata: str | None,
-    now: datetime,
-) -> Transition:
+def create(installation: Installation, *, metadata: str | None, now: datetime) -> Transition:
     """The API-key application completes the installation; without metadata it keeps what it has."""
     code = StatusReasonCode.API_KEY_CONNECTED
-    if installation is None:
-        pair = (application.id, account_id)
-        return _created(installation_id, pair, _ACTIVATED, code, now=now, metadata=metadata or "{}")
     kept = installation.metadata if metadata is None else metadata
     return _changed_status(installation, _ACTIVATED, code, now=now, metadata=kept, activated_at=now)
 
@@ -258,8 +247,7 @@ def _created(
     code: StatusReasonCode,
     *,
     now: datetime,
-    metadata: str = "{}",
-    expires_at: datetime | None = None,
+    expires_at: datetime | None,
 ) -> Transition:
     installation = Installation(
         id=installation_id,
@@ -267,7 +255,7 @@ def _created(
         account_id=pair[1],
         status=status,
         status_reason=StatusReason(code=code, message=None, since=now),
-        metadata=metadata,
+        metadata="{}",
         version=1,
         sync=None,
         connection_failures=0,

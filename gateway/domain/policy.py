@@ -73,5 +73,5 @@ def _reason(action: InstallationAction, *, status: InstallationStatus | None, me
     if status is InstallationStatus.INACTIVE:
         return f"{action.value} is not possible while the installation is INACTIVE. It has to be authorized again."
     if status is None:
-        return f"{action.value} needs an installation, and there is none."
+        return f"{action.value} is not possible before the platform has authorized the application for this account."
     return f"{action.value} is not possible while the installation is {status.value}."

@@ -30,14 +30,14 @@ _DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
         "How a user authorizes an application.",
         {
             "OAUTH": "The authorization activates the installation, unless the application requires configuration.",
-            "API_KEY": "After the authorization, the application creates the installation itself.",
+            "API_KEY": "After the authorization, the application completes the installation with its API key.",
         },
     ),
     InstallationAction: (
         "The actions on an installation, for its application and the platform; its account can delete it.",
         {
             "AUTHORIZE": "The user completed the authorization; only for the platform.",
-            "CREATE": "Complete the installation of an application with the API_KEY method.",
+            "CREATE": "Complete an authorized installation of an application with the API_KEY method.",
             "ACTIVATE": "Activate the installation, whose configuration is complete.",
             "START_SYNC": "Start a synchronisation.",
             "REPORT_SYNC_PROGRESS": "Report the progress of the synchronisation, and renew its lease.",
@@ -54,7 +54,7 @@ _DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
         {
             "AUTHORIZATION_COMPLETED": "The user completed the authorization.",
             "CONFIGURATION_COMPLETED": "The application reported that its configuration is complete.",
-            "API_KEY_CONNECTED": "The application created the installation with its API key.",
+            "API_KEY_CONNECTED": "The application completed the installation with its API key.",
             "SYNC_STARTED": "A synchronisation started.",
             "SYNC_SUCCEEDED": "The synchronisation succeeded.",
             "SYNC_FAILED": "The synchronisation failed.",

@@ -52,8 +52,9 @@ class Mutation(AdminMutations):
         )
 
     @strawberry.mutation(
-        description="Completes an AUTHORIZED installation of an application with the API_KEY method. For the"
-        " application and the platform.",
+        description="Completes an AUTHORIZED installation of an application with the API_KEY method; before the"
+        " platform has authorized the application for the account, the result is ActionNotAllowed. For the application"
+        " and the platform.",
         graphql_type=CreateInstallationResult,
     )
     async def create_installation(self, info: Info, input: CreateInstallationInput) -> Installation:

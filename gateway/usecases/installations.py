@@ -67,13 +67,13 @@ async def authorize_installation(
 async def create_installation(
     services: Services, principal: Principal, *, application_id: UUID | None, account_id: UUID | None, metadata: Any
 ) -> Installation:
-    """Complete the installation of an API-key application; ids left out are the caller's own.
+    """Complete the authorized installation of an API-key application; ids left out are the caller's own.
 
     Raises:
         Forbidden: The caller is neither the platform nor this application.
         BadUserInput: An id is left out that the caller is not bound to.
         MetadataRejected, ApplicationNotFound, AccountNotFound.
-        ActionNotAllowed: The application is of the OAuth method, or the installation is INACTIVE.
+        ActionNotAllowed: The application is of the OAuth method, or not authorized for the account.
         InstallationAlreadyExists: It exists with other metadata.
     """
     action = InstallationAction.CREATE
@@ -89,18 +89,12 @@ async def create_installation(
                 return installation, ()
             if lifecycle.is_noop(action, installation):
                 raise InstallationAlreadyExists(installation)
-        require_allowed(principal, action=action, installation=installation, application=application)
-        if installation is None:  # not before: a caller who may not create it must not learn which accounts exist
+        if installation is None and principal.application_id is None:  # no application learns which accounts exist
             await require_account(connection, account_id=account_id)
+        require_allowed(principal, action=action, installation=installation, application=application)
+        assert installation is not None  # noqa: S101 - CREATE is not allowed without one
         now = services.now()
-        transition = lifecycle.create(
-            installation,
-            installation_id=services.new_id(),
-            application=application,
-            account_id=account_id,
-            metadata=text,
-            now=now,
-        )
+        transition = lifecycle.create(installation, metadata=text, now=now)
         return await save(connection, principal, before=installation, transition=transition, now=now)
 
     return await write_with_events(services, attempt)

@@ -18,6 +18,7 @@ from graphql import (
     get_named_type,
 )
 
+from gateway.domain.installations import AuthorizationMethod
 from gateway.schema.schema import print_sdl
 from tests.api.conftest import Served
 from tests.api.policy_dataset import BOUNDS, KINDS, Dataset, create_policy_dataset
@@ -320,8 +321,9 @@ async def test_application_does_not_see_the_account_that_it_is_bound_to_before_i
     }
 
 
-async def test_application_without_create_cannot_detect_accounts(served: Served) -> None:
-    application, account = await served.application(), await served.account("Acme")
+@pytest.mark.parametrize("method", AuthorizationMethod)
+async def test_application_cannot_detect_accounts_by_creating(served: Served, method: AuthorizationMethod) -> None:
+    application, account = await served.application(method=method), await served.account("Acme")
     client = await served.of_application(application)
     mutation = """mutation ($input: CreateInstallationInput!) {
       createInstallation(input: $input) { __typename ... on ActionNotAllowed { message status allowedActions } }

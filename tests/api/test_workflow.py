@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -186,6 +187,62 @@ async def test_create_for_an_oauth_application_is_not_allowed(served: Served) ->
     itself = await served.of_application(application, account=account)
     refused = await run(itself, "createInstallation")
     assert (refused["__typename"], refused["action"], refused["was"]) == ("ActionNotAllowed", "CREATE", None)
+
+
+async def test_an_application_cannot_undo_its_deactivation_by_creating_again(served: Served) -> None:
+    application = await served.application(method=AuthorizationMethod.API_KEY)
+    account, platform = await served.account(), await served.platform()
+    itself, pair = await served.of_application(application), {"accountId": str(account.id)}
+    authorization = {"applicationId": str(application.id), **pair}
+    installation = (await run(platform, "authorizeInstallation", **authorization))["id"]
+    await status(itself, "createInstallation", **pair)
+    await status(platform, "deactivateInstallation", id=installation, reason="NOT_ENTITLED")
+    refused = await run(itself, "createInstallation", **pair)
+    assert (refused["__typename"], refused["was"]) == ("ActionNotAllowed", "INACTIVE")
+    assert (await run(itself, "deleteInstallation", id=installation))["__typename"] == "DeletedInstallation"
+    assert await run(itself, "createInstallation", **pair) == NOT_AUTHORIZED
+    await run(platform, "authorizeInstallation", **authorization)
+    assert await status(itself, "createInstallation", **pair) == ("ACTIVATED", "API_KEY_CONNECTED")
+
+
+async def test_an_application_cannot_undo_the_disconnection_of_an_account(served: Served) -> None:
+    application = await served.application(method=AuthorizationMethod.API_KEY)
+    account, platform = await served.account(), await served.platform()
+    itself, user = await served.of_application(application), await served.of_account(account)
+    pair = {"accountId": str(account.id)}
+    shown = await run(platform, "authorizeInstallation", applicationId=str(application.id), **pair)
+    await status(itself, "createInstallation", **pair)
+    assert (await run(user, "deleteInstallation", id=shown["id"]))["__typename"] == "DeletedInstallation"
+    assert await run(itself, "createInstallation", **pair) == NOT_AUTHORIZED
+    assert await user.data("{ installations { totalCount } }") == {"installations": {"totalCount": 0}}
+
+
+async def test_an_application_cannot_connect_itself_to_an_account_that_never_authorized_it(served: Served) -> None:
+    application = await served.application(method=AuthorizationMethod.API_KEY)
+    account = await served.account()
+    for itself in (await served.of_application(application), await served.of_application(application, account=account)):
+        assert await run(itself, "createInstallation", accountId=str(account.id)) == NOT_AUTHORIZED
+    unbound = await served.of_application(application)
+    assert await run(unbound, "createInstallation", accountId=str(uuid4())) == NOT_AUTHORIZED
+    assert await unbound.data("query ($id: ID!) { account(id: $id) { id } }", id=str(account.id)) == {"account": None}
+
+
+NOT_AUTHORIZED: dict[str, Any] = {
+    "__typename": "ActionNotAllowed",
+    "message": "CREATE is not possible before the platform has authorized the application for this account.",
+    "action": "CREATE",
+    "was": None,
+    "instead": [],
+}
+
+
+async def test_of_two_racing_creates_of_an_authorized_installation_both_succeed(served: Served) -> None:
+    application = await served.application(method=AuthorizationMethod.API_KEY)
+    account, platform = await served.account(), await served.platform()
+    itself, pair = await served.of_application(application), {"accountId": str(account.id)}
+    shown = await run(platform, "authorizeInstallation", applicationId=str(application.id), **pair)
+    results = await asyncio.gather(*(run(itself, "createInstallation", **pair) for _ in range(2)))
+    assert [(one["id"], one["status"], one["version"]) for one in results] == [(shown["id"], "ACTIVATED", 2)] * 2
 
 
 async def test_activate_on_inactive_is_not_allowed(served: Served) -> None:

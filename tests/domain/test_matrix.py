@@ -51,10 +51,8 @@ def perform(action: InstallationAction, *, installation: Installation | None, ap
                 expires_at=LATER, now=NOW,
             )  # fmt: skip
         case InstallationAction.CREATE:
-            return lifecycle.create(
-                installation, installation_id=OTHER_ID, application=application, account_id=ACCOUNT_ID,
-                metadata=None, now=NOW,
-            )  # fmt: skip
+            assert installation is not None
+            return lifecycle.create(installation, metadata=None, now=NOW)
         case _:
             assert installation is not None
             return perform_on(installation, action)

@@ -60,7 +60,11 @@ def test_forbidden_names_the_kinds_that_may(kind: PrincipalKind, action: Install
             INACTIVE,
             "ACTIVATE is not possible while the installation is INACTIVE. It has to be authorized again.",
         ),
-        (InstallationAction.ACTIVATE, None, "ACTIVATE needs an installation, and there is none."),
+        (
+            InstallationAction.ACTIVATE,
+            None,
+            "ACTIVATE is not possible before the platform has authorized the application for this account.",
+        ),
         (
             InstallationAction.ACTIVATE,
             PENDING,

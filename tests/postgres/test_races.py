@@ -30,7 +30,7 @@ from tests.postgres.worlds import BEGINNING, PLATFORM, World
 
 ROUNDS = 25
 AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
-PENDING = InstallationStatus.PENDING_INTEGRATION
+INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
 
 
 async def race(*contenders: Awaitable[object]) -> list[object]:
@@ -65,40 +65,55 @@ async def test_two_equal_creates_return_the_same_installation(world: World) -> N
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
+        await world.authorize(application, account)
         one, other = await race(
             create(world, application, account, {"a": 1, "b": 2}), create(world, application, account, {"b": 2, "a": 1})
         )
         assert isinstance(one, Installation)
         assert isinstance(other, Installation)
         assert (one.id, one.version) == (other.id, other.version)
-        assert versions_of(await world.events(account=account)) == {one.id: [1]}
+        assert versions_of(await world.events(account=account)) == {one.id: [1, 2]}
 
 
 async def test_one_of_two_different_creates_fails_with_the_installation(world: World) -> None:
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
+        await world.authorize(application, account)
         results = await race(*(create(world, application, account, {"number": number}) for number in range(3)))
         (winner,) = (result for result in results if isinstance(result, Installation))
         losers = [result.installation for result in results if isinstance(result, InstallationAlreadyExists)]
         assert losers == [winner, winner]
-        assert versions_of(await world.events(account=account)) == {winner.id: [1]}
+        assert versions_of(await world.events(account=account)) == {winner.id: [1, 2]}
 
 
-async def test_create_against_authorize_ends_activated_in_any_order(world: World) -> None:
+async def test_create_against_authorize_succeeds_only_after_it(world: World) -> None:
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
-        expires_at = BEGINNING + timedelta(days=30)
-        results = await race(
-            create(world, application, account), world.authorize(application, account, expires_at=expires_at)
-        )
-        (identifier,) = {result.id for result in results if isinstance(result, Installation)}
-        events = await world.events(account=account)
-        assert versions_of(events) == {identifier: [1, 2]}
-        now = await world.now(identifier)
+        authorized, created = await race(world.authorize(application, account), create(world, application, account))
+        assert isinstance(authorized, Installation)
+        now = await world.now(authorized)
         assert now is not None
-        assert (now.status, now.version, now.authorization_expires_at) == (ACTIVATED, 2, expires_at)
+        if isinstance(created, ActionNotAllowed):
+            assert (now.status, created.status) == (AUTHORIZED, None)
+        else:
+            assert now == created
+        assert versions_of(await world.events(account=account)) == {now.id: list(range(1, now.version + 1))}
+
+
+async def test_create_never_outlasts_what_takes_the_authorization_away(world: World) -> None:
+    application = await world.application("key")
+    for number in range(ROUNDS):
+        account = await world.account()
+        authorized = await world.authorize(application, account)
+        away = world.delete(authorized) if number % 2 else world.deactivate(authorized)
+        contenders = [create(world, application, account), away]
+        results = await race(*(contenders if number % 4 < 2 else reversed(contenders)))
+        assert sum(isinstance(result, ExpectedFailure) for result in results) <= 1
+        now = await world.now(authorized)
+        assert (now and now.status) == (None if number % 2 else INACTIVE)
+    await assert_the_log_is_in_order(world)
 
 
 async def test_authorizing_races_with_itself_and_nothing_is_lost(world: World) -> None:
@@ -177,9 +192,9 @@ async def test_deleting_against_installing_again_leaves_one_or_none(world: World
     application = await world.application("key")
     for _ in range(ROUNDS):
         account = await world.account()
-        first = await create(world, application, account)
+        first = await world.authorize(application, account)
         results = await race(
-            world.delete(first), *(create(world, application, account) for _ in range(3)), world.delete(first)
+            world.delete(first), *(world.authorize(application, account) for _ in range(3)), world.delete(first)
         )
         assert sum(isinstance(result, InstallationNotFound) for result in results) == 1
         again = {result.id for result in results if isinstance(result, Installation)} - {first.id}

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import (
     AccountNotFound,
     ActionNotAllowed,
@@ -141,9 +142,11 @@ async def test_authorizing_needs_the_platform_a_future_expiry_and_an_existing_pa
 async def test_creating_takes_the_callers_own_ids(world: World) -> None:
     application, account = await world.application("key"), await world.account()
     bound = Principal(kind=PrincipalKind.APPLICATION, application_id=application.id, account_id=account.id)
+    begun = await world.authorize(application, account)
     await create(world, bound, application_id=None, account_id=None, metadata={"a": 1})
-    (event,) = await world.events()
-    assert (event.application_id, event.account_id) == (application.id, account.id)
+    now = await world.now(begun)
+    assert now is not None
+    assert (now.status, now.metadata) == (ACTIVATED, '{"a":1}')
 
 
 async def test_creating_is_for_the_application_itself_in_its_own_account(world: World) -> None:
@@ -174,6 +177,9 @@ async def test_creating_fails_with_the_reason(world: World) -> None:
     oauth = await world.application("oauth")
     with pytest.raises(ActionNotAllowed):
         await create(world, PLATFORM, application_id=oauth.id, account_id=account.id)
+    with pytest.raises(ActionNotAllowed) as refused:
+        await create(world, PLATFORM, application_id=application.id, account_id=account.id)
+    assert (refused.value.status, refused.value.allowed_actions) == (None, (InstallationAction.AUTHORIZE,))
     installed = await world.installation(INACTIVE, kind="key")
     with pytest.raises(ActionNotAllowed) as refused:
         await create(world, PLATFORM, application_id=application.id, account_id=installed.account_id)
@@ -184,11 +190,11 @@ async def test_creating_fails_with_the_reason(world: World) -> None:
 async def test_creating_the_same_again_changes_nothing(world: World, again: object) -> None:
     application, account = await world.application("key"), await world.account()
     ids = {"application_id": application.id, "account_id": account.id}
+    begun = await world.authorize(application, account)
     await create(world, PLATFORM, **ids, metadata={"a": 1, "b": [1]})
-    (event,) = await world.events()
-    before = await world.now(event.installation_id)
+    before, events = await world.now(begun), await world.events()
     await create(world, PLATFORM, **ids, metadata=again)
-    assert (await world.now(event.installation_id), await world.events()) == (before, [event])
+    assert (await world.now(begun), await world.events()) == (before, events)
     assert before is not None
     assert before.metadata == '{"a":1,"b":[1]}'
     with pytest.raises(InstallationAlreadyExists) as exists:

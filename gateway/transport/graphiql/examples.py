@@ -38,7 +38,7 @@ def workflow_tabs(subjects: ExampleSubjects) -> tuple[ExampleTab, ...]:
     reported = [{"name": "tags", "done": 40, "total": 40}, {"name": "vendors", "done": 117, "total": 250}]
     merged = {"merge": {"region": "eu-west", "ledger": {"currency": "EUR"}}}
     ended = {"reason": "NOT_ENTITLED", "message": "The subscription to the add-on ended"}
-    by_api_key = {**pair, "applicationId": str(subjects.api_key_application_id), "metadata": {"region": "eu-west"}}
+    by_api_key = {**pair, "applicationId": str(subjects.api_key_application_id)}
     return (
         _tab("A first query", _PLATFORM, slug=subjects.application_slug),
         _tab("Authorize", _PLATFORM, replaces=subjects.installation_id, input=pair),
@@ -49,7 +49,12 @@ def workflow_tabs(subjects: ExampleSubjects) -> tuple[ExampleTab, ...]:
         _tab("Update metadata", _APPLICATION, input={**of_installation, "change": merged}),
         _tab("Deactivate", _PLATFORM, input={**of_installation, **ended}),
         _tab("Delete", _ACCOUNT, input=of_installation),
-        _tab("Create by API key", _PLATFORM, input=by_api_key),
+        _tab(
+            "Create by API key",
+            _PLATFORM,
+            authorization=by_api_key,
+            input={**by_api_key, "metadata": {"region": "eu-west"}},
+        ),
         _tab("Watch live", _PLATFORM, filter={"accountId": str(subjects.account_id)}),
     )
 
