@@ -23,16 +23,21 @@ from gateway.schema.scalars import parse_optional_uuid
 from gateway.schema.status import StatusReason, SyncStep
 from gateway.usecases import reads
 from gateway.usecases.batch_loader import MappedFuture
-from gateway.usecases.visibility import visible_events
+from gateway.usecases.visibility import visible_actor, visible_events
 
 
 @strawberry.type(description="The caller that caused an event.")
 class Actor:
     kind: PrincipalKind = strawberry.field(description="The kind of the caller.")
-    id: strawberry.ID | None = strawberry.field(
-        description="The id of the API key, or the subject of the access token; null for the gateway itself."
+    id: str | None = strawberry.field(
+        description="The id of the API key, or the subject of the access token; null for the gateway itself. Only for"
+        " the platform, and for callers of the same application or account.",
+        graphql_type=strawberry.ID | None,
     )
-    label: str | None = strawberry.field(description="The label of the API key or access token; null if it has none.")
+    label: str | None = strawberry.field(
+        description="The label of the API key or access token; null if it has none. Only for the platform, and for"
+        " callers of the same application or account."
+    )
 
 
 @strawberry.interface(description="A change of an installation, as the event log keeps it.")
@@ -41,11 +46,14 @@ class InstallationEvent:
     id: strawberry.ID = strawberry.field(description="The id of the event, unique among all events.")
     cursor: str = strawberry.field(description="The position of the event in the log, to pass as `after`.")
     occurred_at: datetime = strawberry.field(description="When the change happened.")
-    actor: Actor = strawberry.field(description="The caller that caused the change.")
     installation_id: strawberry.ID = strawberry.field(
         description="The id of the installation, which stays after the installation is deleted."
     )
     version: int = strawberry.field(description="The version of the installation after the change.")
+
+    @strawberry.field(description="The caller that caused the change.", graphql_type=Actor)
+    def actor(self, info: Info) -> domain.Actor:
+        return visible_actor(info.context.principal, self.row.actor)
 
     @strawberry.field(
         description="The installation as it is now; null after it is deleted.",
@@ -102,13 +110,11 @@ def resolve_event(row: domain.Event, _info: object = None, **_arguments: object)
 
     graphql-core passes the arguments of a subscription's field with each event; they were applied when it began.
     """
-    actor = row.actor
     shared: dict[str, Any] = {
         "row": row,
         "id": strawberry.ID(str(row.position.id)),
         "cursor": row.cursor,
         "occurred_at": row.occurred_at,
-        "actor": Actor(kind=actor.kind, id=strawberry.ID(actor.id) if actor.id else None, label=actor.label),
         "installation_id": strawberry.ID(str(row.installation_id)),
         "version": row.version,
     }

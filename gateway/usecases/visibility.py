@@ -10,7 +10,7 @@ from uuid import UUID
 
 from gateway.domain.errors import Forbidden
 from gateway.domain.event_filters import ALL_KINDS, NOTHING, EventFilter
-from gateway.domain.events import EventKind
+from gateway.domain.events import Actor, EventKind
 from gateway.domain.installations import Application, Installation
 from gateway.domain.pages import ApplicationFilter, InstallationFilter
 from gateway.domain.principals import Principal, PrincipalKind
@@ -81,6 +81,16 @@ def visible_installations(principal: Principal, matching: InstallationFilter) ->
         application_id=matching.application_id or principal.application_id,
         account_id=matching.account_id or principal.account_id,
     )
+
+
+def visible_actor(principal: Principal, actor: Actor) -> Actor:
+    """Return the actor of an event that the principal sees; others than the platform see only their own id and label.
+
+    The event lies within the bounds of both: an actor of the principal's kind is the same application or account.
+    """
+    if principal.kind in {PrincipalKind.PLATFORM, actor.kind}:
+        return actor
+    return replace(actor, id=None, label=None)
 
 
 def visible_events(

@@ -8,6 +8,7 @@ class Shown(enum.Enum):
     """The value of a field, for a caller to whom its object is visible."""
 
     TO_ALL = "the same as the platform is shown"
+    OWN = "null unless it is the caller's own; the platform is shown all"
     NOT_TO_ACCOUNTS = "null for an account's user"
     BOUNDED = "a list: of what the platform is shown, that which lies within the caller's bounds"
     BY_CALLER = "depends on the caller; has a test of its own"
@@ -15,9 +16,9 @@ class Shown(enum.Enum):
 
 ALL, BOUNDED, BY_CALLER = Shown.TO_ALL, Shown.BOUNDED, Shown.BY_CALLER
 
-OF_EVENTS = dict.fromkeys(
-    ("id", "cursor", "occurredAt", "actor", "installationId", "installation", "version"), Shown.TO_ALL
-)
+OF_EVENTS = dict.fromkeys(("id", "cursor", "occurredAt", "installationId", "installation", "version"), Shown.TO_ALL) | {
+    "actor": BY_CALLER
+}
 
 FIELDS: dict[str, dict[str, Shown]] = {
     "Application": dict.fromkeys(
@@ -32,7 +33,7 @@ FIELDS: dict[str, dict[str, Shown]] = {
     "StatusReason": {"code": ALL, "message": ALL, "since": ALL},
     "Sync": dict.fromkeys(("state", "startedAt", "finishedAt", "expiresAt", "steps", "message"), ALL),
     "SyncStep": {"name": ALL, "done": ALL, "total": ALL},
-    "Actor": {"kind": ALL, "id": ALL, "label": ALL},
+    "Actor": {"kind": ALL, "id": Shown.OWN, "label": Shown.OWN},
     "Viewer": dict.fromkeys(("kind", "application", "account", "installation"), BY_CALLER),
     "InstallationStatusChanged": OF_EVENTS | {"from": ALL, "to": ALL, "reason": ALL},
     "InstallationMetadataUpdated": OF_EVENTS | {"changedKeys": BY_CALLER},

@@ -155,6 +155,9 @@ async def test_fields_are_shown_as_their_policy_says(dataset: Dataset, caller: s
         match shown:
             case Shown.TO_ALL:
                 assert values == expected, field
+            case Shown.OWN:  # here the actor is the platform; test_actors.py has the others
+                assert expected != [None]
+                assert values == (expected if caller == "platform" else [None]), field
             case Shown.NOT_TO_ACCOUNTS:
                 assert expected != [None]
                 assert values == ([None] if caller == "account" else expected), field

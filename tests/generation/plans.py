@@ -175,7 +175,7 @@ def with_other_secrets(plan: Plan, *, caller: Principal, seen: AbstractSet[UUID]
     """Plan the same dataset for this caller, and another one beyond what it sees.
 
     Rows that are not in `seen` have other texts, or are left out; actions beyond the caller's bounds are left
-    out; metadata says something else where the caller does not read it.
+    out; metadata says something else where the caller does not read it; the platform has another id and label.
     """
 
     def other(row: Row) -> Row:
@@ -200,4 +200,7 @@ def with_other_secrets(plan: Plan, *, caller: Principal, seen: AbstractSet[UUID]
         applications=tuple(row for row in applications.values() if row.id in needed),
         accounts=tuple(row for row in accounts.values() if row.id in needed),
         actions=actions,
+        platform=replace(
+            plan.platform, id=str(identifier("other", plan.platform.id)), label=mark("other", plan.platform.label)
+        ),
     )

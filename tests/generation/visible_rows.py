@@ -2,7 +2,8 @@
 
 A row is visible when it matches every bound that its caller has. Listed applications are seen by everybody, unlisted
 ones by the platform, themselves and accounts that have them installed. An application sees an account only where it has
-a living installation with it. Metadata, and the events of its changes, are not for an account's user.
+a living installation with it. Metadata, and the events of its changes, are not for an account's user. Of an event's
+actor, the platform sees id and label, others only their own.
 """
 
 from dataclasses import dataclass
@@ -75,7 +76,12 @@ class VisibleRows:
         plan = self.dataset.plan
         marks = {row.id: row.mark for row in plan.applications} | {row.id: row.mark for row in plan.accounts}
         actions = [action for action in plan.actions if self._in_reach(action.application.id, action.account.id)]
-        actors = {text for event in self.events for text in (event["actor_id"], event["actor_label"]) if text}
+        actors = {
+            text
+            for event in self.events
+            for text in (event["actor_id"], event["actor_label"])
+            if text and self.caller.kind.value in {"PLATFORM", event["actor_kind"]}
+        }
         return (
             {str(one) for one in self.ids}
             | {text for row, text in marks.items() if row in self.ids}
