@@ -50,6 +50,7 @@ def long(request: pytest.FixtureRequest) -> bool:
 def data_directory() -> Iterator[Path]:
     """Yield an empty directory that Postgres' own system user may pass through, as it may not through pytest's."""
     with tempfile.TemporaryDirectory(prefix="gateway-", dir=quick_directory()) as directory:
+        Path(directory).chmod(0o711)
         yield Path(directory)
 
 

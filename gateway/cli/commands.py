@@ -80,7 +80,7 @@ def _set_command(parser: argparse.ArgumentParser, function: str) -> None:
         type=Path,
         metavar="DIR",
         help="use the embedded Postgres in this directory (without --data: the database that DATABASE_URL names, or"
-        " else the embedded one in your user data directory)",
+        " else the embedded one in your user data directory, and in /var/lib/installations-gateway as root)",
     )
 
 

@@ -12,6 +12,7 @@ from gateway.settings import Settings
 from gateway.storage.database import open_database
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.migrations import check_migrations, migrate
+from gateway.storage.postgres_user import DATA_OF_ROOT
 from gateway.storage.reachability import DatabaseNotUsable, require_reachable
 from gateway.usecases.services import Services
 
@@ -41,7 +42,9 @@ async def database_target(data: Path | None, *, exclusive: bool = False) -> Asyn
 
 
 def _data_directory(data: Path | None) -> Path:
-    return platformdirs.user_data_path("installations-gateway") if data is None else data.expanduser()
+    if data is not None:
+        return data.expanduser()
+    return DATA_OF_ROOT if os.geteuid() == 0 else platformdirs.user_data_path("installations-gateway")
 
 
 @asynccontextmanager

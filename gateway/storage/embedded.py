@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -17,9 +18,8 @@ from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import quote
 
-from gateway.storage.cluster import Cluster, DirectoryNotUsable, EmbeddedPostgresError
-
-__all__ = ["AlreadyServed", "EmbeddedPostgresError", "embedded_postgres", "embedded_postgres_blocking"]
+from gateway.storage.cluster import Cluster
+from gateway.storage.postgres_user import DirectoryNotUsable, EmbeddedPostgresError, require_reachable
 
 _Result = TypeVar("_Result")
 _DATABASE = "gateway"
@@ -80,9 +80,10 @@ def embedded_postgres_blocking(
 
 def _prepare(directory: Path) -> Path:
     try:
-        directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        place = directory.resolve(strict=True)
+        place = directory.resolve()
         data = place / "postgres"
+        require_reachable(data)
+        _make(place)
         if os.geteuid() != 0 and data.exists() and data.stat().st_uid != os.geteuid():
             raise DirectoryNotUsable(
                 f"{data} belongs to another user ({data.owner()}). Run the gateway as the user who made {place}, "
@@ -95,6 +96,18 @@ def _prepare(directory: Path) -> Path:
             f"The data directory {directory} cannot be used: {error}. Name another (--data)."
         ) from error
     return place
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and those above it. Where the gateway is root, let Postgres' user pass through those made."""
+    if os.geteuid() != 0:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return
+    for each in (*reversed(directory.parents), directory):
+        if not each.is_dir():
+            each.mkdir(exist_ok=True)
+            each.chmod(0o711)  # not by mkdir, whose mode the umask narrows
+    directory.chmod(stat.S_IMODE(directory.stat().st_mode) | stat.S_IXOTH)
 
 
 @contextmanager

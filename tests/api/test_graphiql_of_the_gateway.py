@@ -29,7 +29,6 @@ LIFE = (
 
 @pytest.fixture
 def served(data_directory: Path, tmp_path: Path) -> Iterator[Serving]:
-    data_directory.chmod(0o711)  # what the gateway would do where it is root, and warn of
     with serving("--data", data_directory / "data", log=tmp_path / "errors.log", GATEWAY_LOG_LEVEL="debug") as one:
         yield one
 

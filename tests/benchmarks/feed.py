@@ -22,11 +22,11 @@ import psutil
 
 from gateway.domain.event_filters import EventFilter
 from gateway.feed import EventStream, Feed
-from gateway.storage.cluster import MAJOR_VERSION
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
+from gateway.storage.postgres_user import MAJOR_VERSION
 from tests.postgres.event_rows import EVERYTHING, EventSource, until
 
 _LISTENERS = 10

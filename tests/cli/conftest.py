@@ -26,7 +26,6 @@ Run = Callable[..., Finished]
 @pytest.fixture
 def directory(data_directory: Path) -> Iterator[Path]:
     """Yield a data directory that does not exist yet; stop what a failing test leaves running in it."""
-    data_directory.chmod(0o711)  # as the gateway would do where it is root, with a warning
     directory = data_directory / "data"
     yield directory
     if (directory / "postgres" / "postmaster.pid").exists():

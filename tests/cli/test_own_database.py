@@ -150,7 +150,6 @@ def test_lost_connections_to_the_database_do_not_end_serving(database_url: str, 
 
 
 def test_restart_of_postgres_leaves_no_traceback_in_the_log(data_directory: Path, log: Path) -> None:
-    data_directory.chmod(0o711)
     with embedded_postgres_blocking(data_directory, exclusive=False, settings=UNSAFE_BUT_QUICK) as url:
         postgres = Cluster(data=data_directory / "postgres", settings=UNSAFE_BUT_QUICK)
         with serving("--migrate", log=log, DATABASE_URL=url) as served:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import asyncpg
 import psutil
 import pytest
 
-from gateway.storage.cluster import ClusterOfOtherVersion, DirectoryNotUsable
+from gateway.storage.cluster import ClusterOfOtherVersion
 from gateway.storage.embedded import AlreadyServed, embedded_postgres, embedded_postgres_blocking
+from gateway.storage.postgres_user import DATA_OF_ROOT, DirectoryNotUsable, find_programs
 
 USER = """
 import asyncio, signal, sys
@@ -226,6 +228,63 @@ async def test_a_cancelled_start_leaves_nothing_behind(directory: Path) -> None:
     assert not (directory / "postgres" / "postmaster.pid").exists()
 
 
+ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def modes(directory: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mode for path in (directory, *directory.parents)}
+
+
+@ONLY_ROOT
+def test_directory_that_postgres_cannot_reach_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    closed, below = tmp_path / "closed", tmp_path / "closed" / "below"
+    below.mkdir(parents=True)
+    closed.chmod(0o700)
+    tmp_path.parent.chmod(0o711)
+    before = modes(below)
+    first = next(path for path in reversed((below, *below.parents)) if not path.stat().st_mode & 0o001)
+    message = rf"as the user pgserver, which may not pass through {first}\. Name .* such as --data {DATA_OF_ROOT}\.$"
+    with (
+        pytest.raises(DirectoryNotUsable, match=message),
+        embedded_postgres_blocking(below / "new" / "data", exclusive=True),
+    ):
+        pytest.fail("Postgres reached the directory")
+    assert modes(below) == before
+    assert list(below.iterdir()) == []
+
+
+@ONLY_ROOT
+def test_directories_that_root_makes_are_for_postgres_to_pass(data_directory: Path) -> None:
+    former = os.umask(0o077)
+    before = modes(data_directory)
+    try:
+        with embedded_postgres_blocking(data_directory / "new" / "data", exclusive=True) as url:
+            assert run(url, "select 1") == "1"
+    finally:
+        os.umask(former)
+    assert modes(data_directory) == before
+    assert (data_directory / "new" / "data" / "gateway.lock").stat().st_mode & 0o077 == 0
+
+
+@ONLY_ROOT
+def test_programs_that_postgres_user_cannot_run_are_copied(
+    data_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = find_programs(data_directory / "postgres").parents[1]
+    for part in (installed, installed.with_suffix(".libs")):
+        shutil.copytree(
+            part, tmp_path / part.name, symlinks=True, ignore=shutil.ignore_patterns("include", "pginstall")
+        )
+    tmp_path.chmod(0o700)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = modes(tmp_path / installed.name / "pginstall18" / "bin" / "postgres")
+    for _ in range(2):
+        with embedded_postgres_blocking(data_directory / "data", exclusive=True) as url:
+            assert run(url, "select 1") == "1"
+            assert postmaster(data_directory / "data").exe().startswith(f"{data_directory}/data/programs-")
+    assert modes(tmp_path / installed.name / "pginstall18" / "bin" / "postgres") == before
+
+
 ORDINARY_USER = """
 import os, sys
 from pathlib import Path
@@ -239,7 +298,7 @@ with embedded_postgres_blocking(Path(sys.argv[1]), exclusive=True) as url:
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@ONLY_ROOT
 def test_an_ordinary_user_needs_no_preparation(data_directory: Path) -> None:
     data_directory.chmod(0o777)
     command = [sys.executable, "-c", ORDINARY_USER, str(data_directory / "data")]
