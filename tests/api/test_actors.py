@@ -55,7 +55,8 @@ async def written_log(served: Served) -> Log:
     pair = {"applicationId": str(application.id), "accountId": str(account.id)}
     deleted = await act("platform", "authorizeInstallation", **pair)
     await act("account", "deleteInstallation", id=deleted)
-    living = await act("platform", "authorizeInstallation", **pair, expiresAt=str(utc_now() + timedelta(days=1)))
+    expiry = (utc_now() + timedelta(days=1)).isoformat()
+    living = await act("platform", "authorizeInstallation", **pair, expiresAt=expiry)
     await act("application", "activateInstallation", id=living)
     await act("bound application", "startInstallationSync", id=living)
     later = utc_now() + timedelta(days=2)
