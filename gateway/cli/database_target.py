@@ -36,12 +36,13 @@ async def database_target(data: Path | None, *, exclusive: bool = False) -> Asyn
             raise DatabaseNotUsable(f"the database of DATABASE_URL cannot be used: {error}") from error
         yield DatabaseTarget(url=url.strip(), directory=None)
         return
-    directory = _data_directory(data)
+    directory = data_directory_of(data)
     async with embedded_postgres(directory, exclusive=exclusive) as embedded_url:
         yield DatabaseTarget(url=embedded_url, directory=directory)
 
 
-def _data_directory(data: Path | None) -> Path:
+def data_directory_of(data: Path | None) -> Path:
+    """Return the directory of --data, or the default one, which Postgres' user can reach also as root."""
     if data is not None:
         return data.expanduser()
     return DATA_OF_ROOT if os.geteuid() == 0 else platformdirs.user_data_path("installations-gateway")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.database_target import data_directory_of
 from gateway.cli.default_keys import default_keys
 from gateway.storage.database import Database
 from gateway.usecases.services import Services
@@ -80,6 +81,14 @@ def test_without_example_data_there_is_one_key_and_no_row(directory: Path, log: 
         assert f"A gateway already serves from {directory}" in second.errors
         assert str(served.process.pid) in second.errors
         assert count(served) == 0
+
+
+def test_data_directory_of_root_can_be_reached_by_other_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert data_directory_of(None) == Path("/var/lib/installations-gateway")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", "/home/somebody/.local/share")
+    assert data_directory_of(None) == Path("/home/somebody/.local/share/installations-gateway")
 
 
 def test_signal_during_the_start_stops_the_gateway_and_its_postgres(directory: Path, log: Path, run: Run) -> None:
