@@ -23,6 +23,7 @@ from gateway.domain.installations import AuthorizationMethod
 from gateway.settings import Settings, read_settings
 from gateway.storage.database import open_database
 from gateway.storage.migrations import check_migrations, migrate
+from gateway.transport.graphiql.bundles import NOT_BUILT, load_bundle
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.transport.graphiql.page import OneTimeKeys, Prefilled, PrefilledKey
 from gateway.transport.http.protocol import HttpProtocol
@@ -124,9 +125,12 @@ def _print_address(
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
     lines = [f"Installations gateway {__version__}", f"  {address}"]
-    if prefilled is not None and prefilled.keys is not None:
-        if settings.graphiql is not False:
+    if settings.graphiql or (settings.graphiql is None and prefilled is not None):
+        if load_bundle() is None:
+            lines.append(f"  {NOT_BUILT}")
+        elif prefilled is not None and prefilled.keys is not None:
             lines.append(f"  GraphiQL, with the keys filled in; works once: {address}#token={prefilled.keys.token}")
+    if prefilled is not None and prefilled.keys is not None:
         lines += [f"  data in {target.directory}", "  keys, the same at every start:"]
         lines += [f"    {key.kind.value.lower():12} {key.secret}   {key.label}" for key in prefilled.keys.keys]
     lines.append("Ctrl-C stops it.")

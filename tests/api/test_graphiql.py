@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.transport.graphiql.bundles import load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT, REFUSED, GraphiQL, OneTimeKeys, Prefilled
+from gateway.transport.graphiql.bundles import NOT_BUILT, load_bundle
+from gateway.transport.graphiql.page import REFUSED, GraphiQL, OneTimeKeys, Prefilled
 from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, site
 from tests.serving import serving
 
@@ -157,5 +157,5 @@ def test_keys_are_not_in_a_representation() -> None:
 async def test_page_that_was_not_built_shows_how_to_build_it() -> None:
     async with serving(site(GraphiQL(bundle=None))) as address, httpx.AsyncClient(base_url=address) as client:
         response = await client.get("/graphql", headers=BROWSER)
-        assert (response.status_code, response.text) == (503, NOT_BUILT)
+        assert (response.status_code, response.text) == (503, f"{NOT_BUILT}\n")
         assert (await client.get("/graphiql/main.js")).status_code == 404

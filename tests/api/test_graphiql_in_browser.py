@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from gateway.transport.graphiql.bundles import Bundle, load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT, GraphiQL, OneTimeKeys, Prefilled
+from gateway.transport.graphiql.bundles import NOT_BUILT, Bundle, load_bundle
+from gateway.transport.graphiql.page import GraphiQL, OneTimeKeys, Prefilled
 from tests.api.conftest import CHROMIUM
 from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, site
 from tests.serving import serving

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from gateway.transport.graphiql.bundles import load_bundle
-from gateway.transport.graphiql.page import NOT_BUILT
+from gateway.transport.graphiql.bundles import NOT_BUILT, load_bundle
 from tests.api.conftest import CHROMIUM
 from tests.api.test_graphiql_in_browser import Visit, visiting
 from tests.cli.processes import Serving, serving

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 FOLDER = Path(__file__).parent / "bundle"
+NOT_BUILT: Final = (
+    "GraphiQL is not part of this installation: npm's registry could not be reached when it was built. Install it again"
+    " where it can be (`pip install .` in a checkout), or install a wheel that was built there."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +21,7 @@ class Bundle:
 
 
 def load_bundle(folder: Path = FOLDER) -> Bundle | None:
-    """Read the built files; None in a checkout that was never installed."""
+    """Read the built files; None where npm's registry could not be reached, or the checkout was never installed."""
     try:
         page = (folder / "index.html").read_bytes()
     except FileNotFoundError:

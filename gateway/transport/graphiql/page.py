@@ -23,9 +23,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.domain.principals import PrincipalKind
-from gateway.transport.graphiql.bundles import Bundle
+from gateway.transport.graphiql.bundles import NOT_BUILT, Bundle
 
-NOT_BUILT: Final = "GraphiQL's page was not built: install the package (`pip install -e .` in a checkout).\n"
 REFUSED: Final = "The token is not valid: it works once, and until the gateway stops.\n"
 
 _SECURITY_HEADERS: Final = {
@@ -90,7 +89,7 @@ class Prefilled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GraphiQL:
-    """GraphiQL for one endpoint. Without a bundle the page says how to build one."""
+    """GraphiQL for one endpoint. Without a bundle the page says how to get one."""
 
     bundle: Bundle | None
     endpoint: str = "/graphql"
@@ -99,7 +98,7 @@ class GraphiQL:
     async def page_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the page, as an ASGI application: the GraphQL endpoint passes browsers' requests on to it."""
         if self.bundle is None:
-            response: Response = PlainTextResponse(NOT_BUILT, status_code=503, headers=_SECURITY_HEADERS)
+            response: Response = PlainTextResponse(f"{NOT_BUILT}\n", status_code=503, headers=_SECURITY_HEADERS)
         else:
             headers = {
                 **_SECURITY_HEADERS,
