@@ -38,7 +38,7 @@ from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.documents import RegisteredDocuments
 from gateway.usecases.services import Services, utc_now
-from gateway.wiring import access_tokens, build_database, build_pipeline
+from gateway.wiring import access_tokens, build_database, build_pipeline, build_services
 
 EXPIRY_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
@@ -118,7 +118,7 @@ def build_components(
     database = build_database(settings, url=database_url)
     listeners: dict[str, Callable[[], None]] = {}
     feed = Feed(database, url=database_url, listeners=listeners)
-    services = Services(database=database, now=now, notify=feed.notify, failure_limit=settings.failure_limit)
+    services = build_services(settings, database=database, now=now, notify=feed.notify)
     api_key_cache = ApiKeyCache(services)
     keys_revoked = asyncio.Event()
     listeners[KEYS_CHANNEL] = partial(_forget_keys, api_key_cache, keys_revoked)

@@ -194,6 +194,13 @@ class Settings(BaseSettings):
     failure_limit: int = Field(
         default=5, ge=1, le=1000, description="Connection failures in a row that make an installation INACTIVE."
     )
+    sync_hours: int = Field(
+        default=24,
+        ge=1,
+        le=8_760,
+        description="How long one synchronisation may take, however often its lease is renewed. The account cannot"
+        " disconnect before it ends.",
+    )
     retention_days: int = Field(default=0, ge=0, le=36_500, description="How many days events are kept; 0: for ever.")
     drain_seconds: float = Field(
         default=20, ge=0, le=3600, description="How long running requests may continue after a signal to stop."

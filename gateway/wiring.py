@@ -1,7 +1,7 @@
 """From settings to the components that they configure."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from graphql import NoSchemaIntrospectionCustomRule
@@ -23,6 +23,7 @@ from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.database import Database, open_database
 from gateway.usecases.documents import RegisteredDocuments
+from gateway.usecases.services import Services
 
 
 def build_database(settings: Settings, *, url: str) -> Database:
@@ -32,6 +33,19 @@ def build_database(settings: Settings, *, url: str) -> Database:
         pool_size=settings.pool_size,
         statement_seconds=settings.statement_seconds,
         lock_seconds=settings.statement_seconds / 2,
+    )
+
+
+def build_services(
+    settings: Settings, *, database: Database, now: Callable[[], datetime], notify: Callable[[], None]
+) -> Services:
+    """Make what the use cases work with."""
+    return Services(
+        database=database,
+        now=now,
+        notify=notify,
+        failure_limit=settings.failure_limit,
+        longest_sync=timedelta(hours=settings.sync_hours),
     )
 
 

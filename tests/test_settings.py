@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -231,6 +231,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     ),
     "operation_seconds": ("17", lambda built: built.pipeline._operation_seconds, 17),
     "failure_limit": ("17", lambda built: built.parts.services.failure_limit, 17),
+    "sync_hours": ("17", lambda built: built.parts.services.longest_sync, timedelta(hours=17)),
     "drain_seconds": ("17", lambda built: built.server.timeout_graceful_shutdown, 17),
     "max_body_bytes": (
         "1700",

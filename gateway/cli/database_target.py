@@ -14,7 +14,8 @@ from gateway.storage.embedded import embedded_postgres
 from gateway.storage.migrations import check_migrations, migrate
 from gateway.storage.postgres_user import DATA_OF_ROOT
 from gateway.storage.reachability import DatabaseNotUsable, require_reachable
-from gateway.usecases.services import Services
+from gateway.usecases.services import Services, utc_now
+from gateway.wiring import build_services
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,4 +57,4 @@ async def open_services(target: DatabaseTarget, settings: Settings) -> AsyncIter
     async with open_database(target.url, pool_size=2, application_name="gateway command") as database:
         await check_migrations(database)
         # No notification is sent: running gateways find new events by polling.
-        yield Services(database=database, notify=lambda: None, failure_limit=settings.failure_limit)
+        yield build_services(settings, database=database, now=utc_now, notify=lambda: None)

@@ -154,14 +154,19 @@ def activate(installation: Installation, *, now: datetime) -> Transition:
 
 
 def start_sync(
-    installation: Installation, *, lease_seconds: int, steps: tuple[SyncStep, ...], now: datetime
+    installation: Installation,
+    *,
+    lease_seconds: int,
+    longest_sync: timedelta,
+    steps: tuple[SyncStep, ...],
+    now: datetime,
 ) -> Transition:
     """Start a synchronisation. The application has to report progress or finish before the lease expires."""
     sync = Sync(
         state=SyncState.RUNNING,
         started_at=now,
         finished_at=None,
-        expires_at=now + timedelta(seconds=lease_seconds),
+        expires_at=now + min(timedelta(seconds=lease_seconds), longest_sync),
         lease_seconds=lease_seconds,
         steps=steps,
         message=None,
@@ -170,11 +175,17 @@ def start_sync(
 
 
 def report_sync_progress(
-    installation: Installation, *, steps: tuple[SyncStep, ...], message: str | None, now: datetime
+    installation: Installation,
+    *,
+    longest_sync: timedelta,
+    steps: tuple[SyncStep, ...],
+    message: str | None,
+    now: datetime,
 ) -> Transition:
-    """Renew the lease; there is an event only where the steps or the message changed."""
+    """Renew the lease, up to the longest total; there is an event only where the steps or the message changed."""
     sync = _running_sync(installation)
-    renewed = replace(sync, expires_at=now + timedelta(seconds=sync.lease_seconds), steps=steps, message=message)
+    lease = min(now + timedelta(seconds=sync.lease_seconds), sync.started_at + longest_sync)
+    renewed = replace(sync, expires_at=lease, steps=steps, message=message)
     if (steps, message) == (sync.steps, sync.message):
         return Transition(installation=replace(installation, sync=renewed), change=None)
     return _changed(installation, SyncProgressed(steps=steps), now=now, sync=renewed)
@@ -226,17 +237,22 @@ def delete(installation: Installation) -> Transition:
     )
 
 
-def expire(installation: Installation, *, failure_limit: int, now: datetime) -> Transition | None:
+def expire(
+    installation: Installation, *, failure_limit: int, longest_sync: timedelta, now: datetime
+) -> Transition | None:
     """End an authorization, or the lease of a synchronisation, that has expired; None where neither has."""
     expires_at = installation.authorization_expires_at
     if installation.status is not _INACTIVE and expires_at is not None and expires_at <= now:
         return deactivate(installation, code=StatusReasonCode.AUTHORIZATION_EXPIRED, message=None, now=now)
     if installation.status is not _PENDING:
         return None
-    lease = _running_sync(installation).expires_at
+    sync = _running_sync(installation)
+    lease = sync.expires_at
     if lease is None or lease > now:
         return None
     code, message = StatusReasonCode.SYNC_TIMED_OUT, "The lease ran out before the application reported again."
+    if lease >= sync.started_at + longest_sync:
+        message = "The synchronisation took longer than one may take in all."
     return _failed_sync(installation, SyncState.TIMED_OUT, code, message=message, failure_limit=failure_limit, now=now)
 
 

@@ -58,7 +58,7 @@ _DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
             "SYNC_STARTED": "A synchronisation started.",
             "SYNC_SUCCEEDED": "The synchronisation succeeded.",
             "SYNC_FAILED": "The synchronisation failed.",
-            "SYNC_TIMED_OUT": "The lease of the synchronisation expired.",
+            "SYNC_TIMED_OUT": "The lease of the synchronisation expired, or it took longer than it may.",
             "CONNECTION_FAILED": "The connection failed too often in a row.",
             "AUTHORIZATION_EXPIRED": "The authorization expired.",
             "AUTHORIZATION_REVOKED": "The authorization was revoked.",
@@ -89,7 +89,7 @@ _DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
             "RUNNING": "The synchronisation runs.",
             "SUCCEEDED": "The synchronisation succeeded.",
             "FAILED": "The synchronisation failed.",
-            "TIMED_OUT": "The lease expired before the application reported again.",
+            "TIMED_OUT": "The lease expired before the application reported again, or it took longer than it may.",
         },
     ),
     PrincipalKind: (

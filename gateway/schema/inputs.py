@@ -225,7 +225,8 @@ def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
 class StartInstallationSyncInput(_VersionedInput):
     lease_seconds: int = strawberry.field(
         default=300,
-        description="The lease: after this many seconds without a report of progress, the synchronisation has failed.",
+        description="The lease: after this many seconds without a report of progress, the synchronisation has failed."
+        " The gateway may limit how long it takes in all; `Sync.expiresAt` says when the lease ends.",
     )
     steps: list[SyncStepInput] | None = _optional(
         description="The steps of the synchronisation, as far as they are known."

@@ -117,8 +117,8 @@ class Mutation(AdminMutations):
         )
 
     @strawberry.mutation(
-        description="Reports the progress of the running synchronisation, and renews its lease. For the application"
-        " and the platform.",
+        description="Reports the progress of the running synchronisation, and renews its lease, up to the longest time"
+        " that a synchronisation may take in all. For the application and the platform.",
         graphql_type=ReportInstallationSyncProgressResult,
     )
     async def report_installation_sync_progress(

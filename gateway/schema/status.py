@@ -31,7 +31,8 @@ class Sync:
     started_at: datetime = strawberry.field(description="When it started.")
     finished_at: datetime | None = strawberry.field(description="When it ended; null while it runs.")
     expires_at: datetime | None = strawberry.field(
-        description="When its lease ends unless the application reports progress before; null after its end."
+        description="When its lease ends unless the application reports progress before, which renews it up to the"
+        " longest time that a synchronisation may take in all; null after its end."
     )
     steps: list[SyncStep] = strawberry.field(description="The progress of each step, as last reported.")
     message: str | None = strawberry.field(description="The application's last message about it, for people.")

@@ -48,7 +48,9 @@ async def expire_installation(services: Services, *, installation_id: UUID) -> N
 async def _expire(
     services: Services, connection: Connection, *, installation: Installation, now: datetime
 ) -> Sequence[NewEvent]:
-    transition = lifecycle.expire(installation, failure_limit=services.failure_limit, now=now)
+    transition = lifecycle.expire(
+        installation, failure_limit=services.failure_limit, longest_sync=services.longest_sync, now=now
+    )
     if transition is None:
         return ()
     _, events = await save(connection, CLOCK, before=installation, transition=transition, now=now)

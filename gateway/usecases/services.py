@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
@@ -25,6 +25,8 @@ class Services:
     """Called after each commit that appended to the event log; must not block."""
     failure_limit: int = DEFAULT_FAILURE_LIMIT
     """This many connection failures in a row make an installation INACTIVE."""
+    longest_sync: timedelta = timedelta(days=1)
+    """How long one synchronisation may take in all, however often its lease is renewed."""
     new_id: Callable[[], UUID] = uuid4
     """Makes the ids of new rows."""
 

@@ -38,7 +38,7 @@ async def start_installation_sync(
     steps: tuple[SyncStep, ...],
     expected_version: int | None,
 ) -> Installation:
-    """Start a synchronisation, with a lease of so many seconds that each progress report renews.
+    """Start a synchronisation, with a lease that each progress report renews, up to the longest total.
 
     Raises:
         BadUserInput: The lease or a step is out of bounds.
@@ -54,7 +54,12 @@ async def start_installation_sync(
         action=InstallationAction.START_SYNC,
         installation_id=installation_id,
         expected_version=expected_version,
-        advance=partial(lifecycle.start_sync, lease_seconds=lease_seconds, steps=_checked_steps(steps)),
+        advance=partial(
+            lifecycle.start_sync,
+            lease_seconds=lease_seconds,
+            longest_sync=services.longest_sync,
+            steps=_checked_steps(steps),
+        ),
     )
 
 
@@ -66,13 +71,21 @@ async def report_installation_sync_progress(
     steps: tuple[SyncStep, ...],
     message: str | None,
 ) -> Installation:
-    """Store the progress, and renew the lease. Also raises BadUserInput; see change_installation."""
+    """Store the progress, and renew the lease, up to the longest total.
+
+    Also raises BadUserInput; see change_installation.
+    """
     return await change_installation(
         services,
         principal,
         action=InstallationAction.REPORT_SYNC_PROGRESS,
         installation_id=installation_id,
-        advance=partial(lifecycle.report_sync_progress, steps=_checked_steps(steps), message=checked_message(message)),
+        advance=partial(
+            lifecycle.report_sync_progress,
+            longest_sync=services.longest_sync,
+            steps=_checked_steps(steps),
+            message=checked_message(message),
+        ),
     )
 
 

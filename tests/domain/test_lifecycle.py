@@ -35,6 +35,7 @@ from tests.domain.examples import (
 AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
 INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
 LIMIT = 5
+LONGEST = timedelta(days=30)
 LATER = NOW + timedelta(days=30)
 
 
@@ -53,7 +54,7 @@ def created(installation: Installation, *, metadata: str | None) -> Installation
 
 
 def expired(installation: Installation) -> Transition | None:
-    return lifecycle.expire(installation, failure_limit=LIMIT, now=NOW)
+    return lifecycle.expire(installation, failure_limit=LIMIT, longest_sync=LONGEST, now=NOW)
 
 
 def inactive_because(code: StatusReasonCode, *, message: str | None = None) -> StatusReason:
@@ -230,6 +231,14 @@ def test_what_is_not_due_does_not_expire(installation: Installation) -> None:
 
 
 LEASE = "The lease ran out before the application reported again."
+
+
+def test_a_sync_that_took_as_long_as_it_may_says_so() -> None:
+    transition = expired(an_installation(PENDING, sync=a_sync(started_at=NOW - LONGEST, expires_at=NOW)))
+    assert transition is not None
+    assert transition.installation is not None
+    code, message = StatusReasonCode.SYNC_TIMED_OUT, "The synchronisation took longer than one may take in all."
+    assert transition.installation.status_reason == StatusReason(code=code, message=message, since=NOW)
 
 
 @pytest.mark.parametrize(

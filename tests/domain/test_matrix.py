@@ -63,9 +63,13 @@ def perform_on(installation: Installation, action: InstallationAction) -> Transi
         case InstallationAction.ACTIVATE:
             return lifecycle.activate(installation, now=NOW)
         case InstallationAction.START_SYNC:
-            return lifecycle.start_sync(installation, lease_seconds=300, steps=STEPS, now=NOW)
+            return lifecycle.start_sync(
+                installation, lease_seconds=300, longest_sync=timedelta(days=1), steps=STEPS, now=NOW
+            )
         case InstallationAction.REPORT_SYNC_PROGRESS:
-            return lifecycle.report_sync_progress(installation, steps=STEPS, message=None, now=NOW)
+            return lifecycle.report_sync_progress(
+                installation, longest_sync=timedelta(days=1), steps=STEPS, message=None, now=NOW
+            )
         case InstallationAction.FINISH_SYNC:
             return lifecycle.finish_sync(
                 installation, outcome=SyncOutcome.SUCCEEDED, message=None, failure_limit=LIMIT, now=NOW

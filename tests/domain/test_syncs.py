@@ -27,6 +27,7 @@ from tests.domain.examples import (
 AUTHORIZED, ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
 INACTIVE, PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
 LIMIT = 5
+LONGEST = timedelta(days=30)
 
 
 def finished(installation: Installation, outcome: SyncOutcome, *, limit: int = LIMIT) -> Transition:
@@ -37,9 +38,13 @@ def reported(installation: Installation, *, succeeded: bool) -> Transition:
     return lifecycle.report_connection(installation, succeeded=succeeded, message="503", failure_limit=LIMIT, now=NOW)
 
 
+def progressed(installation: Installation) -> Transition:
+    return lifecycle.report_sync_progress(installation, longest_sync=LONGEST, steps=STEPS, message="halfway", now=NOW)
+
+
 def test_a_sync_starts_with_a_lease() -> None:
     transition = lifecycle.start_sync(
-        an_installation(sync=a_sync(SyncState.FAILED)), lease_seconds=60, steps=STEPS, now=NOW
+        an_installation(sync=a_sync(SyncState.FAILED)), lease_seconds=60, longest_sync=LONGEST, steps=STEPS, now=NOW
     )
     assert transition.installation is not None
     assert transition.installation.sync == a_sync(
@@ -50,7 +55,7 @@ def test_a_sync_starts_with_a_lease() -> None:
 def test_progress_renews_the_lease_and_its_event_has_the_steps() -> None:
     before = an_installation(PENDING, sync=a_sync(lease_seconds=60))
     renewed = a_sync(lease_seconds=60, expires_at=NOW + timedelta(seconds=60), steps=STEPS, message="halfway")
-    transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
+    transition = progressed(before)
     after = replace(before, sync=renewed, version=8, updated_at=NOW)
     assert transition == Transition(installation=after, change=SyncProgressed(steps=STEPS))
 
@@ -58,14 +63,25 @@ def test_progress_renews_the_lease_and_its_event_has_the_steps() -> None:
 def test_progress_without_a_change_renews_the_lease_without_an_event() -> None:
     before = an_installation(PENDING, sync=a_sync(steps=STEPS, message="halfway"))
     renewed = a_sync(steps=STEPS, message="halfway", expires_at=NOW + timedelta(seconds=300))
-    transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
-    assert transition == Transition(installation=replace(before, sync=renewed), change=None)
+    assert progressed(before) == Transition(installation=replace(before, sync=renewed), change=None)
 
 
 def test_a_new_message_is_progress() -> None:
     before = an_installation(PENDING, sync=a_sync(steps=STEPS))
-    transition = lifecycle.report_sync_progress(before, steps=STEPS, message="halfway", now=NOW)
-    assert transition.change == SyncProgressed(steps=STEPS)
+    assert progressed(before).change == SyncProgressed(steps=STEPS)
+
+
+@pytest.mark.parametrize("longest", [timedelta(0), timedelta(seconds=1), timedelta(seconds=60)])
+def test_a_lease_never_ends_after_the_longest_total(longest: timedelta) -> None:
+    started = lifecycle.start_sync(an_installation(), lease_seconds=61, longest_sync=longest, steps=(), now=NOW)
+    late = lifecycle.report_sync_progress(
+        an_installation(PENDING, sync=a_sync(started_at=NOW - timedelta(hours=1))),
+        longest_sync=timedelta(hours=1) + longest, steps=(), message=None, now=NOW,
+    )  # fmt: skip
+    for transition in (started, late):
+        assert transition.installation is not None
+        assert transition.installation.sync is not None
+        assert transition.installation.sync.expires_at == NOW + longest
 
 
 def test_a_successful_sync_resets_the_failures() -> None:

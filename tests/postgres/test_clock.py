@@ -1,18 +1,21 @@
 """Expiry on the database, with concurrent gateways."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from gateway.domain.errors import ActionNotAllowed
 from gateway.domain.events import Actor, StatusChanged
 from gateway.domain.installations import Installation, InstallationStatus, StatusReasonCode, SyncState
 from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import connection, transaction
 from gateway.storage.installations import lock_installation
 from gateway.storage.queries import queries
+from gateway.usecases import syncs
 from gateway.usecases.expiry import BATCH_SIZE, expire_due_installations, expire_installation
-from tests.postgres.worlds import BEGINNING, World
+from tests.postgres.worlds import BEGINNING, World, itself
 
 ACTIVATED, INACTIVE = InstallationStatus.ACTIVATED, InstallationStatus.INACTIVE
 PENDING = InstallationStatus.PENDING_INTEGRATION
@@ -62,6 +65,27 @@ async def test_an_expired_lease_ends_the_sync_once(world: World) -> None:
     assert (now.status, now.status_reason.code, now.sync.state, now.connection_failures) == (
         ACTIVATED, StatusReasonCode.SYNC_TIMED_OUT, SyncState.TIMED_OUT, 1,
     )  # fmt: skip
+
+
+async def test_a_sync_that_always_reports_progress_ends_after_the_longest_total(world: World) -> None:
+    world.services = replace(world.services, longest_sync=timedelta(hours=2))
+    (installation,) = await syncing(world, lease_seconds=1800)
+    leases = []
+    while await expire_due_installations(world.services) == 0:
+        with pytest.raises(ActionNotAllowed):
+            await world.delete(installation)
+        shown = await syncs.report_installation_sync_progress(
+            world.services, itself(await world.application()), installation_id=installation.id, steps=(), message=None
+        )
+        assert shown.sync is not None
+        leases.append(shown.sync.expires_at)
+        world.clock.advance(minutes=25)
+    end = BEGINNING + timedelta(hours=2)
+    assert leases == [*(BEGINNING + timedelta(minutes=30 + 25 * number) for number in range(4)), end]
+    now = await world.now(installation)
+    assert now is not None
+    assert (now.status, now.status_reason.code) == (ACTIVATED, StatusReasonCode.SYNC_TIMED_OUT)
+    await world.delete(installation)
 
 
 async def test_leases_that_expire_repeatedly_deactivate(world: World) -> None:
