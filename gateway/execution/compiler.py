@@ -5,13 +5,16 @@ point query took 46 us compiled and 546 us by graphql-core, a page of 20 with it
 (`python -m tests.benchmarks.execution` measures both in one run). There is no production-ready compiled executor for
 Python to depend on, which is why this one exists.
 
-graphql-core still collects the fields, coerces variables and arguments, and serializes leaves. It executes the whole
-operation for introspection, `@defer`, fragment variables and documents that are too large to compile, and whenever a
-compiled run fails (see `runner`). tests/api/test_compiled_operations.py compares the answers byte by byte.
+graphql-core still collects the fields, coerces variables and arguments, and serializes leaves; it never executes, so
+that no operation runs without the limits of `runner`. tests/api/test_compiled_operations.py compares the responses of
+both byte by byte, errors included.
+
+The selection of a type is compiled when its first object comes: nested interfaces would otherwise be compiled for
+every combination of their types.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from operator import attrgetter
@@ -20,6 +23,7 @@ from typing import Any, Final, cast
 from graphql import (
     DirectiveNode,
     DocumentNode,
+    GraphQLAbstractType,
     GraphQLEnumType,
     GraphQLField,
     GraphQLList,
@@ -35,18 +39,13 @@ from graphql import (
     Visitor,
     get_named_type,
     get_nullable_type,
-    is_abstract_type,
     is_scalar_type,
     is_union_type,
+    located_error,
+    print_ast,
     visit,
 )
-from graphql.execution.collect_fields import (
-    CollectedFields,
-    FieldDetails,
-    FragmentDetails,
-    collect_fields,
-    collect_subfields,
-)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from graphql.pyutils import Path
 from graphql.type.definition import GraphQLResolveInfoHelpers
@@ -56,25 +55,28 @@ from strawberry.types.arguments import convert_argument
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
-from gateway.execution.completers import abstract_completer, leaf_completer, list_completer, null
+from gateway.execution.completers import (
+    FieldWriter,
+    Resolver,
+    abstract_completer,
+    attribute_writer,
+    complete_null,
+    leaf_completer,
+    list_completer,
+    resolver_writer,
+    typename_writer,
+)
+from gateway.execution.errors import InvalidDocument
 from gateway.execution.fragments import fragments_of
-from gateway.execution.runner import Completer, ExecutionState, Groups, PendingValue, RootField
-from gateway.usecases.batch_loader import MappedFuture
+from gateway.execution.runner import Completer, ExecutionState, Groups, Place, Position, RootField
 
 _MAX_VARIANTS: Final = 8
+_MAX_COERCION_ERRORS: Final = 10
 _MIN_COMPILED_FIELDS: Final = 60
 _CHARACTERS_PER_COMPILED_FIELD: Final = 8
 """A compiled field takes 1.3 kB, and fragments that spread each other can stand for any number of fields: the fields
-that are compiled of a document are bounded by the length of its source."""
+that are kept of a document are bounded by the length of its source. Beyond, an operation is compiled for each run."""
 _HELPERS: Final = GraphQLResolveInfoHelpers(gather=lambda values: asyncio.gather(*values), track=lambda _values: None)
-
-FieldWriter = Callable[[Any, ExecutionState, dict[str, Any]], None]
-"""Writes one field of an object into the result."""
-Resolver = Callable[[Any, ExecutionState], Any]
-
-
-class NotCompiled(Exception):
-    """graphql-core has to execute this operation."""
 
 
 class CompiledOperation:
@@ -91,43 +93,53 @@ class CompiledOperation:
         self._fragments = {name: FragmentDetails(node) for name, node in fragments_of(document).items()}
         self._conditional = _conditional_variables(document)
         self._fields_left = _MIN_COMPILED_FIELDS + len(source) // _CHARACTERS_PER_COMPILED_FIELD
-        self._variants: dict[tuple[Any, ...], Groups | None] = {}
+        self._variants: dict[tuple[Any, ...], Groups] = {}
 
-    def coerced(self, variables: Mapping[str, Any] | None) -> VariableValues | None:
-        """Coerce a caller's variables; None where graphql-core has to report what is wrong with them."""
-        given = cast("dict[str, Any]", variables or {})
-        values = get_variable_values(self._schema, self._operation.variable_definitions or (), given, max_errors=1)
-        return None if isinstance(values, list) else values
+    def coerced(self, variables: Mapping[str, Any] | None, *, hide_suggestions: bool = False) -> VariableValues:
+        """Coerce a caller's variables. Raises InvalidDocument."""
+        values = get_variable_values(
+            self._schema,
+            self._operation.variable_definitions or (),
+            cast("dict[str, Any]", variables or {}),
+            max_errors=_MAX_COERCION_ERRORS,
+            hide_suggestions=hide_suggestions,
+        )
+        if isinstance(values, list):
+            raise InvalidDocument(values)
+        return values
 
-    def variant(self, values: VariableValues) -> Groups | None:
-        """Return the root fields for these variables; None where graphql-core has to execute the operation."""
+    def variant(self, values: VariableValues) -> Groups:
+        """Return the root fields for these variables."""
         key = tuple([values.coerced.get(name) for name in self._conditional])
-        if key not in self._variants:
-            if len(self._variants) == _MAX_VARIANTS:
-                return None
-            self._variants[key] = self._compiled(values)
-        return self._variants[key]
+        groups = self._variants.get(key)
+        if groups is None:
+            groups = self._compiler(values, key).root_fields()
+            if len(self._variants) < _MAX_VARIANTS and self._fields_left > 0:
+                self._variants[key] = groups
+        return groups
 
-    def _compiled(self, values: VariableValues) -> Groups | None:
+    async def subscribe(self, state: ExecutionState) -> AsyncIterator[Any]:
+        """Open the source of a subscription's events. Raises GraphQLError with the field's path."""
+        return await self._compiler(state.variable_values, ()).subscribe(state)
+
+    def _compiler(self, values: VariableValues, key: tuple[Any, ...]) -> "_Compiler":
         conditional = VariableValues(
             sources={name: source for name, source in values.sources.items() if name in self._conditional},
             coerced={name: value for name, value in values.coerced.items() if name in self._conditional},
         )
-        compiler = _Compiler(
+
+        def count_field() -> None:
+            self._fields_left -= 1
+            if self._fields_left == 0:
+                self._variants.pop(key, None)
+
+        return _Compiler(
             schema=self._schema,
             operation=self._operation,
             fragments=self._fragments,
             conditional=conditional,
-            max_fields=self._fields_left,
+            count_field=count_field,
         )
-        try:
-            fields = compiler.root_fields()
-        except (NotCompiled, RecursionError):
-            return None
-        self._fields_left -= compiler.fields
-        if self._operation.operation is OperationType.MUTATION:
-            return [[field] for field in fields]
-        return [fields]
 
 
 def _conditional_variables(document: DocumentNode) -> tuple[str, ...]:
@@ -151,73 +163,87 @@ class _Compiler:
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDetails]
     conditional: VariableValues
-    max_fields: int
-    fields: int = 0
-    """How many fields were compiled."""
+    count_field: Callable[[], None]
+    """Called for each field that is compiled."""
 
-    def root_fields(self) -> list[RootField]:
-        """Compile the operation. Raises NotCompiled."""
-        root_type = self.schema.get_root_type(self.operation.operation)
-        if root_type is None:
-            raise NotCompiled
+    def root_fields(self) -> Groups:
+        """Compile the root fields; the selections below are compiled as they are needed."""
+        root_type, grouped = self._root()
+        fields = [self._root_field(root_type, key, details) for key, details in grouped]
+        return [[field] for field in fields] if self.operation.operation is OperationType.MUTATION else [fields]
+
+    async def subscribe(self, state: ExecutionState) -> AsyncIterator[Any]:
+        """Call the resolver that opens the source of the events. Raises GraphQLError."""
+        root_type, ((key, details),) = self._root()
+        field, node = self._definition(root_type, details), details[0].node
+        try:
+            arguments = get_argument_values(field, node, state.variable_values)
+            source = cast("Any", field.subscribe)(None, self._info(root_type, field, details, state), **arguments)
+            return aiter(await source if isinstance(source, Awaitable) else source)
+        except Exception as error:
+            raise located_error(error, [each.node for each in details], [key]) from error
+
+    def _root(self) -> tuple[GraphQLObjectType, Sequence[tuple[str, list[FieldDetails]]]]:
+        root_type = cast("GraphQLObjectType", self.schema.get_root_type(self.operation.operation))
         collected = collect_fields(self.schema, self.fragments, self.conditional, root_type, self.operation)
-        return [self._root_field(root_type, key, details) for key, details in _grouped(collected)]
+        return root_type, tuple(collected.grouped_field_set.items())
 
     def _root_field(self, root_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> RootField:
-        field = self._field(root_type, details)
-        if field is None:
-            return RootField(key, lambda _source, _state: root_type.name, lambda value, _state: value)
+        self.count_field()
+        field = self._definition(root_type, details)
+        position = _position(root_type, field, details)
         if self.operation.operation is OperationType.SUBSCRIPTION:
-            # `field.subscribe` has opened the stream; `field.resolve` takes an event of it, and needs nothing else.
+            # `subscribe` has opened the stream; `field.resolve` takes an event of it, and needs nothing else.
             resolve = cast("Resolver", field.resolve)
         else:
-            resolve = self._resolver(root_type, field, details, direct=_is_called_directly(field))
-        return RootField(key, resolve, self._completer(field.type, details))
+            resolve = self._resolver(root_type, field, details)
+        return RootField(key, position, resolve, self._completer(field.type, details, position))
 
-    def _field(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField | None:
-        """Return the field's definition; None is `__typename`."""
-        self.fields += 1
-        name = details[0].node.name.value
-        if self.fields > self.max_fields or any(each.fragment_variable_values for each in details):
-            raise NotCompiled
-        if name == "__typename":
-            return None
-        if name not in parent_type.fields:  # introspection
-            raise NotCompiled
-        field: GraphQLField = parent_type.fields[name]
-        return field
+    def _definition(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField:
+        """Return the definition of a field that validation has found in the schema, introspection included."""
+        return cast("GraphQLField", self.schema.get_field(parent_type, details[0].node.name.value))
 
     def _writer(self, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> FieldWriter:
-        field = self._field(parent_type, details)
-        if field is None:
-            return _typename_writer(key, parent_type.name)
-        complete = self._completer(field.type, details)
-        definition = _definition(field)
-        if definition.is_basic_field:
-            return _attribute_writer(key, attrgetter(definition.python_name), complete)
-        resolve = self._resolver(parent_type, field, details, direct=_is_called_directly(field))
-        return _resolver_writer(key, resolve, complete)
+        self.count_field()
+        if details[0].node.name.value == "__typename":
+            return typename_writer(key, parent_type.name)
+        field = self._definition(parent_type, details)
+        position = _position(parent_type, field, details)
+        complete = self._completer(field.type, details, position)
+        definition = _strawberry_definition(field)
+        if definition is not None and definition.is_basic_field:
+            return attribute_writer(key, attrgetter(definition.python_name), complete, position)
+        return resolver_writer(key, self._resolver(parent_type, field, details), complete, position)
 
-    def _resolver(
-        self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails], *, direct: bool
-    ) -> Resolver:
+    def _resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
         """Return a function that calls a field's resolver; its arguments are made once in a run.
 
-        A direct call is what Strawberry would do after having worked out how to call the resolver.
+        A direct call is what Strawberry would do after having worked out how to call the resolver. Equal fields, as
+        aliases are, share the arguments.
         """
-        definition, node = _definition(field), details[0].node
+        definition, node = _strawberry_definition(field), details[0].node
+        direct = definition is not None and _is_called_directly(field, definition)
         call = cast("Callable[..., Any]", definition.base_resolver.wrapped_func if direct else field.resolve)
-        convert = self._argument_converter(field, definition)
+        convert = self._argument_converter(field, definition) if direct else None
         info_parameter = definition.base_resolver.info_parameter if direct else None
+        written = (parent_type.name, node.name.value, *(print_ast(argument) for argument in node.arguments or ()))
+
+        def arguments_of(state: ExecutionState) -> dict[str, Any]:
+            arguments: dict[str, Any] | None = state.arguments.get(written)
+            if arguments is None:
+                arguments = get_argument_values(field, node, state.variable_values) if field.args else {}
+                if convert is not None:
+                    arguments = dict(starmap(convert, arguments.items()))
+                state.arguments[written] = arguments
+            return arguments
 
         def bind(state: ExecutionState) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            arguments = get_argument_values(field, node, state.variable_values) if field.args else {}
+            arguments = arguments_of(state)
             if not direct:
                 return (self._info(parent_type, field, details, state),), arguments
-            arguments = dict(starmap(convert, arguments.items()))
             if info_parameter is not None:
                 raw_info = self._info(parent_type, field, details, state)
-                arguments[info_parameter.name] = Info(_raw_info=raw_info, _field=definition)
+                arguments = {**arguments, info_parameter.name: Info(_raw_info=raw_info, _field=definition)}
             return (), arguments
 
         def resolve(source: Any, state: ExecutionState) -> Any:
@@ -267,64 +293,70 @@ class _Compiler:
             async_helpers=_HELPERS,
         )
 
-    def _completer(self, output_type: GraphQLOutputType, details: list[FieldDetails]) -> Completer:
-        nullable = not isinstance(output_type, GraphQLNonNull)
+    def _completer(self, output_type: GraphQLOutputType, details: list[FieldDetails], position: Position) -> Completer:
         match get_nullable_type(output_type):
             case GraphQLScalarType() | GraphQLEnumType() as leaf_type:
-                return leaf_completer(leaf_type, nullable=nullable)
+                return leaf_completer(leaf_type, position)
             case GraphQLList(of_type=item_type):
-                return list_completer(self._completer(item_type, details), nullable=nullable)
+                item = position._replace(nullable=not isinstance(item_type, GraphQLNonNull))
+                return list_completer(self._completer(item_type, details, item), position)
             case GraphQLObjectType() as object_type:
-                return self._object_completer(object_type, details, nullable=nullable)
-            case abstract_type if is_abstract_type(abstract_type):
+                return self._object_completer(object_type, details, position)
+            case abstract_type:
+                possible_types = self.schema.get_possible_types(cast("GraphQLAbstractType", abstract_type))
                 return abstract_completer(
                     {
-                        _source_type(possible): self._object_completer(possible, details, nullable=False)
-                        for possible in self.schema.get_possible_types(abstract_type)
+                        _source_type(possible): self._object_completer(possible, details, position)
+                        for possible in possible_types
                     },
-                    nullable=nullable,
+                    position,
                 )
-        raise NotCompiled
 
     def _object_completer(
-        self, object_type: GraphQLObjectType, details: list[FieldDetails], *, nullable: bool
+        self, object_type: GraphQLObjectType, details: list[FieldDetails], position: Position
     ) -> Completer:
-        collected = collect_subfields(
-            self.schema, self.fragments, self.conditional, self.operation, object_type, details
-        )
-        writers = tuple(self._writer(object_type, key, each) for key, each in _grouped(collected))
+        writers: tuple[FieldWriter, ...] | None = None
 
-        def complete_object(value: Any, state: ExecutionState) -> Any:
+        def complete_object(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
+            nonlocal writers
             if value is None:
-                return null(nullable=nullable)
+                complete_null(position, state, container, key, parent)
+                return
+            if writers is None:
+                writers = self._writers(object_type, details)
+            place = Place(parent, container, key, position)
             result: dict[str, Any] = {}
+            container[key] = result
             for write in writers:
-                write(value, state, result)
-            return result
+                write(value, state, result, place)
 
         return complete_object
 
+    def _writers(self, object_type: GraphQLObjectType, details: list[FieldDetails]) -> tuple[FieldWriter, ...]:
+        collected = collect_subfields(
+            self.schema, self.fragments, self.conditional, self.operation, object_type, details
+        )
+        return tuple(self._writer(object_type, key, each) for key, each in collected.grouped_field_set.items())
 
-def _grouped(collected: CollectedFields) -> Sequence[tuple[str, list[FieldDetails]]]:
-    if collected.new_defer_usages or collected.forbidden_directive_instances:
-        raise NotCompiled
-    return tuple(collected.grouped_field_set.items())
+
+def _position(parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Position:
+    nodes = [each.node for each in details]
+    return Position(f"{parent_type.name}.{nodes[0].name.value}", nodes, not isinstance(field.type, GraphQLNonNull))
 
 
-def _definition(element: GraphQLField | GraphQLObjectType) -> Any:
-    """Return the Strawberry definition of a field or a type."""
-    return element.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+def _strawberry_definition(element: GraphQLField | GraphQLObjectType) -> Any:
+    """Return the Strawberry definition of a field or a type; None for introspection."""
+    return element.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
 
 
 def _source_type(object_type: GraphQLObjectType) -> type:
     """Return the class of the objects that a type describes: its own class, unless it names another one."""
-    origin = _definition(object_type).origin
+    origin = _strawberry_definition(object_type).origin
     return cast("type", getattr(origin, "source_type", origin))
 
 
-def _is_called_directly(field: GraphQLField) -> bool:
+def _is_called_directly(field: GraphQLField, definition: StrawberryField) -> bool:
     """Return whether Strawberry would only call the resolver. It handles exceptions where the type is a union."""
-    definition = _definition(field)
     resolver = definition.base_resolver
     return (
         resolver is not None
@@ -332,31 +364,3 @@ def _is_called_directly(field: GraphQLField) -> bool:
         and not is_union_type(get_named_type(field.type))
         and resolver.self_parameter is not None
     )
-
-
-def _typename_writer(key: str, name: str) -> FieldWriter:
-    def write_typename(_source: Any, _state: ExecutionState, result: dict[str, Any]) -> None:
-        result[key] = name
-
-    return write_typename
-
-
-def _attribute_writer(key: str, attribute: Callable[[Any], Any], complete: Completer) -> FieldWriter:
-    def write_attribute(source: Any, state: ExecutionState, result: dict[str, Any]) -> None:
-        result[key] = complete(attribute(source), state)
-
-    return write_attribute
-
-
-def _resolver_writer(key: str, resolve: Resolver, complete: Completer) -> FieldWriter:
-    def write_resolved(source: Any, state: ExecutionState, result: dict[str, Any]) -> None:
-        value = resolve(source, state)
-        if isinstance(value, MappedFuture) and value.future.done():
-            value = value.transform(value.future.result())
-        if isinstance(value, Awaitable):
-            result[key] = None  # keeps the field's place among the others
-            state.pending.append(PendingValue(value, complete, result, key))
-        else:
-            result[key] = complete(value, state)
-
-    return write_resolved

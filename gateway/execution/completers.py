@@ -1,4 +1,4 @@
-"""Completers: functions that turn the resolved values of one type into what is encoded.
+"""Writers of fields and completers of values: functions that write them to their places in the response.
 
 graphql-core decides for each value anew what its type is and how to serialize it; here that is decided once, when the
 operation is compiled. Leaves are still serialized by their own types, except for strings, ids and booleans that are
@@ -6,83 +6,154 @@ already what they have to be, ids that are UUIDs, and enum members, whose names 
 """
 
 import enum
+from collections.abc import Awaitable, Callable, Sequence, ValuesView
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from graphql import GraphQLEnumType, GraphQLID, GraphQLScalarType, Undefined
 
-from gateway.execution.runner import Completer, ExecutionState, InvalidValue
+from gateway.execution.runner import (
+    UNCOUNTED_CHARACTERS,
+    Completer,
+    ExecutionState,
+    PendingValue,
+    Place,
+    Position,
+    complete_items,
+)
+from gateway.usecases.batch_loader import MappedFuture
+
+FieldWriter = Callable[[Any, ExecutionState, dict[str, Any], Place], None]
+"""Writes one field of an object into the object's dict."""
+Resolver = Callable[[Any, ExecutionState], Any]
 
 _PLAIN_TYPES: Final[dict[str, type]] = {"String": str, "ID": str, "Boolean": bool}
 
 
-@cache
-def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, *, nullable: bool) -> Completer:
-    """Return the completer of a scalar or an enum; all fields of the type share it."""
-    coerce = leaf_type.coerce_output_value
+def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Position) -> Completer:
+    """Return the completer of a scalar or an enum."""
+    serialize = _serializer(leaf_type)
     plain_type = _PLAIN_TYPES.get(leaf_type.name)
-    names: dict[enum.Enum, str] = {}
 
-    def complete_scalar(value: Any, _state: ExecutionState) -> Any:
+    def complete_leaf(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
-            return null(nullable=nullable)
+            complete_null(position, state, container, key, parent)
+            return
+        if isinstance(value, str) and len(value) > UNCOUNTED_CHARACTERS:
+            state.count_characters(len(value))
+        if type(value) is plain_type:
+            container[key] = value
+            return
+        try:
+            container[key] = serialize(value)
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            state.fail(error, position, container, key, parent)
+
+    return complete_leaf
+
+
+@cache
+def _serializer(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
+    """Return the function that serializes values of the type; all its fields share it."""
+    coerce = leaf_type.coerce_output_value
+    names: dict[enum.Enum, Any] = {}
+
+    def serialize(value: Any) -> Any:
         coerced = coerce(value)
         if coerced is None or coerced is Undefined:
-            raise InvalidValue("The value cannot be serialized.")
+            raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")
         return coerced
 
-    def complete_plain(value: Any, state: ExecutionState) -> Any:
-        return value if type(value) is plain_type else complete_scalar(value, state)
-
-    def complete_enum(value: Any, state: ExecutionState) -> Any:
+    def serialize_enum(value: Any) -> Any:
         name = names.get(value)
         if name is None:
-            name = complete_scalar(value, state)
-            if value is not None:
-                names[value] = name
+            name = names[value] = serialize(value)
         return name
 
+    def serialize_id(value: Any) -> Any:
+        return str(value) if type(value) is UUID else serialize(value)
+
     if isinstance(leaf_type, GraphQLEnumType):
-        return complete_enum
-    if leaf_type is GraphQLID:
-        return _id_completer(complete_plain)
-    return complete_scalar if plain_type is None else complete_plain
+        return serialize_enum
+    return serialize_id if leaf_type is GraphQLID else serialize
 
 
-def _id_completer(complete_other: Completer) -> Completer:
-    def complete_id(value: Any, state: ExecutionState) -> Any:
-        return str(value) if type(value) is UUID else complete_other(value, state)
+def list_completer(complete_item: Completer, position: Position) -> Completer:
+    """Return the completer of a list, given the completer of its items."""
 
-    return complete_id
-
-
-def list_completer(complete_item: Completer, *, nullable: bool) -> Completer:
-    def complete_list(value: Any, state: ExecutionState) -> Any:
+    def complete_list(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
-            return null(nullable=nullable)
-        if not isinstance(value, list | tuple):
-            raise InvalidValue("The value is not a list.")
-        return [complete_item(item, state) for item in value]
+            complete_null(position, state, container, key, parent)
+        elif not isinstance(value, Sequence | ValuesView) or isinstance(value, str | bytes):
+            error = TypeError(f"Expected Iterable, but did not find one for field '{position.name}'.")
+            state.fail(error, position, container, key, parent)
+        else:
+            items = value if isinstance(value, Sequence) else tuple(value)  # introspection has the values of dicts
+            result = container[key] = [None] * len(items)
+            complete_items(items, 0, state, complete_item, result, Place(parent, container, key, position))
 
     return complete_list
 
 
-def abstract_completer(completers: dict[type, Completer], *, nullable: bool) -> Completer:
+def abstract_completer(completers: dict[type, Completer], position: Position) -> Completer:
     """Return the completer of a union or an interface, given the completers of its types' Python classes."""
 
-    def complete_abstract(value: Any, state: ExecutionState) -> Any:
+    def complete_abstract(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
-            return null(nullable=nullable)
+            complete_null(position, state, container, key, parent)
+            return
         complete = completers.get(type(value))
         if complete is None:
-            raise InvalidValue("The value is none of the possible types.")
-        return complete(value, state)
+            error = TypeError(f"A {type(value).__name__} is none of the possible types of field {position.name}.")
+            state.fail(error, position, container, key, parent)
+            return
+        complete(value, state, container, key, parent)
 
     return complete_abstract
 
 
-def null(*, nullable: bool) -> None:
-    """Complete null. Raises InvalidValue where the type does not allow it."""
-    if not nullable:
-        raise InvalidValue("The value of a non-null type is null.")
+def complete_null(position: Position, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
+    """Write null, or fail where the type does not allow it."""
+    if position.nullable:
+        container[key] = None
+    else:
+        error = TypeError(f"Cannot return null for non-nullable field {position.name}.")
+        state.fail(error, position, container, key, parent)
+
+
+def typename_writer(key: str, name: str) -> FieldWriter:
+    def write_typename(_source: Any, _state: ExecutionState, result: dict[str, Any], _place: Place) -> None:
+        result[key] = name
+
+    return write_typename
+
+
+def attribute_writer(key: str, attribute: Callable[[Any], Any], complete: Completer, position: Position) -> FieldWriter:
+    def write_attribute(source: Any, state: ExecutionState, result: dict[str, Any], place: Place) -> None:
+        try:
+            value = attribute(source)
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            state.fail(error, position, result, key, place)
+            return
+        complete(value, state, result, key, place)
+
+    return write_attribute
+
+
+def resolver_writer(key: str, resolve: Resolver, complete: Completer, position: Position) -> FieldWriter:
+    def write_resolved(source: Any, state: ExecutionState, result: dict[str, Any], place: Place) -> None:
+        try:
+            value = resolve(source, state)
+            if isinstance(value, MappedFuture) and value.future.done():
+                value = value.result()
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            state.fail(error, position, result, key, place)
+            return
+        if isinstance(value, Awaitable):
+            result[key] = None  # keeps the field's place among the others
+            state.pending.append(PendingValue(value, position, complete, result, key, place))
+        else:
+            complete(value, state, result, key, place)
+
+    return write_resolved

@@ -5,15 +5,12 @@ orjson refuses what GraphQL may return: half of a surrogate pair in a string tha
 """
 
 import json
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from inspect import isawaitable
-from typing import Any, cast
+from typing import Any
 
 import orjson
-from graphql import ExecutionResult
-from graphql.execution import Executor
 
 from gateway.execution.errors import FormattedError, format_errors
 
@@ -27,29 +24,14 @@ class Response:
     errors: tuple[FormattedError, ...] = ()
 
 
-async def execute(executor: Executor[Any], *, extensions: dict[str, Any] | None = None) -> Response:
-    """Execute an operation by graphql-core. Never raises: errors are part of the response.
-
-    `extensions` are added to the response of an operation that ran to its end.
-    """
-    try:
-        result = executor.execute_operation()
-        if isawaitable(result):
-            result = await cast("Awaitable[ExecutionResult]", result)
-        result = cast("ExecutionResult", result)
-        errors = tuple(formatted for error in result.errors or () for formatted in format_errors(error))
-        return encode_response(result.data, errors=errors, extensions=extensions)
-    except Exception as error:  # noqa: BLE001 - any error becomes a masked response
-        return error_response(error)
-
-
 def encode_response(
-    data: Any, *, errors: tuple[FormattedError, ...] = (), extensions: dict[str, Any] | None = None
+    data: Any, *, errors: Sequence[Exception] = (), extensions: dict[str, Any] | None = None
 ) -> Response:
     """Encode the result of an operation. Never raises: a value that cannot be encoded becomes an error."""
     members: dict[str, Any] = {"data": data}
-    if errors:
-        members["errors"] = errors
+    formatted = tuple(each for error in errors for each in format_errors(error))
+    if formatted:
+        members["errors"] = formatted
     if extensions:
         members["extensions"] = extensions
     try:
@@ -59,7 +41,7 @@ def encode_response(
             body = _encode_slowly(members)
     except Exception as error:  # noqa: BLE001 - as above
         return error_response(error)
-    return Response(body=body, errors=errors)
+    return Response(body=body, errors=formatted)
 
 
 def error_response(error: Exception) -> Response:

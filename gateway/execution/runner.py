@@ -1,20 +1,110 @@
 """Runs a compiled operation: resolves the root fields, completes their values, and awaits the values that come later.
 
-A run handles no errors. When anything is not as the schema says, it raises `CompiledExecutionFailed` with the outcome
-of each root field. graphql-core then executes the operation on these outcomes, and its response, with every error and
-its path, is the answer. So no root field is resolved twice, which matters for mutations.
+Values are written to their places in the response as they are completed. A failing field becomes null, or the nearest
+place above it that may be null does, as the GraphQL specification says.
+
+A run gives the event loop a turn every TURN_SECONDS: 20,000 rows take 1 s to complete, in which nothing else would be
+answered, and no deadline would be noticed.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from time import perf_counter
+from typing import Any, Final, NamedTuple, Optional
 
-from graphql import GraphQLResolveInfo
-from graphql.execution import MiddlewareManager
+from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 
+from gateway.execution.encoding import Response, encode_response
+from gateway.execution.errors import OperationTooComplex
 from gateway.usecases.batch_loader import MappedFuture
+
+TURN_SECONDS: Final = 0.01
+"""One caller may run several operations at a time; together they must not delay others by a quarter of a second."""
+MAX_RESPONSE_BYTES: Final = 8_000_000
+"""A page of 100 with 16 kB of metadata each, twice, is 3.3 MB."""
+UNCOUNTED_CHARACTERS: Final = 64
+"""Shorter strings are not counted: the cost of the operation limits their number."""
+
+
+class Position(NamedTuple):
+    """A position in the operation: a field, or the items of its list."""
+
+    name: str
+    """`Type.field`."""
+    nodes: Sequence[FieldNode]
+    nullable: bool
+
+
+class Place:
+    """The place of an object, a list or a failed value in the response."""
+
+    __slots__ = ("container", "key", "nulled", "parent", "position")
+
+    def __init__(self, parent: Optional["Place"], container: Any, key: str | int, position: Position) -> None:
+        self.parent = parent
+        self.container = container
+        self.key = key
+        self.position = position
+        self.nulled = False
+
+    def path(self) -> list[str | int]:
+        """Return the keys from the root of the data to this place."""
+        path, place = list[str | int](), self
+        while place.parent is not None:
+            path.append(place.key)
+            place = place.parent
+        return path[::-1]
+
+    def is_detached(self) -> bool:
+        """Return whether the value is no longer part of the response, because a place above it became null."""
+        place: Place | None = self
+        while place is not None:
+            if place.nulled:
+                return True
+            place = place.parent
+        return False
+
+
+Completer = Callable[[Any, "ExecutionState", Any, Any, Place], None]
+"""Writes a resolved value to `container[key]`: called with value, state, container, key and the place above. It adds
+errors to the state, and raises none."""
+
+
+class RootField(NamedTuple):
+    """A field of the operation's root type."""
+
+    key: str
+    position: Position
+    resolve: Callable[[Any, "ExecutionState"], Any]
+    complete: Completer
+
+
+class PendingValue(NamedTuple):
+    """A value that is awaited, and its place in the response."""
+
+    value: Awaitable[Any]
+    position: Position
+    complete: Completer
+    container: Any
+    key: str | int
+    parent: Place
+
+
+class RemainingItems(NamedTuple):
+    """The items of a list that wait for the next turn."""
+
+    items: Sequence[Any]
+    first: int
+    complete_item: Completer
+    container: list[Any]
+    place: Place
+
+
+Groups = list[list[RootField]]
+"""The root fields: the groups run one after the other, the fields of a group together."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -24,137 +114,166 @@ class ExecutionState:
     context: Any
     variable_values: VariableValues
     root_value: Any = None
-    arguments: dict[object, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
+    max_response_bytes: int = MAX_RESPONSE_BYTES
+    arguments: dict[object, Any] = field(default_factory=dict)
     """The arguments of each resolver, made once for all objects of a list."""
-    pending: list["PendingValue"] = field(default_factory=list)
+    errors: list[GraphQLError] = field(default_factory=list)
+    pending: list[PendingValue] = field(default_factory=list)
+    remaining: list[RemainingItems] = field(default_factory=list)
+    turn_ends: float = 0.0
+    """In seconds of `perf_counter`."""
+    characters: int = 0
+
+    def fail(self, error: Exception, position: Position, container: Any, key: str | int, parent: Place) -> None:
+        """Add a field's error, and write null to the nearest place that may be null."""
+        place: Place | None = Place(parent, container, key, position)
+        assert place is not None  # noqa: S101 - for the loop's type
+        if place.is_detached():
+            return
+        self.errors.append(located_error(error, position.nodes, place.path()))
+        while not place.position.nullable and place.parent is not None:
+            place = place.parent
+        place.nulled = True
+        place.container[place.key] = None
+
+    def count_characters(self, count: int) -> None:
+        """Add to the size of the response; the run ends where it becomes too large."""
+        self.characters += count
+        if self.characters > self.max_response_bytes:
+            self.turn_ends = 0.0
+
+    def check_size(self, size: int) -> None:
+        """Raise OperationTooComplex where the response is larger than it may be."""
+        if size > self.max_response_bytes:
+            raise OperationTooComplex(
+                f"The response would be larger than {self.max_response_bytes} bytes. Ask for shorter pages, or for"
+                " less of each item.",
+                limit="responseBytes",
+                allowed=self.max_response_bytes,
+            )
+
+    async def next_turn(self) -> None:
+        """Let the event loop run everything else that is ready."""
+        await asyncio.sleep(0)
+        self.turn_ends = perf_counter() + TURN_SECONDS
 
 
-Completer = Callable[[Any, ExecutionState], Any]
-"""Turns a resolved value into what is encoded. Raises InvalidValue, and whatever the value's type raises."""
+async def execute(groups: Groups, state: ExecutionState, *, extensions: dict[str, Any] | None = None) -> Response:
+    """Run an operation and encode its response. Raises OperationTooComplex where the response is too large."""
+    response = encode_response(await run(groups, state), errors=state.errors, extensions=extensions)
+    state.check_size(len(response.body))
+    return response
 
 
-class InvalidValue(Exception):
-    """A resolved value does not fit its type in the schema."""
-
-
-class PendingValue(NamedTuple):
-    """A value that is awaited, or a root field's, and its place in the result."""
-
-    value: Any
-    complete: Completer
-    parent: dict[str, Any]
-    key: str
-
-
-class RootField(NamedTuple):
-    """A field of the operation's root type."""
-
-    key: str
-    resolve: Callable[[Any, ExecutionState], Any]
-    complete: Completer
-
-
-Groups = list[list[RootField]]
-"""The root fields: the groups run one after the other, the fields of a group together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """Stands for the value of a resolver that raised."""
-
-    error: Exception
-
-
-class CompiledExecutionFailed(Exception):
-    """A run stopped; graphql-core has to execute the operation, on the outcomes of the root fields."""
-
-    def __init__(self, outcomes: dict[str, Any]) -> None:
-        super().__init__("The result does not fit the schema.")
-        self._outcomes = outcomes
-
-    @property
-    def middleware(self) -> MiddlewareManager:
-        """Replays the root fields that were resolved, instead of resolving them again."""
-        outcomes = self._outcomes
-
-        def replay(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-            if info.path.prev is not None or info.path.key not in outcomes:
-                return resolve(source, info, **arguments)
-            outcome = outcomes[str(info.path.key)]
-            if type(outcome) is Raised:
-                raise outcome.error
-            return outcome
-
-        return MiddlewareManager(replay)
-
-
-async def run(groups: Groups, state: ExecutionState) -> dict[str, Any]:
-    """Run an operation and return its data. Raises CompiledExecutionFailed."""
-    outcomes: dict[str, Any] = {}
+async def run(groups: Groups, state: ExecutionState) -> Any:
+    """Run an operation; return its data, and leave the errors in the state. Raises OperationTooComplex."""
     data: dict[str, Any] = {}
+    response = {"data": data}
+    root = Place(None, response, "data", Position("", (), nullable=True))
+    state.turn_ends = perf_counter() + TURN_SECONDS
     try:
         for group in groups:
-            await _resolve(group, state, outcomes)
-            batch = [PendingValue(None, root_field.complete, data, root_field.key) for root_field in group]
-            values = [outcomes[root_field.key] for root_field in group]
-            while batch:
-                for (_, complete, parent, key), value in zip(batch, values, strict=True):
-                    if type(value) is Raised:
-                        raise value.error  # noqa: TRY301 - a resolver's error ends the run as any other
-                    parent[key] = complete(value, state)
-                batch, state.pending = state.pending, []
-                values = await _settled([pending.value for pending in batch]) if batch else []
-    except Exception as error:
+            for root_field in group:
+                resolve_field(root_field, state, data, root)
+            while (state.pending or state.remaining) and not root.nulled:
+                await (_complete_remaining(state) if state.remaining else _complete_pending(state))
+                state.check_size(state.characters)
+            if root.nulled:
+                break
+    finally:
         for pending in state.pending:
             if isinstance(pending.value, Coroutine):
                 pending.value.close()
-        raise CompiledExecutionFailed(outcomes) from error
-    return data
+    return response["data"]
 
 
-async def _resolve(group: Sequence[RootField], state: ExecutionState, outcomes: dict[str, Any]) -> None:
-    """Resolve root fields together and add the outcome of each, also where one of them fails."""
-    pending: dict[str, Awaitable[Any]] = {}
-    for root_field in group:
+def resolve_field(root_field: RootField, state: ExecutionState, data: dict[str, Any], root: Place) -> None:
+    """Resolve a root field and complete its value, or add it to the pending ones."""
+    key, position, resolve, complete = root_field
+    data[key] = None  # keeps the field's place among the others
+    try:
+        value = resolve(state.root_value, state)
+    except Exception as error:  # noqa: BLE001 - any error is the field's
+        state.fail(error, position, data, key, root)
+        return
+    if isinstance(value, Awaitable):
+        state.pending.append(PendingValue(value, position, complete, data, key, root))
+    else:
+        complete(value, state, data, key, root)
+
+
+async def _complete_remaining(state: ExecutionState) -> None:
+    """Complete the items that were left for the next turn."""
+    await state.next_turn()
+    batch, state.remaining = state.remaining, []
+    for items, first, complete_item, container, place in batch:
+        complete_items(items, first, state, complete_item, container, place)
+
+
+def complete_items(
+    items: Sequence[Any],
+    first: int,
+    state: ExecutionState,
+    complete_item: Completer,
+    container: list[Any],
+    place: Place,
+) -> None:
+    """Complete the items of a list from `first` on; when the turn is over, leave the rest for the next one."""
+    for index in range(first, len(items)):
+        if perf_counter() > state.turn_ends and index > first:
+            state.remaining.append(RemainingItems(items, index, complete_item, container, place))
+            return
+        complete_item(items[index], state, container, index, place)
+
+
+async def _complete_pending(state: ExecutionState) -> None:
+    """Await all pending values and complete them."""
+    batch, state.pending = state.pending, []
+    results = await _settled([pending.value for pending in batch])
+    state.turn_ends = perf_counter() + TURN_SECONDS
+    for (_, position, complete, container, key, parent), result in zip(batch, results, strict=True):
         try:
-            value = root_field.resolve(state.root_value, state)
-        except Exception as error:  # noqa: BLE001 - any error is the outcome of this field
-            value = Raised(error)
-        if isinstance(value, Awaitable):
-            pending[root_field.key] = value
+            value = result()
+        except asyncio.CancelledError:
+            state.fail(RuntimeError("The value's task was cancelled."), position, container, key, parent)
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            state.fail(error, position, container, key, parent)
         else:
-            outcomes[root_field.key] = value
-    if pending:
-        outcomes |= zip(pending, await _settled(list(pending.values())), strict=True)
+            complete(value, state, container, key, parent)
+        if perf_counter() > state.turn_ends:
+            await state.next_turn()
+            state.check_size(state.characters)
 
 
-async def _settled(awaitables: list[Awaitable[Any]]) -> list[Any]:
-    """Await all, and return the value of each, or Raised.
+async def _settled(awaitables: list[Awaitable[Any]]) -> list[Callable[[], Any]]:
+    """Await all, and return functions that return the value of each, or raise its error.
 
     Coroutines become tasks of this run, and are cancelled with it. A MappedFuture is shared with other requests: it is
     waited for, and never cancelled.
     """
     if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):  # the common case needs no task
-        try:
-            return [await awaitables[0]]
-        except Exception as error:  # noqa: BLE001 - any error is the outcome
-            return [Raised(error)]
-    tasks = [asyncio.ensure_future(value) for value in awaitables if not isinstance(value, MappedFuture)]
-    own = iter(tasks)
-    futures = [value.future if isinstance(value, MappedFuture) else next(own) for value in awaitables]
+        return [await _settled_directly(awaitables[0])]
+    settled: list[MappedFuture[Any, Any] | asyncio.Future[Any]] = [
+        value if isinstance(value, MappedFuture) else asyncio.ensure_future(value) for value in awaitables
+    ]
+    futures = {value.future if isinstance(value, MappedFuture) else value for value in settled}
     try:
         if waited_for := {future for future in futures if not future.done()}:
             await asyncio.wait(waited_for)
     finally:
-        for task in tasks:
-            task.cancel()
-    outcomes: list[Any] = []
-    for value, future in zip(awaitables, futures, strict=True):
-        try:
-            result = future.result()
-            outcomes.append(value.transform(result) if isinstance(value, MappedFuture) else result)
-        except asyncio.CancelledError:
-            outcomes.append(Raised(InvalidValue("The value's task was cancelled.")))
-        except Exception as error:  # noqa: BLE001 - any error is the outcome
-            outcomes.append(Raised(error))
-    return outcomes
+        for value in settled:
+            if not isinstance(value, MappedFuture):
+                value.cancel()
+    return [value.result for value in settled]
+
+
+async def _settled_directly(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Any]:
+    try:
+        value = await coroutine
+    except Exception as error:  # noqa: BLE001 - any error is the field's
+        return partial(_raise, error)
+    return lambda: value
+
+
+def _raise(error: Exception) -> None:
+    raise error

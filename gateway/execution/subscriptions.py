@@ -9,16 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
-from inspect import isawaitable
 from typing import Any, Final, Self
 
 from cachetools import LRUCache
-from graphql import ExecutionResult
-from graphql.execution import Executor, MiddlewareManager, create_source_event_stream
+from graphql.execution.values import VariableValues
 
 from gateway.domain.errors import TimedOut
-from gateway.execution.encoding import Response, encode_response, error_response, execute
-from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, Groups, run
+from gateway.execution.context import ExecutionContext
+from gateway.execution.encoding import error_response
+from gateway.execution.errors import OperationTooComplex
+from gateway.execution.runner import ExecutionState, Groups, execute
 
 _MAX_PAYLOADS: Final = 64
 """Payloads kept of a shared subscription: its subscribers are seldom more than a few events apart."""
@@ -41,13 +41,14 @@ class PayloadStream:
     Iterate it in one task only; cancelling that task closes the source too. Close it in any case.
     """
 
-    __slots__ = ("_on_close", "_shared", "_source", "_source_stream")
+    __slots__ = ("_on_close", "_shared", "_source")
 
-    def __init__(self, shared: "SharedSubscription", source_stream: Any, *, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self, shared: "SharedSubscription", source: AsyncIterator[Any], *, on_close: Callable[[], None]
+    ) -> None:
         self._shared: SharedSubscription | None = shared
         self._on_close = on_close
-        self._source_stream = source_stream
-        self._source: AsyncIterator[Any] = aiter(source_stream)
+        self._source = source
 
     def __aiter__(self) -> Self:
         return self
@@ -77,8 +78,9 @@ class PayloadStream:
 class SharedSubscription:
     """One operation with its variables and the caller's bounds, for all its subscribers."""
 
-    executor: Executor[Any]
-    groups: Groups | None
+    groups: Groups
+    context: ExecutionContext
+    variable_values: VariableValues
     event_seconds: float
     """Which executing one event may take."""
     on_unused: Callable[[], object]
@@ -87,15 +89,6 @@ class SharedSubscription:
     _payloads: LRUCache[Hashable, asyncio.Task[Payload]] = field(
         default_factory=partial(LRUCache, _MAX_PAYLOADS), init=False
     )
-
-    async def open(self, executor: Executor[Any], *, on_close: Callable[[], None]) -> PayloadStream:
-        """Open the source of one subscriber by its own executor. Raises the error of its resolver."""
-        source = create_source_event_stream(executor)
-        if isawaitable(source):
-            source = await source
-        if isinstance(source, ExecutionResult) and source.errors:
-            raise source.errors[0]  # there is no more than one
-        return PayloadStream(self, source, on_close=on_close)
 
     async def payload(self, event: Any) -> Payload:
         """Return the event's payload; cached by `share_key` when the event has one."""
@@ -119,30 +112,15 @@ class SharedSubscription:
             task.cancel()
 
     async def _payload(self, event: Any) -> Payload:
-        context = self.executor.context_value.for_event()
+        context = self.context.for_event()
+        state = ExecutionState(context=context, variable_values=self.variable_values, root_value=event)
         try:
             async with asyncio.timeout(self.event_seconds):
-                try:
-                    if self.groups is None:
-                        response = await self._execute(event, context, replay=None)
-                    else:
-                        values = self.executor.variable_values
-                        state = ExecutionState(context=context, variable_values=values, root_value=event)
-                        response = encode_response(await run(self.groups, state))
-                except CompiledExecutionFailed as failure:
-                    response = await self._execute(event, context, replay=failure.middleware)
+                response = await execute(self.groups, state)
         except TimeoutError:
             context.abandon()
             late = TimedOut(f"Reading the data of this event took longer than {self.event_seconds:g} seconds.")
             response = error_response(late)
+        except OperationTooComplex as error:
+            response = error_response(error)
         return Payload(body=response.body, text=response.body.decode(), cursor=getattr(event, "cursor", None))
-
-    async def _execute(self, event: Any, context: Any, *, replay: MiddlewareManager | None) -> Response:
-        """Execute an event by graphql-core, on the outcomes of a compiled run that failed."""
-        executor = self.executor.build_per_event_executor(event)
-        executor.context_value = context
-        executor.middleware_manager = replay
-        # The executor's copy shares its cache of subfields, whose keys each execution makes anew: it would grow with
-        # each event for as long as there are subscribers.
-        executor._relevant_sub_fields = {}  # noqa: SLF001 - there is no public way to give the event its own
-        return await execute(executor)

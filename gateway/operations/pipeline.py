@@ -7,19 +7,17 @@ charge the caller, run the operation and encode its response. Both raise Gateway
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from graphql import OperationType
-from graphql.execution import Executor, MiddlewareManager
-from strawberry.execution import optimized_is_awaitable
 
 from gateway.domain.errors import BadUserInput, GatewayError, TimedOut, Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.context import ExecutionContext, MakeContext
 from gateway.execution.documents import Documents, Operation
-from gateway.execution.encoding import Response, encode_response, execute
-from gateway.execution.errors import InvalidDocument, OperationTooComplex, error_code
-from gateway.execution.runner import CompiledExecutionFailed, ExecutionState, run
+from gateway.execution.encoding import Response
+from gateway.execution.errors import OperationTooComplex, error_code
+from gateway.execution.runner import ExecutionState, execute
 from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
@@ -36,7 +34,6 @@ its stream is open.
 
 _CHARACTERS_PER_UNIT = 20
 """One unit of cost for so much of a document that is not cached. Invalid documents are not cached, and cost no less."""
-_MAX_COERCION_ERRORS = 10
 _DEFAULT_QUOTA = Quota()
 
 
@@ -155,10 +152,6 @@ class OperationPipeline:
         return result
 
     async def _execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
-        """Run it compiled; where that is not possible, or fails, graphql-core executes it on the root fields' values.
-
-        See `execution/runner` for why no root field is resolved twice.
-        """
         if operation.type is OperationType.SUBSCRIPTION:
             raise BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart.")
         context = self._make_context(caller=caller)
@@ -166,18 +159,8 @@ class OperationPipeline:
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
                 await context.prepare(operation.root_fields)
-                replay = None
-                values = operation.compiled.coerced(request.variables)
-                groups = None if values is None else operation.compiled.variant(values)
-                if values is not None and groups is not None:
-                    try:
-                        data = await run(groups, ExecutionState(context=context, variable_values=values))
-                    except CompiledExecutionFailed as failure:
-                        replay = failure.middleware
-                    else:
-                        return encode_response(data, extensions=extensions)
-                executor = self._executor(operation, request.variables, context, middleware=replay)
-                return await execute(executor, extensions=extensions)
+                state = self._state(operation, request.variables, context)
+                return await execute(operation.compiled.variant(state.variable_values), state, extensions=extensions)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -213,49 +196,29 @@ class OperationPipeline:
         self._subscriptions.acquire(caller)
         try:
             await context.prepare(operation.root_fields)
-            executor = self._executor(operation, variables, context)
+            state = self._state(operation, variables, context)
             payload_variables = {
                 name: value for name, value in (variables or {}).items() if name in operation.payload_variables
             }
+            source = await operation.compiled.subscribe(state)
             key = (operation.source, operation.name, repr(payload_variables), context.share_key)
             shared = self._shared.get(key)
             if shared is None:
                 shared = self._shared[key] = SharedSubscription(
-                    executor=executor,
-                    groups=operation.compiled.variant(executor.variable_values),
+                    groups=operation.compiled.variant(state.variable_values),
+                    context=context,
+                    variable_values=state.variable_values,
                     event_seconds=self._operation_seconds,
                     on_unused=lambda: self._shared.pop(key),
                 )
             shared.subscribers += 1
-            try:
-                return await shared.open(executor, on_close=lambda: self._subscriptions.release(caller))
-            except BaseException:
-                shared.release()
-                raise
+            return PayloadStream(shared, source, on_close=lambda: self._subscriptions.release(caller))
         except BaseException:
             self._subscriptions.release(caller)
             raise
 
-    def _executor(
-        self,
-        operation: Operation,
-        variables: Mapping[str, Any] | None,
-        context: ExecutionContext,
-        *,
-        middleware: MiddlewareManager | None = None,
-    ) -> Executor[Any]:
-        schema = self.documents.schema
-        executor = schema.execution_context_class.build(
-            schema._schema,  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
-            operation.document,
-            context_value=context,
-            raw_variable_values=cast("dict[str, Any]", variables),
-            operation_name=operation.name,
-            middleware=middleware,
-            max_coercion_errors=_MAX_COERCION_ERRORS,
-            is_awaitable=cast("Any", optimized_is_awaitable),
-            hide_suggestions=self.documents.hide_suggestions,
-        )
-        if isinstance(executor, list):
-            raise InvalidDocument(executor)
-        return executor
+    def _state(
+        self, operation: Operation, variables: Mapping[str, Any] | None, context: ExecutionContext
+    ) -> ExecutionState:
+        values = operation.compiled.coerced(variables, hide_suggestions=self.documents.hide_suggestions)
+        return ExecutionState(context=context, variable_values=values)

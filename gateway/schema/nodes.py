@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-import orjson
 import strawberry
 from strawberry.types.lazy_type import LazyType
 
@@ -21,7 +20,7 @@ from gateway.schema.arguments import AccountId
 from gateway.schema.connections import InstallationConnection, list_installations
 from gateway.schema.context import Info
 from gateway.schema.events import InstallationEventConnection, list_history
-from gateway.schema.scalars import JsonValue, parse_optional_uuid
+from gateway.schema.scalars import JsonText, JsonValue, parse_optional_uuid
 from gateway.schema.status import StatusReason, Sync
 from gateway.usecases.batch_loader import MappedFuture
 from gateway.usecases.reads import find_installations_by_pair
@@ -121,7 +120,7 @@ class Installation(Node):
     )
     def readable_metadata(self, info: Info) -> JsonValue | None:
         readable = reads_metadata(info.context.principal)
-        return JsonValue(orjson.Fragment(self.metadata)) if readable else None
+        return JsonValue(JsonText(self.metadata)) if readable else None
 
     @strawberry.field(
         description="The actions that the caller can carry out on the installation now.",

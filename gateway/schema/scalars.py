@@ -19,12 +19,19 @@ from graphql import (
     ValueNode,
     VariableNode,
 )
+from orjson import Fragment
 
 from gateway.domain.errors import BadUserInput
 from gateway.domain.json_text import read_integer, read_number
 
 JsonValue = NewType("JsonValue", object)
-"""Any JSON value: an `orjson.Fragment` with its text in results, Python objects in arguments."""
+"""Any JSON value: a JsonText in results, Python objects in arguments."""
+
+
+class JsonText(str):
+    """A JSON value as its text."""
+
+    __slots__ = ()
 
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -112,6 +119,7 @@ SCALARS: dict[object, Any] = {
     JsonValue: strawberry.scalar(
         name="JSON",
         description="Any JSON value. Numbers are kept as written: large integers keep all digits, and 1.0 stays 1.0.",
+        serialize=lambda value: Fragment(str(value)) if isinstance(value, JsonText) else value,
         parse_value=lambda value: value,
         parse_literal=_json_literal,
     ),

@@ -11,14 +11,12 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import uvloop
-from graphql.execution import Executor
-from strawberry.execution import optimized_is_awaitable
 
 from gateway.execution.documents import Documents
-from gateway.execution.encoding import Response, execute
+from gateway.execution.encoding import Response
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
@@ -27,6 +25,7 @@ from gateway.storage.embedded import embedded_postgres
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loader import BatchLoaders
 from tests.benchmarks.feed import show
+from tests.generation.graphql_core import execute_by_graphql_core
 from tests.live.dataset import PLATFORM, Dataset, populated
 
 _AT_ONCE = 32
@@ -62,15 +61,9 @@ class Both:
         return await self._pipeline.execute(await self._pipeline.prepare(request, PLATFORM), request, PLATFORM)
 
     async def by_graphql_core(self, query: str, variables: dict[str, Any]) -> Response:
-        executor = Executor.build(
-            _SCHEMA._schema,
-            self._pipeline.documents.prepare(query).document,
-            context_value=self._make_context(caller=PLATFORM),
-            raw_variable_values=variables,
-            is_awaitable=cast("Any", optimized_is_awaitable),
-        )
-        assert isinstance(executor, Executor)
-        return await execute(executor)
+        document = self._pipeline.documents.prepare(query).document
+        context = self._make_context(caller=PLATFORM)
+        return await execute_by_graphql_core(_SCHEMA._schema, document, context=context, variables=variables)
 
 
 async def microseconds(run: Run, query: str, ids: list[str]) -> float:
