@@ -17,6 +17,10 @@ class ExecutionContext(Protocol):
     def share_key(self) -> Hashable:
         """What a payload depends on beside the operation and its variables: equal keys may share a payload."""
 
+    @property
+    def has_read(self) -> bool:
+        """Whether the result depends on rows that were read, and not on the operation and the event alone."""
+
     def for_event(self) -> Self:
         """Return the same context with empty caches, for the next event of a subscription."""
 

@@ -1,11 +1,13 @@
 """Subscriptions: each subscriber has its own stream of events, and equal subscribers share the payload of each.
 
 A `SharedSubscription` is one operation with one set of payload variables and one set of the caller's bounds. It exists
-while it has subscribers, and keeps the payloads of the latest events: the first subscriber to reach an event has it
-executed and encoded, the others get the same bytes.
+while it has subscribers: the first one to reach an event has it executed and encoded, and those that were waiting for
+it then get the same bytes. A subscriber that asks later, such as one that reads the log again, has the event executed
+again where it shows rows beside itself: they may have changed or gone meanwhile.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +23,7 @@ from gateway.execution.errors import OperationTooComplex
 from gateway.execution.runner import ExecutionState, Groups, execute
 
 _MAX_PAYLOADS: Final = 64
-"""Payloads kept of a shared subscription: its subscribers are seldom more than a few events apart."""
+"""Renderings kept of a shared subscription: its subscribers are seldom more than a few events apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +58,13 @@ class PayloadStream:
     async def __anext__(self) -> Payload:
         if self._shared is None:
             raise StopAsyncIteration
+        asked_at = self._shared.begun
         try:
             event = await anext(self._source)
         except Exception:  # also StopAsyncIteration
             await self.aclose()
             raise
-        return await self._shared.payload(event)
+        return await self._shared.payload(event, asked_at=asked_at)
 
     async def aclose(self) -> None:
         """Close the source, and leave the shared subscription."""
@@ -72,6 +75,15 @@ class PayloadStream:
         self._on_close()
         if (close := getattr(self._source, "aclose", None)) is not None:
             await close()
+
+
+@dataclass(slots=True, eq=False)
+class _Rendering:
+    """The execution of one event."""
+
+    task: asyncio.Task[Payload] = field(init=False)
+    number: float = math.inf
+    """Renderings are numbered as they begin to read; infinite before that, and after one that read nothing."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -86,21 +98,25 @@ class SharedSubscription:
     on_unused: Callable[[], object]
     subscribers: int = 0
     """Each one calls `release` once."""
-    _payloads: LRUCache[Hashable, asyncio.Task[Payload]] = field(
-        default_factory=partial(LRUCache, _MAX_PAYLOADS), init=False
-    )
+    begun: int = 0
+    """How many renderings have begun to read."""
+    _renderings: LRUCache[Hashable, _Rendering] = field(default_factory=partial(LRUCache, _MAX_PAYLOADS), init=False)
 
-    async def payload(self, event: Any) -> Payload:
-        """Return the event's payload; cached by `share_key` when the event has one."""
+    async def payload(self, event: Any, *, asked_at: int) -> Payload:
+        """Return the event's payload; shared by `share_key` when the event has one.
+
+        `asked_at` is `begun` when the subscriber asked for its next event: it gets nothing that was read before.
+        """
         share_key = getattr(event, "share_key", None)
         if share_key is None:
-            return await self._payload(event)
-        task = self._payloads.get(share_key)
-        if task is None:
-            task = self._payloads[share_key] = asyncio.create_task(self._payload(event))
-        if task.done():
-            return task.result()
-        return await asyncio.shield(task)  # cancelling one subscriber leaves the shared task running
+            return await self._payload(event, self.context.for_event())
+        rendering = self._renderings.get(share_key)
+        if rendering is None or rendering.number <= asked_at:
+            rendering = self._renderings[share_key] = _Rendering()
+            rendering.task = asyncio.create_task(self._render(event, rendering))
+        if rendering.task.done():
+            return rendering.task.result()
+        return await asyncio.shield(rendering.task)  # cancelling one subscriber leaves the shared task running
 
     def release(self) -> None:
         """Remove one subscriber; with the last one the shared subscription ends."""
@@ -108,11 +124,19 @@ class SharedSubscription:
         if self.subscribers:
             return
         self.on_unused()
-        for task in self._payloads.values():
-            task.cancel()
+        for rendering in self._renderings.values():
+            rendering.task.cancel()
 
-    async def _payload(self, event: Any) -> Payload:
+    async def _render(self, event: Any, rendering: _Rendering) -> Payload:
+        self.begun += 1
+        rendering.number = self.begun
         context = self.context.for_event()
+        payload = await self._payload(event, context)
+        if not context.has_read:
+            rendering.number = math.inf
+        return payload
+
+    async def _payload(self, event: Any, context: ExecutionContext) -> Payload:
         state = ExecutionState(context=context, variable_values=self.variable_values, root_value=event)
         try:
             async with asyncio.timeout(self.event_seconds):

@@ -88,6 +88,11 @@ class Context:
         """Equal for callers that see the same: they may share what is rendered of an event."""
         return self.principal.bounds
 
+    @property
+    def has_read(self) -> bool:
+        """Whether a resolver has used the loaders; of an event, everything but its own fields is read by them."""
+        return "loaders" in vars(self)
+
     def abandon(self) -> None:
         """Cancel the statements that run for this operation alone."""
         if self.caller is not None:

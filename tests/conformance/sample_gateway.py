@@ -88,13 +88,19 @@ class Context:
     state: State
     caller: Principal | None
     last_event_id: str | None = None
+    read: list[str] = field(default_factory=list)
+    """What the resolvers read of the state."""
 
     @property
     def share_key(self) -> Hashable:
         return None if self.caller is None else self.caller.bounds
 
+    @property
+    def has_read(self) -> bool:
+        return bool(self.read)
+
     def for_event(self) -> Self:
-        return replace(self)
+        return replace(self, read=[])
 
     def abandon(self) -> None:
         self.state.abandoned += 1
@@ -178,6 +184,16 @@ class TickView:
         _context(info).state.executions.append(self.tick.place)
         await asyncio.sleep(0)
         return self.tick.place
+
+    @strawberry.field
+    async def latest(self, info: strawberry.Info) -> int:
+        """The latest place, as it is now."""
+        context = _context(info)
+        context.read.append("latest")
+        context.state.executions.append(self.tick.place)
+        latest = context.state.ticks[-1]
+        await asyncio.sleep(0)
+        return latest
 
     @strawberry.field
     async def held(self, info: strawberry.Info) -> str:

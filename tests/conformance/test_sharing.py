@@ -108,6 +108,43 @@ async def test_subscriptions_with_different_cursors_share_payloads() -> None:
         await stream.aclose()
 
 
+LATEST = "subscription S($after: Int) { ticks(after: $after) { latest } }"
+
+
+async def test_payload_that_shows_rows_is_not_replayed_to_a_later_subscriber() -> None:
+    subscribers = Subscribers()
+    first = await subscribers.follow(LATEST)
+    await subscribers.state.tick(1)
+    assert [payload.text for payload in await next_payloads([first])] == ['{"data":{"ticks":{"latest":1}}}']
+    await subscribers.state.tick(2)
+    late, first_again = await subscribers.follow(LATEST), await subscribers.follow(LATEST)
+    for stream in (late, first_again):
+        assert (await next_payloads([stream]))[0].text == '{"data":{"ticks":{"latest":2}}}'
+    assert subscribers.state.executions == [1, 1, 1]
+    for stream in (first, late, first_again):
+        await stream.aclose()
+
+
+async def test_thousand_subscribers_share_payloads_that_show_rows() -> None:
+    subscribers = Subscribers()
+    streams = [await subscribers.follow(LATEST) for _ in range(1_000)]
+
+    async def take(stream: PayloadStream) -> list[Payload]:
+        return [await anext(stream) for _ in range(20)]
+
+    async with asyncio.timeout(DEADLINE):
+        tasks = [asyncio.create_task(take(stream)) for stream in streams]
+        await eventually(lambda: subscribers.state.subscribers == len(streams))
+        await subscribers.state.tick(*range(10))  # at once
+        await eventually(lambda: len(subscribers.state.executions) == 10)
+        for place in range(10, 20):
+            await subscribers.state.tick(place)
+        await asyncio.gather(*tasks)
+    assert subscribers.state.executions == list(range(20))
+    for stream in streams:
+        await stream.aclose()
+
+
 async def test_event_without_a_share_key_is_executed_for_each_subscriber() -> None:
     subscribers = Subscribers()
     streams = [await subscribers.follow() for _ in range(3)]
@@ -145,7 +182,7 @@ async def test_slow_subscriber_gets_every_event_and_payloads_are_bounded() -> No
             assert (await anext(stream)).cursor == f"c{place}"
     assert len(subscribers.state.executions) == 400
     (shared,) = subscribers.pipeline._shared.values()
-    assert len(shared._payloads) == 64
+    assert len(shared._renderings) == 64
     await ahead.aclose()
     await behind.aclose()
 
