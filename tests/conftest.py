@@ -1,12 +1,15 @@
 """A database for each test: a copy of a migrated template, on a Postgres that lives as long as the session.
 
-With TEST_DATABASE_URL set, that server is used instead of an embedded one; the role it names must be allowed to create
-databases.
+The template is made by the README's SQL, with names of the session's own: its tables belong to the role that migrates,
+and the tests' gateways serve as the other one. Tests themselves connect as the server's superuser.
+
+With TEST_DATABASE_URL set, that server is used instead of an embedded one; the role it names must be a superuser.
 """
 
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,6 +23,8 @@ import pytest
 from gateway.storage.database import Database, DriverConnection, open_database
 from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import migrate
+from gateway.storage.postgres_user import find_programs
+from tests.roles import OWNER, SERVER, SESSION, as_role, roles_sql
 
 UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 MakeDatabase = Callable[..., AbstractAsyncContextManager[str]]
@@ -71,11 +76,13 @@ def server_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
     """Yield the name of a migrated database without connections."""
-    name = f"template_{uuid4().hex}"
-    asyncio.run(run_on(server_url, f"create database {name}"))
-    asyncio.run(migrate(address(server_url, database=name)))
+    name = f"template_{SESSION}"
+    psql = [str(find_programs(Path(tempfile.gettempdir(), "postgres")) / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+    subprocess.run([*psql, server_url], input=roles_sql(database=name), text=True, check=True)
+    asyncio.run(migrate(as_role(address(server_url, database=name), OWNER)))
     yield name
-    asyncio.run(run_on(server_url, f"drop database {name}"))
+    for statement in (f"drop database {name}", f"drop role {OWNER}", f"drop role {SERVER}"):
+        asyncio.run(run_on(server_url, statement))
 
 
 @pytest.fixture(scope="session")

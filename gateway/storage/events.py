@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import orjson
 from asyncpg import Record
 
 from gateway.domain.cursors import Position, encode_position
+from gateway.domain.errors import Forbidden
 from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.event_log import LogState, Snapshot
 from gateway.domain.events import (
@@ -173,9 +175,13 @@ async def ensure_epoch(connection: Connection) -> bool:
 async def prune_events(connection: Connection, *, older_than: datetime, limit: int) -> int:
     """Remove up to `limit` of the first events of the log, as long as each is older; return how many were removed.
 
-    Fewer than the limit means that nothing more is to be removed, or that another gateway is pruning.
+    Fewer than the limit means that nothing more is to be removed, or that another gateway is pruning. Raises Forbidden
+    where this role may not remove such young events.
     """
-    count: int = await queries.prune_events.fetch_value(connection, older_than=older_than, limit=limit)
+    try:
+        count: int = await queries.prune_events.fetch_value(connection, older_than=older_than, limit=limit)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Forbidden(str(error)) from error
     return count
 
 

@@ -64,7 +64,10 @@ async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) ->
     try:
         await database.execute("select pg_advisory_lock($1)", _LOCK)
         missing = _missing(known, applied=await _select_applied(database))
-        await database.execute(_TABLE)
+        if missing and not await _may_migrate(database):
+            raise _behind(missing, may_migrate=False)
+        if missing:
+            await database.execute(_TABLE)
         for migration in missing:
             async with database.transaction():
                 await database.execute(migration.text)
@@ -79,12 +82,31 @@ async def check_migrations(database: Database, *, migrations: Sequence[Migration
     known = load_migrations() if migrations is None else migrations
     missing = _missing(known, applied=await read(database, _select_applied))
     if missing:
-        raise MigrationsBehind(
-            f"The database is behind: it lacks {', '.join(f'{each.number:04}_{each.name}' for each in missing)}. "
-            "Run `gateway migrate`, or serve with --migrate.",
-        )
+        raise _behind(missing, may_migrate=await read(database, _may_migrate))
 
 
+def _behind(missing: Sequence[Migration], *, may_migrate: bool) -> MigrationsBehind:
+    names = ", ".join(f"{each.number:04}_{each.name}" for each in missing)
+    advice = (
+        "Run `gateway migrate`, or serve with --migrate."
+        if may_migrate
+        else "Run `gateway migrate` as the role that owns the tables; this one does not own them."
+    )
+    return MigrationsBehind(f"The database is behind: it lacks {names}. {advice}")
+
+
+async def _may_migrate(database: Connection) -> bool:
+    """Return whether this role owns the tables, or may make them where there are none."""
+    may: bool = await database.fetchval(_MAY_MIGRATE)
+    return may
+
+
+_MAY_MIGRATE = """
+select coalesce(
+    (select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass('schema_migrations')),
+    has_schema_privilege(current_schema(), 'create')
+)
+"""
 _TABLE = """
 create table if not exists schema_migrations (
     number integer primary key,

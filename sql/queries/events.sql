@@ -109,36 +109,8 @@ where event_log.system_identifier <> control.system_identifier
         >= xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 
 -- name: prune_events
--- Deletes the first events of the log as long as each is older than the given time, and stores how far.
--- Returns how many were deleted; none where another gateway is pruning.
-with log as materialized (
-    select xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon
-    from event_log
-    for update skip locked
-),
-oldest as (
-    select first.xid, first.id, bool_and(first.occurred_at < :older_than) over (order by first.xid, first.id) as old
-    from log
-    cross join lateral (
-        select e.xid, e.id, e.occurred_at
-        from installation_events e
-        where e.xid < log.horizon
-        order by e.xid, e.id
-        limit :limit
-    ) as first
-),
-pruned as (
-    delete from installation_events e
-    using oldest
-    where oldest.old and e.id = oldest.id
-    returning e.xid, e.id
-),
-marked as (
-    update event_log
-    set (pruned_xid, pruned_id) = (select xid, id from pruned order by xid desc, id desc limit 1)
-    where exists (select from pruned)
-)
-select count(*) from pruned;
+-- A function, since a serving role that does not own the log may not delete from it.
+select prune_installation_events(:older_than, :limit);
 
 -- name: notify_events!
 -- Never inside a write: a notification takes a lock on the whole database until its transaction is done.

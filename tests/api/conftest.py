@@ -26,6 +26,7 @@ from gateway.usecases.api_keys import issue_key
 from gateway.usecases.marketplace import register_account, register_application
 from gateway.usecases.services import Services, utc_now
 from tests.conftest import MakeDatabase
+from tests.roles import SERVER, as_role
 from tests.serving import DEADLINE, serving
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -184,8 +185,9 @@ _ROWS = "installation_events, installations, api_keys, applications, accounts, d
 
 @asynccontextmanager
 async def serving_gateway(database_url: str, settings: Settings | None = None, **more: Any) -> AsyncIterator[Served]:
+    """Serve a gateway as the README's serving role. Services and `database_url` are the superuser's."""
     registry = ConnectionRegistry()
-    app = create_app(settings or Settings(), database_url=database_url, registry=registry, **more)
+    app = create_app(settings or Settings(), database_url=as_role(database_url, SERVER), registry=registry, **more)
     async with (
         serving(app, lifespan="on") as address,
         httpx.AsyncClient(verify=NO_CERTIFICATES, timeout=CLIENT_SECONDS) as http,

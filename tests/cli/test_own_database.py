@@ -17,6 +17,7 @@ from gateway.storage.migrations import load_migrations
 from tests.cli.conftest import Run
 from tests.cli.processes import WITHIN_SECONDS, command, environment, serving, wait_until
 from tests.conftest import UNSAFE_BUT_QUICK, run_on
+from tests.roles import SERVER, as_role
 
 PUT_OFF = "The database cannot be reached. Try again later."
 SECRET = "correct-horse"
@@ -44,6 +45,34 @@ def test_database_that_is_behind_is_refused_until_it_is_migrated(empty_database_
     )
     with serving("--migrate", log=log, DATABASE_URL=empty_database_url) as served:
         assert served.get("/readyz").status_code == 200
+
+
+def test_serving_role_is_told_that_the_owner_migrates(database_url: str, run: Run) -> None:
+    last, server = load_migrations()[-1], as_role(database_url, SERVER)
+    asyncio.run(run_on(database_url, f"delete from schema_migrations where number = {last.number}"))
+    for arguments in (["serve", "--port", "0"], ["serve", "--port", "0", "--migrate"], ["migrate"]):
+        refused = run(*arguments, DATABASE_URL=server)
+        assert (refused.status, refused.output) == (1, "")
+        assert refused.errors == (
+            f"gateway: The database is behind: it lacks {last.number:04}_{last.name}."
+            " Run `gateway migrate` as the role that owns the tables; this one does not own them.\n"
+        )
+
+
+def test_commands_work_as_the_serving_role(database_url: str, log: Path, tmp_path: Path, run: Run) -> None:
+    server = as_role(database_url, SERVER)
+    (tmp_path / "viewer.graphql").write_text("{ viewer { kind } }")
+    with serving("--migrate", log=log, DATABASE_URL=server, GATEWAY_RETENTION_DAYS="7") as served:
+        assert run("demo", DATABASE_URL=server).status == 0
+        assert run("documents", "register", tmp_path, DATABASE_URL=server).status == 0
+        key = run("key", "issue", "--kind", "platform", "--label", "us", DATABASE_URL=server).output.strip()
+        assert served.data("{ viewer { kind } }", key) == {"viewer": {"kind": "PLATFORM"}}
+        wait_until(lambda: "Postponed: pruning events: Only the owner of the tables" in served.logged)
+        assert run("events", "prune", "--older-than", "59d", DATABASE_URL=server).output.startswith("removed ")
+        refused = run("events", "prune", "--older-than", "12h", DATABASE_URL=server)
+    assert (refused.status, refused.output) == (1, "")
+    assert refused.errors == "gateway: Only the owner of the tables may remove events of the last 30 days.\n"
+    assert "Traceback" not in served.logged
 
 
 def test_migrate_prints_what_it_applied(empty_database_url: str, run: Run) -> None:
