@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.transport.http.protocol import HttpProtocol
+from gateway.transport.peers import Peers
 from gateway.transport.websocket.protocol import WebSocketProtocol
 
 DEADLINE = 30.0
@@ -16,7 +18,7 @@ DEADLINE = 30.0
 
 
 @asynccontextmanager
-async def serving(application: ASGIApp, **options: Any) -> AsyncIterator[str]:
+async def serving(application: ASGIApp, *, peers: Peers | None = None, **options: Any) -> AsyncIterator[str]:
     """Yield the address of the application.
 
     `uvicorn.Server.serve` is not used: its main loop and its shutdown sleep in steps of 0.1 s, which the suite would
@@ -27,7 +29,7 @@ async def serving(application: ASGIApp, **options: Any) -> AsyncIterator[str]:
         # uvicorn makes the socket: on one of socket.create_server, whose proto is 0, asyncio leaves Nagle's algorithm
         # on, and each answer of two writes waits 40 ms for an acknowledgement.
         port=0,
-        http=HttpProtocol,
+        http=partial(HttpProtocol, peers=peers or Peers()),  # type: ignore[arg-type]  # uvicorn only calls it
         ws=WebSocketProtocol,
         ws_ping_interval=None,
         ws_per_message_deflate=False,

@@ -23,6 +23,7 @@ from gateway.operations.pipeline import OperationPipeline
 from gateway.settings import SettingRefused, Settings, SettingUnknown, describe_settings, read_settings, variable
 from gateway.storage.database import connection, open_database
 from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.peers import Peers
 from gateway.usecases.services import Services
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run  # noqa: PLC0414
@@ -203,7 +204,7 @@ def build(settings: Settings) -> Built:
     )
     return Built(
         app=app,
-        server=server_configuration(app, settings),
+        server=server_configuration(app, settings, peers=Peers()),
         parts=parts,
         pipeline=parts.pipeline,
     )

@@ -96,7 +96,7 @@ class GatewayThread:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/graphql"
         registry = ConnectionRegistry()
         app = create_app(Settings(), database_url=database_url, registry=registry)
-        self._server = uvicorn.Server(server_configuration(app, Settings(), lifespan="on"))
+        self._server = uvicorn.Server(server_configuration(app, Settings(), peers=registry.peers, lifespan="on"))
         self._thread = threading.Thread(target=self._run)
 
     @contextmanager

@@ -4,6 +4,7 @@ import gc
 import logging
 import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ from gateway.transport.graphiql.bundles import NOT_BUILT, load_bundle
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.transport.graphiql.page import OneTimeKeys, Prefilled, PrefilledKey
 from gateway.transport.http.protocol import HttpProtocol
+from gateway.transport.peers import Peers
 from gateway.transport.websocket.protocol import WebSocketProtocol
 
 
@@ -46,7 +48,7 @@ async def serve(
             # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
             # of the lifespan out when it has to exit at once.
             async with app.router.lifespan_context(app):
-                server = Server(server_configuration(app, settings))
+                server = Server(server_configuration(app, settings, peers=handler.registry.peers))
                 _collect_garbage_rarely()
                 handler.server = server
                 _print_address(listener, target, prefilled=prefilled, settings=settings)
@@ -91,11 +93,13 @@ def _prefilled(keys: Sequence[PrefilledKey]) -> Prefilled:
     return Prefilled(keys=OneTimeKeys(keys=keys), tabs=workflow_tabs(subjects))
 
 
-def server_configuration(app: ASGIApp, settings: Settings, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Config:
+def server_configuration(
+    app: ASGIApp, settings: Settings, *, peers: Peers, lifespan: Literal["on", "off"] = "off"
+) -> uvicorn.Config:
     """Configure uvicorn. `serve` enters the application's lifespan itself, and turns uvicorn's off."""
     return uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http=partial(HttpProtocol, peers=peers),  # type: ignore[arg-type]  # uvicorn only calls it
         ws=WebSocketProtocol,
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,

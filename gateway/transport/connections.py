@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from gateway.domain.errors import GatewayError, Unavailable
 from gateway.domain.principals import Principal
+from gateway.transport.peers import Peers
 
 Result = TypeVar("Result")
 
@@ -21,7 +22,7 @@ class CloseCause(enum.Enum):
     CLIENT_GONE = enum.auto()
     """The client has disconnected."""
     UNRESPONSIVE = enum.auto()
-    """The client reads nothing, or sends nothing, any more."""
+    """The client sends nothing any more."""
     SHUTDOWN = enum.auto()
     """The gateway stops."""
 
@@ -48,6 +49,8 @@ class ConnectionRegistry:
 
     def __init__(self) -> None:
         self.draining = False
+        self.peers = Peers()
+        """The peers of everything that is open, also of what is not authenticated."""
         self._connections: set[Connection] = set()
         self._mutations: set[asyncio.Task[Any]] = set()
         self.requests = 0

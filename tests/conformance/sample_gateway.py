@@ -126,6 +126,10 @@ class Query:
         return value
 
     @strawberry.field
+    def padding(self, size: int) -> str:
+        return "x" * size
+
+    @strawberry.field
     def broken(self) -> str | None:
         raise RuntimeError("postgres://secret@nowhere")
 
@@ -282,6 +286,7 @@ async def served(
     anonymous_introspection: bool = True,
     page: bool = True,
     ws_max_size: int = 100_000,
+    keep_alive: float = 5,
     hide_suggestions: bool = False,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
@@ -310,5 +315,8 @@ async def served(
     )
     application = Starlette(routes=[*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
     ticking = run_periodically(connections.TICK_SECONDS, registry.check, name="checking connections")
-    async with ticking, serving(application, ws_max_size=ws_max_size) as address:
+    async with (
+        ticking,
+        serving(application, peers=registry.peers, ws_max_size=ws_max_size, timeout_keep_alive=keep_alive) as address,
+    ):
         yield Gateway(url=f"{address}/graphql", state=state, pipeline=pipeline, registry=registry)

@@ -29,7 +29,7 @@ from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import Representation, negotiate, representation_of
 from gateway.transport.http.responses import error_response, errors_body, json_response
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
-from gateway.transport.stalled_send import ClientGone
+from gateway.transport.peers import ClientGone, peer_of
 
 _JSON_TYPE = "application/json"
 
@@ -85,6 +85,8 @@ class HttpEndpoint:
             return self.page
         self.registry.reject_if_draining()
         caller = await self.authentication.authenticate(headers.get("authorization"))
+        if caller is not None and (peer := peer_of(scope)) is not None:
+            peer.authenticated(caller)
         match scope["method"]:
             case "POST":
                 limits = self.limits
@@ -163,7 +165,7 @@ async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int,
     too_large = f"The request's body is larger than {max_bytes} bytes."
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise HttpError(413, too_large, connection="close")  # the rest of the body is not read
+        raise HttpError(413, too_large)
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -173,12 +175,12 @@ async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int,
                     raise ClientGone
                 body += message.get("body", b"")
                 if len(body) > max_bytes:
-                    raise HttpError(413, too_large, connection="close")
+                    raise HttpError(413, too_large)
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
         too_slow = f"The request's body did not arrive within {seconds:g} seconds."
-        raise HttpError(408, too_slow, connection="close") from None
+        raise HttpError(408, too_slow) from None
 
 
 @lru_cache(256)

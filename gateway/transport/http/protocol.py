@@ -1,24 +1,36 @@
-"""uvicorn's HTTP/1.1 protocol, with limits on a request's head and on clients that read nothing.
+"""uvicorn's HTTP/1.1 protocol, with limits on what a client may send and on how long it may take.
 
-uvicorn leaves three things open, which a client can use to hold a connection for ever:
-- It waits for a head without limit, and a header that never ends grows in memory. Here a head has to arrive within
-  `head_seconds`, and may have `head_bytes`.
-- It takes a response of one piece whole, and keeps it until the client reads it. Here the kernel drops a connection
-  whose client acknowledges nothing, or keeps its window closed, for `UNREAD_SECONDS`.
-- Closing a connection gracefully waits behind the unread data. Here the scope has an extension that aborts it.
+uvicorn leaves these open, and a client can use each to hold a connection or its memory for ever:
+- The head of a request may take any time and grow without limit, and so may the trailers after its body. Here the head
+  has `head_seconds`, and `head_bytes` and `head_fields`; as many bytes may arrive without one of the body. Trailers are
+  dropped: uvicorn appends them to the headers.
+- A body may go on after its response. Here the rest has `linger_seconds` and `linger_bytes`, so that a client that
+  writes everything first still reads its response.
+- Any byte ends the limit for idle connections. Here a request does.
+- Requests may be sent any number ahead. Here `pipelined` wait, and none is read while a response is not.
+- A response may take any time to be read, also after its connection was closed. Here the `Peer` limits it; the kernel
+  drops a connection whose client acknowledges nothing for `UNREAD_SECONDS`.
 """
 
 import asyncio
 import socket
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.transport.stalled_send import ABORT_EXTENSION
+from gateway.transport.peers import PEER_EXTENSION, Peer, Peers
 
 UNREAD_SECONDS = 30
 _RESPONSE = b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_TOO_SLOW, _TOO_LARGE = b"408 Request Timeout", b"431 Request Header Fields Too Large"
+_MALFORMED, _TOO_SLOW = b"400 Bad Request", b"408 Request Timeout"
+_TOO_LARGE, _TOO_MANY = b"431 Request Header Fields Too Large", b"503 Service Unavailable"
+_REASONS = {_MALFORMED: "malformed", _TOO_SLOW: "too_slow", _TOO_LARGE: "too_large"}
+
+
+class _TooMany(Exception):
+    """There are more header fields, or more requests are waiting, than there may be."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -29,54 +41,146 @@ class HttpProtocol(HttpToolsProtocol):
     own limit for idle connections."""
     head_bytes: ClassVar[int] = 64 * 1024
     """A document may stand in the URL."""
+    head_fields: ClassVar[int] = 100
+    linger_seconds: ClassVar[float] = 2.0
+    linger_bytes: ClassVar[int] = 1_000_000
+    pipelined: ClassVar[int] = 16
 
     _in_head = True
-    _head_size = 0
-    _head_timer: asyncio.TimerHandle | None = None
+    _in_body = False
+    _size = 0
+    """Bytes since the head began, or since the last of the body; after the response, all of them."""
+    _read_size = 0
+    peer: Peer
+    _timer: asyncio.TimerHandle | None = None
+    """The end of the time for the head, or for the rest of an answered request."""
+
+    def __init__(self, *args: Any, peers: Peers, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._peers = peers
+        self._websocket_class: Any = self.ws_protocol_class
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn names the class that it gets in practice
         connection = transport.get_extra_info("socket")
         if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)
-        self._start_timer()
+        self._start_timer(self.head_seconds, _TOO_SLOW)
+        address = self.client[0] if self.client else ""
+        self.peer = Peer(self._peers, self.transport, address=address, refuse=partial(self._refuse, _TOO_MANY))
+        self._peers.connect(self.peer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self.peer.disconnected()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._in_head:
+        self._read_size = len(data)
+        self._size += self._read_size
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
             return
-        self._head_size += len(data)
-        if self._head_size > self.head_bytes:
+        except httptools.HttpParserError as error:
+            self._refuse(_TOO_LARGE if isinstance(error.__context__, _TooMany) else _MALFORMED)
+            return
+        if self._in_body and self.cycle.response_complete:
+            if self._size > self.linger_bytes:
+                self._refuse(_TOO_LARGE)
+        elif self._size > self.head_bytes or len(self.headers) > self.head_fields:
             self._refuse(_TOO_LARGE)
-        elif self._head_timer is None:
-            self._start_timer()
+        elif self._in_head and self._timer is None:
+            self._start_timer(self.head_seconds, _TOO_SLOW)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_timer()
+        self.peer.refuse = self.transport.abort
+        self.ws_protocol_class = partial(self._websocket_class, peer=self.peer)  # type: ignore[assignment]  # it is only called
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+        self.scope["extensions"] = {PEER_EXTENSION: {"peer": self.peer}}
         self._in_head = True
-        self._head_size = 0
+        self._size = self._read_size
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        if self._head_timer is not None:
-            self._stop_timer()
+        if len(self.headers) > self.head_fields or len(self.pipeline) == self.pipelined:
+            raise _TooMany
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return  # a body would count as a part of the head
+        self._in_head, self._in_body = False, True
+        self._size = 0
+        if self._timer is not None:
+            self._stop_timer()
+        self.headers = []  # for the trailers
 
-    def _start_timer(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_seconds, self._refuse, _TOO_SLOW)
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self._in_body and not self.cycle.response_complete:
+            self._size = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self._in_body:
+            self._in_body = False
+            self._size = 0
+            if self._timer is not None:  # its response came first
+                self._stop_timer()
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+
+    def on_response_complete(self) -> None:
+        if self.pipeline and self.flow.write_paused:
+            self.pipeline.clear()
+            self.transport.close()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.peer.close()
+            return
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+        if self._in_body and self.cycle.response_complete:
+            self._unset_keepalive_if_required()
+            self._size = 0
+            self._start_timer(self.linger_seconds, _TOO_SLOW)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.peer.pause_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.peer.resume_writing()
+        if self.cycle is None or self.cycle.response_complete:
+            self.flow.resume_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.peer.close()
+
+    def _start_timer(self, seconds: float, status: bytes) -> None:
+        self._timer = self.loop.call_later(seconds, self._refuse, status)
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _refuse(self, status: bytes) -> None:
+        """Close the connection, with this status where no other response is under way."""
         self._stop_timer()
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if (reason := _REASONS.get(status)) is not None:
+            self._peers.closed[reason] += 1
+        cycle = self.cycle
+        is_first = cycle is None or (cycle.response_complete and not self._in_body)
+        if is_first or (self._in_body and not cycle.response_started and not self.pipeline):
             self.transport.write(_RESPONSE % status)
-            self.transport.close()
+        self.peer.close()

@@ -15,7 +15,7 @@ from gateway.execution.subscriptions import Payload
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.http.framing import Framing
-from gateway.transport.stalled_send import ClientGone, MonitoredSend, abort
+from gateway.transport.peers import ClientGone, MonitoredSend, abort
 
 _HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
@@ -29,8 +29,6 @@ class StreamLimits:
 
     keep_alive: float = 12.0
     """Between two frames, if there is no payload."""
-    stalled: float = 30.0
-    """A client that reads nothing for so long is dropped."""
     close: float = 5.0
     """Within which the client has to read the last frame."""
 
@@ -52,16 +50,14 @@ class StreamResponse:
     _sent_at: float = field(default=0.0, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._send = MonitoredSend(send)
+        self._send = MonitoredSend(send, scope)
         with self.registry.registered(self):
             listener = asyncio.create_task(self._listen(receive))
             try:
                 cause = await self._sending.run(self._send_all())
                 self._cancel_keep_alive()
-                if cause is CloseCause.UNRESPONSIVE or (
-                    cause is not CloseCause.CLIENT_GONE and not await self._send_last(cause)
-                ):
-                    abort(scope)
+                if cause is not CloseCause.CLIENT_GONE and not await self._send_last(cause):
+                    abort(scope, "stalled")
                     await asyncio.wait([listener], timeout=1)  # uvicorn notices the abort in its next turn
             finally:
                 listener.cancel()
@@ -71,9 +67,7 @@ class StreamResponse:
                         await close()
 
     def on_tick(self, now: float) -> None:
-        if self._send.stalled_seconds(now) > self.limits.stalled:
-            self._sending.interrupt(CloseCause.UNRESPONSIVE)
-        elif self._started and now - self._sent_at >= self.limits.keep_alive:
+        if self._started and now - self._sent_at >= self.limits.keep_alive:
             self._sent_at = now
             self._cancel_keep_alive()
             self._keep_alive = asyncio.create_task(self._send_keep_alive())

@@ -22,10 +22,13 @@ from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import ConcurrencyLimiter
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
-from gateway.transport.stalled_send import ClientGone, MonitoredSend, abort
+from gateway.transport.peers import ClientGone, MonitoredSend, abort, peer_of
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
-from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping, Subscribe
+from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping, Pong, Subscribe
+
+MAX_PINGS = 20
+"""Pings and pongs that a client may send in a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +43,6 @@ class WebSocketLimits:
     """Until the client has sent `connection_init`."""
     ping: float = 20.0
     """Between pings. A client that sends nothing until the next one is dropped."""
-    stalled: float = 30.0
-    """A client that reads nothing for so long is dropped."""
     close: float = 5.0
     """Within which the client has to read the close frame."""
 
@@ -63,7 +64,7 @@ class WebSocketEndpoint:
         await receive()  # websocket.connect
         if messages.SUBPROTOCOL in scope["subprotocols"]:
             await send({"type": "websocket.accept", "subprotocol": messages.SUBPROTOCOL})
-            await WebSocketConnection(self, scope, receive, MonitoredSend(send)).run()
+            await WebSocketConnection(self, scope, receive, MonitoredSend(send, scope)).run()
         else:
             await send({"type": "websocket.accept"})
             code, reason = close_codes.SUBPROTOCOL_NOT_ACCEPTABLE
@@ -88,6 +89,9 @@ class WebSocketConnection:
     _initialised: bool = field(default=False, init=False)
     _pinged_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), init=False)
     """When the last ping was sent; before the initialisation, when the connection was opened."""
+    _pings: float = field(default=0.0, init=False)
+    """Pings and pongs that were received; one is forgotten each twentieth of a second."""
+    _pings_at: float = field(default=0.0, init=False)
     _ping: asyncio.Task[None] | None = field(default=None, init=False)
     """The last ping, until the client sends something."""
 
@@ -105,9 +109,7 @@ class WebSocketConnection:
 
     def on_tick(self, now: float) -> None:
         limits = self.endpoint.limits
-        if self.send.stalled_seconds(now) > limits.stalled:
-            self._receiving.interrupt(CloseCause.UNRESPONSIVE)
-        elif self.principal is None:
+        if self.principal is None:
             if now - self._pinged_at > limits.initialisation:
                 self._receiving.interrupt(close_codes.INITIALISATION_TIMEOUT)
         elif now - self._pinged_at >= limits.ping:
@@ -147,11 +149,23 @@ class WebSocketConnection:
             case Subscribe():
                 await self._start_operation(message)
             case Complete():
+                if self.principal is None:
+                    raise CloseConnection(close_codes.UNAUTHORIZED)
                 task = self._operations.pop(message.id, None)
                 if task is not None:
                     task.cancel()
             case Ping():
-                await self._send_text(messages.pong(message.payload))
+                self._count_ping()
+                await self._send_text(message.pong)
+            case Pong():
+                self._count_ping()
+
+    def _count_ping(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._pings = max(self._pings - (now - self._pings_at) * MAX_PINGS, 0) + 1
+        self._pings_at = now
+        if self._pings > MAX_PINGS:
+            raise CloseConnection(Close(4400, f"More than {MAX_PINGS} pings and pongs in a second"))
 
     async def _initialise(self, message: ConnectionInit) -> None:
         if self._initialised:
@@ -169,6 +183,8 @@ class WebSocketConnection:
         except RateLimited as error:
             raise CloseConnection(close_codes.close_of(error)) from None
         self.principal = principal
+        if (peer := peer_of(self.scope)) is not None:
+            peer.authenticated(principal)
         self._pinged_at = asyncio.get_running_loop().time()
         await self._send_text(messages.ACKNOWLEDGEMENT)
 
@@ -244,11 +260,11 @@ class WebSocketConnection:
         for task in self._operations.values():
             task.cancel()
         if cause is CloseCause.UNRESPONSIVE:
-            abort(self.scope)
+            abort(self.scope, "unresponsive")
         elif isinstance(cause, Close):
             with suppress(ClientGone):
                 try:
                     async with asyncio.timeout(self.endpoint.limits.close):
                         await self.send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
                 except TimeoutError:
-                    abort(self.scope)
+                    abort(self.scope, "stalled")

@@ -11,6 +11,8 @@ from gateway.operations.requests import GraphQLRequest, graphql_request, parse_j
 SUBPROTOCOL = "graphql-transport-ws"
 MAX_ID_CHARACTERS = 255
 """The id is repeated in every message about the operation."""
+MAX_CHARACTERS = {"connection_init": 32_768, "ping": 1_024, "pong": 1_024, "complete": 1_024}
+"""Of whole messages, by type: nobody pays for these. A ping's payload is encoded again for its pong."""
 
 
 class ConnectionInit(NamedTuple):
@@ -18,7 +20,12 @@ class ConnectionInit(NamedTuple):
 
 
 class Ping(NamedTuple):
-    payload: Mapping[str, Any] | None
+    pong: str
+    """The answer."""
+
+
+class Pong(NamedTuple):
+    """The answer to a ping of the gateway; needs no reaction."""
 
 
 class Subscribe(NamedTuple):
@@ -30,11 +37,11 @@ class Complete(NamedTuple):
     id: str
 
 
-ClientMessage = ConnectionInit | Ping | Subscribe | Complete
+ClientMessage = ConnectionInit | Ping | Pong | Subscribe | Complete
 
 
-def client_message(text: str | None) -> ClientMessage | None:
-    """Parse a message; None stands for a binary one. Returns None for a pong, which needs no reaction.
+def client_message(text: str | None) -> ClientMessage:
+    """Parse a message; None stands for a binary one.
 
     Raises BadUserInput for what the protocol does not have.
     """
@@ -43,14 +50,17 @@ def client_message(text: str | None) -> ClientMessage | None:
     message = parse_json(text)
     if not isinstance(message, dict):
         raise BadUserInput("A message is a JSON object.")
-    match message.get("type"):
+    kind = message.get("type")
+    if isinstance(kind, str) and len(text) > MAX_CHARACTERS.get(kind, len(text)):
+        raise BadUserInput(f"A {kind} message has at most {MAX_CHARACTERS[kind]} characters.")
+    match kind:
         case "connection_init":
             return ConnectionInit(payload=_payload(message) or {})
         case "ping":
-            return Ping(payload=_payload(message))
+            return Ping(pong=_pong(_payload(message)))
         case "pong":
             _payload(message)
-            return None
+            return Pong()
         case "subscribe":
             return Subscribe(id=_id(message), request=graphql_request(message.get("payload")))
         case "complete":
@@ -66,6 +76,13 @@ def _payload(message: dict[str, Any]) -> Mapping[str, Any] | None:
     return payload
 
 
+def _pong(payload: Mapping[str, Any] | None) -> str:
+    try:
+        return '{"type":"pong"}' if payload is None else f'{{"type":"pong","payload":{encode(payload).decode()}}}'
+    except RecursionError:
+        raise BadUserInput("The payload is nested too deeply.") from None
+
+
 def _id(message: dict[str, Any]) -> str:
     identifier = message.get("id")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= MAX_ID_CHARACTERS:
@@ -75,10 +92,6 @@ def _id(message: dict[str, Any]) -> str:
 
 ACKNOWLEDGEMENT = '{"type":"connection_ack"}'
 PING = '{"type":"ping"}'
-
-
-def pong(payload: Mapping[str, Any] | None) -> str:
-    return '{"type":"pong"}' if payload is None else f'{{"type":"pong","payload":{encode(payload).decode()}}}'
 
 
 def next_head(identifier: str) -> str:

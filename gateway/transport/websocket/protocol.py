@@ -1,9 +1,12 @@
-"""uvicorn's WebSocket protocol (sans-IO, 19.4 KB for an idle connection; the old one takes 26.3), and three changes.
+"""uvicorn's WebSocket protocol (sans-IO, 19.4 KB for an idle connection; the old one takes 26.3), and these changes.
 
 - Writes are corked: what is written in one turn of the event loop goes out in one system call. A client that gets many
   events at a time would cost one call for each frame otherwise.
 - A client that reads nothing gets no pongs: they would collect in the transport's buffer.
-- The scope has an extension that aborts the connection: a close frame would wait behind the unread data.
+- The scope has the `Peer`, which limits how long the client may take to read, and aborts the connection: a close frame
+  would wait behind the unread data.
+- Before `connection_init` was accepted, a message has at most `MAX_INITIAL_BYTES`.
+- A message has at most `MAX_FRAGMENTS`: empty ones count nothing, and would be kept without end.
 
 Run uvicorn with `ws_ping_interval=None`: its own pings close a silent connection with 1011, after which clients do not
 reconnect. And with `ws_per_message_deflate=False`: a compressor for each connection takes more memory than all the rest
@@ -14,10 +17,15 @@ import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
-from gateway.transport.stalled_send import ABORT_EXTENSION
+from gateway.transport.peers import PEER_EXTENSION, Peer
 
+MAX_INITIAL_BYTES = 32_768
+"""Twice the largest access token."""
+MAX_FRAGMENTS = 4_096
+"""A browser sends a message of 1 MB in one to eight."""
 _MAX_CORKED_BYTES = 65_536
 """More is written at once, so that a transport whose client does not read reports it in time."""
 
@@ -25,20 +33,67 @@ _MAX_CORKED_BYTES = 65_536
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket over a corked transport."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(cast("asyncio.Transport", CorkedTransport(cast("asyncio.Transport", transport))))
+    def __init__(self, *args: Any, peer: Peer, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.peer = peer
         self.conn.debug = False  # it would log every frame, and credentials are in the first one
+        self._max_bytes = self.conn.max_message_size
+        self.conn.max_message_size = min(MAX_INITIAL_BYTES, self._max_bytes or MAX_INITIAL_BYTES)
+        self.peer.expect_credential(self._accept_larger)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        corked = CorkedTransport(cast("asyncio.Transport", transport))
+        self.peer.transport = cast("asyncio.Transport", corked)
+        super().connection_made(self.peer.transport)
+        self.loop.call_soon(self._refuse_handshake)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.peer.disconnected()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.peer.pause_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.peer.resume_writing()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
-            self.scope["extensions"][ABORT_EXTENSION] = {"abort": self.transport.abort}
+            extensions = cast("dict[str, Any]", self.scope["extensions"])
+            extensions[PEER_EXTENSION] = {"peer": self.peer}
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) == MAX_FRAGMENTS:
+            self.peer.abort("too_large")
+        else:
+            super().handle_cont(event)
 
     def handle_ping(self) -> None:
         if self.writable.is_set():
             super().handle_ping()
         else:
             self.conn.data_to_send()  # drops the pong
+
+    async def send(self, message: Any) -> None:
+        while not self.writable.is_set():  # all that wait wake up at once, and one may fill the buffer again
+            await self.writable.wait()
+        await super().send(message)
+        if self.close_sent:
+            self.peer.pause_writing()
+
+    def _refuse_handshake(self) -> None:
+        """Close where the handshake could not be parsed: uvicorn would wait for what never comes."""
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            self.peer.peers.closed["malformed"] += 1
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def _accept_larger(self) -> None:
+        """Accept messages of the configured size."""
+        self.conn.max_message_size = self._max_bytes
 
 
 class CorkedTransport:
@@ -72,6 +127,10 @@ class CorkedTransport:
         """Close at once, without sending what is corked."""
         self._corked.clear()
         self._transport.abort()
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that were not sent yet."""
+        return self._bytes + self._transport.get_write_buffer_size()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

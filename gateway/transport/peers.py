@@ -1,0 +1,224 @@
+"""What a peer may make the process hold: connections, and answers that it does not read.
+
+Connections are counted from the moment they are accepted, since every one takes a file descriptor. Until a credential
+was accepted on it, a connection also counts for its address. Where there are too many, the oldest one without a
+credential gives way to the new one: a flood closes its own connections, and a caller with a credential comes through.
+
+An answer has to be read within `stalled_seconds` and the time that its bytes take at `bytes_per_second`, whether it is
+JSON, a stream or the messages of a WebSocket; otherwise its connection is aborted.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from starlette.types import Message, Scope, Send
+
+from gateway.domain.principals import Principal
+
+PEER_EXTENSION = "gateway.peer"
+"""The ASGI extension of our protocols: its `peer` is the Peer of the connection."""
+
+
+class ClientGone(Exception):
+    """The client has disconnected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeerLimits:
+    """Limits of one process."""
+
+    connections: int = 20_000
+    unauthenticated: int = 5_000
+    """Connections of one address on which no credential was accepted yet. A host that opens thousands of WebSockets at
+    once has them in this state until each has sent its `connection_init`."""
+    unread_bytes: int = 64 * 1024 * 1024
+    """Of all connections of one caller: the answers that they have not read. One answer alone may be larger."""
+    stalled_seconds: float = 30.0
+    bytes_per_second: int = 32 * 1024
+    """A slow mobile connection has more."""
+
+
+class Peers:
+    """The peers of all connections of one process, and how often one was refused."""
+
+    def __init__(self) -> None:
+        self.limits = PeerLimits()
+        self.closed: Counter[str] = Counter()
+        """How many connections were closed for a limit, by reason."""
+        self._open: set[Peer] = set()
+        self._unauthenticated: dict[str, dict[Peer, None]] = {}
+        self._oldest_first: dict[Peer, None] = {}
+        self._unread: Counter[Hashable] = Counter()
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return len(self._open)
+
+    def connect(self, peer: "Peer") -> None:
+        """Count a connection until `disconnect`. Where there are too many, one is refused."""
+        if len(self._unauthenticated.get(peer.address, ())) >= self.limits.unauthenticated:
+            self._give_way(next(iter(self._unauthenticated[peer.address])), "too_many_of_address")
+        elif len(self._open) >= self.limits.connections:
+            self._give_way(next(iter(self._oldest_first), peer), "too_many")
+        self._open.add(peer)
+        if not peer.transport.is_closing():
+            self._unauthenticated.setdefault(peer.address, {})[peer] = self._oldest_first[peer] = None
+
+    def disconnect(self, peer: "Peer") -> None:
+        """Count a connection no more."""
+        peer.resume_writing()
+        self._open.discard(peer)
+        self._forget(peer)
+
+    def authenticate(self, peer: "Peer", caller: Hashable) -> None:
+        """Count a connection for this caller."""
+        self._forget(peer)
+        held = peer.held
+        self.release(peer, held)
+        peer.caller = caller
+        self.hold(peer, held)
+
+    def hold(self, peer: "Peer", size: int) -> None:
+        """Count bytes that a connection has not read until `release`; abort it where its caller has too many."""
+        held = self._unread[peer.caller]
+        peer.held += size
+        self._unread[peer.caller] = held + size
+        if held and held + size > self.limits.unread_bytes:
+            peer.abort("unread")
+
+    def release(self, peer: "Peer", size: int) -> None:
+        """Count bytes no more."""
+        peer.held -= size
+        self._unread[peer.caller] -= size
+        if not self._unread[peer.caller]:
+            del self._unread[peer.caller]
+
+    def _give_way(self, peer: "Peer", reason: str) -> None:
+        self.closed[reason] += 1
+        self._forget(peer)
+        peer.refuse()
+
+    def _forget(self, peer: "Peer") -> None:
+        if peer in self._oldest_first:
+            del self._oldest_first[peer]
+            of_address = self._unauthenticated[peer.address]
+            del of_address[peer]
+            if not of_address:
+                del self._unauthenticated[peer.address]
+
+
+class Peer:
+    """The peer of one connection, and what it leaves unread."""
+
+    __slots__ = (
+        *("_aborted", "_loop", "_on_credential", "_principal", "_timer", "_unread"),
+        *("address", "caller", "held", "peers", "refuse", "transport"),
+    )
+
+    def __init__(self, peers: Peers, transport: asyncio.Transport, *, address: str, refuse: Callable[[], None]) -> None:
+        """Make the peer of a connection. `refuse` closes it where there are too many."""
+        self.address = address
+        self.caller: Hashable = address
+        """By whom its unread bytes are counted: the caller's bounds, and the address before the authentication."""
+        self.held = 0
+        self.refuse = refuse
+        self.transport = transport
+        self.peers = peers
+        self._loop = asyncio.get_running_loop()
+        self._principal: Principal | None = None
+        self._on_credential: Callable[[], None] | None = None
+        self._aborted = False
+        self._unread = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the peer has not read what the transport has."""
+        return self._timer is not None
+
+    def authenticated(self, principal: Principal) -> None:
+        """Count the connection for this caller."""
+        if principal is not self._principal:
+            self._principal = principal
+            self.peers.authenticate(self, principal.bounds)
+            if self._on_credential is not None:
+                self._on_credential()
+
+    def expect_credential(self, on_credential: Callable[[], None]) -> None:
+        """Call this once a credential is accepted, whether or not one was before: a WebSocket sends its own."""
+        self._principal, self._on_credential = None, on_credential
+
+    def pause_writing(self) -> None:
+        """Begin to wait until the peer reads what the transport has; abort the connection where it takes too long."""
+        self.resume_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        limits = self.peers.limits
+        seconds = limits.stalled_seconds + self._unread / limits.bytes_per_second
+        self._timer = self._loop.call_later(seconds, self.abort, "stalled")
+        self.peers.hold(self, self._unread)
+
+    def resume_writing(self) -> None:
+        """End the wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self.peers.release(self, self._unread)
+
+    def close(self) -> None:
+        """Close the connection as soon as the peer has read everything, which may not take too long either."""
+        self.transport.close()
+        if self._timer is None and self.transport.get_write_buffer_size():
+            self.pause_writing()
+
+    def disconnected(self) -> None:
+        """Count the connection no more."""
+        self.peers.disconnect(self)
+
+    def abort(self, reason: str) -> None:
+        """Close the connection in the next turn, with everything in its buffers, and count it."""
+        if not self._aborted:
+            self._aborted = True
+            self.peers.closed[reason] += 1
+            self._loop.call_soon(self.transport.abort)  # it may be writing now
+
+
+class MonitoredSend:
+    """ASGI's send, which counts the messages that wait until the peer reads as unread.
+
+    Every sender awaits its own message, so no more messages wait here than there are senders.
+    """
+
+    __slots__ = ("_peer", "_send")
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self._send = send
+        self._peer = peer_of(scope)
+
+    async def send(self, message: Message) -> None:
+        """Send as soon as the peer reads. Raises ClientGone."""
+        peer = self._peer
+        size = len(message.get("text") or message.get("body") or "") if peer is not None and peer.stalled else 0
+        if peer is not None and size:
+            peer.peers.hold(peer, size)
+        try:
+            await self._send(message)
+        except OSError:  # what ASGI says a server raises
+            raise ClientGone from None
+        finally:
+            if peer is not None and size:
+                peer.peers.release(peer, size)
+
+
+def peer_of(scope: Scope) -> Peer | None:
+    """Return the peer of a request's connection; None where another server has accepted it."""
+    extension = scope.get("extensions", {}).get(PEER_EXTENSION)
+    return None if extension is None else extension["peer"]
+
+
+def abort(scope: Scope, reason: str) -> None:
+    """Close the connection at once, if the server can: a graceful close would wait behind the unread data."""
+    if (peer := peer_of(scope)) is not None:
+        peer.abort(reason)
