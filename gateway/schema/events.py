@@ -146,7 +146,9 @@ class InstallationEventEdge:
 class InstallationEventConnection:
     edges: list[InstallationEventEdge] = strawberry.field(description="The events of the page with their cursors.")
     nodes: list[InstallationEvent] = strawberry.field(description="The events of the page.")
-    page_info: PageInfo = strawberry.field(description="The position of the page in the list.")
+    page_info: PageInfo = strawberry.field(
+        description="The position of the page in the list. A page of size 0 reads nothing: both of its flags are false."
+    )
 
 
 def _connection(page: Page[domain.Event]) -> InstallationEventConnection:

@@ -35,11 +35,12 @@ from gateway.domain.installations import InstallationStatus, StatusReasonCode, S
 from gateway.domain.pages import Window
 from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import Connection
-from gateway.storage.queries import queries
+from gateway.storage.queries import Flags, queries
 
 EVENTS_CHANNEL: Final = "installation_events"
 """The channel of `notify_events`."""
 _EPOCH_BITS = 60
+_STATUS_CHANGES: Final = frozenset({EventKind.STATUS_CHANGED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,17 +118,14 @@ async def read_pages(
     Raises:
         CursorExpired: The log no longer has all events after one of the window's positions.
     """
-    flags = _flags(matching, window=window)
+    flags = _flags(matching, window=window, by_parent=parents != (None,))
     if isinstance(interest, WantedKeys):
         flags["wanted"] = {
             "wanted_installation_ids": interest.installation_ids,
             "wanted_account_ids": interest.account_ids,
             "wanted_application_ids": interest.application_ids,
         }
-    if parents != (None,):
-        flags["of_installation"] = {}
-    query = queries.variant("select_event_page", flags)
-    values = {name: value for given in flags.values() for name, value in given.items()}
+    query, values = queries.with_flags("select_event_page", flags)
     rows: list[list[Record]] = [[] for _ in parents]
     for row in await query.fetch(connection, limit=limit, parents=list(parents), **values):
         rows[row["parent"] - 1].append(row)
@@ -185,23 +183,31 @@ async def prune_events(connection: Connection, *, older_than: datetime, limit: i
     return count
 
 
-def _flags(matching: EventFilter, *, window: Window[Position]) -> dict[str, dict[str, Any]]:
+def _flags(matching: EventFilter, *, window: Window[Position], by_parent: bool) -> Flags:
     """Return the flags of the query that apply, each with its parameters."""
-    flags: dict[str, dict[str, Any]] = {"backward" if window.backward else "forward": {}}
+    flags: Flags = {}
+    if by_parent:
+        flags["of_installation"] = {}
+    within = "owner_" if matching.installation_id is not None else ""
     if matching.installation_id is not None:
         flags["installation"] = {"installation_id": matching.installation_id}
     if matching.application_id is not None:
-        flags["application"] = {"application_id": matching.application_id}
+        flags[f"{within}application"] = {f"{within}application_id": matching.application_id}
     if matching.account_id is not None:
-        flags["account"] = {"account_id": matching.account_id}
-    if not matching.kinds:
-        flags["nothing"] = {}
-    elif matching.kinds != ALL_KINDS:
-        flags["kinds"] = {"kinds": sorted(kind.value for kind in matching.kinds)}
+        flags[f"{within}account"] = {f"{within}account_id": matching.account_id}
     if window.after is not None:
         flags["after"] = {"after_xid": window.after.xid, "after_id": window.after.id}
     if window.before is not None:
         flags["before"] = {"before_xid": window.before.xid, "before_id": window.before.id}
+    owned = by_parent or any((matching.installation_id, matching.application_id, matching.account_id))
+    kinds = [kind.value for kind in matching.kinds]
+    if owned or matching.kinds not in (ALL_KINDS, _STATUS_CHANGES):
+        flags["by_kind"] = {}
+    else:
+        kinds = [""]  # one range, of all of them
+        if matching.kinds == _STATUS_CHANGES:
+            flags["status_changes"] = {}
+    flags["backward" if window.backward else "forward"] = {"kinds": kinds}
     return flags
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from gateway.domain.cursors import Keyset, Position
@@ -31,6 +32,7 @@ from gateway.usecases.visibility import (
     visible_installations,
 )
 
+_NO_EVENTS: Final[Page[Event]] = Page(items=[], has_next=False, has_previous=False)
 Pair = tuple[UUID, UUID]
 """An application's id and an account's."""
 
@@ -119,11 +121,13 @@ async def count_installations_by_status(
 async def list_histories(
     connection: Connection, principal: Principal, *, ids: Sequence[UUID], window: Window[Position]
 ) -> dict[UUID, Page[Event]]:
-    """Read one page of the history of each installation.
+    """Read one page of the history of each installation; a page of size 0 without reading.
 
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
+    if not window.size:
+        return dict.fromkeys(ids, _NO_EVENTS)
     matching = visible_events(principal)
     found = await select_histories(connection, installation_ids=ids, matching=matching, window=window)
     return {installation_id: window.page(rows) for installation_id, rows in found.items()}
@@ -143,10 +147,12 @@ async def count_listed_applications(services: Services, principal: Principal, *,
 
 
 async def list_events(services: Services, *, matching: EventFilter, window: Window[Position]) -> Page[Event]:
-    """Read one page of the log; `matching` comes from `visible_events`.
+    """Read one page of the log, a page of size 0 without reading; `matching` comes from `visible_events`.
 
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
+    if not window.size:
+        return _NO_EVENTS
     found = await read(services.database, select_event_page, matching=matching, window=window)
     return window.page(found)

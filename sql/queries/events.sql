@@ -15,7 +15,8 @@ select
 from own
 where not exists (
     select from installation_events e
-    where e.account_id = :account_id and e.application_id = :application_id and e.xid > (select xid from own)
+    where e.account_id = :account_id and e.application_id = :application_id
+        and left(e.kind, 2) in ('ST', 'ME', 'SY', 'CO', 'AU') and e.xid + 0 > (select xid from own)
 )
 returning id;
 
@@ -29,6 +30,9 @@ where exists (select from installation_events e where e.installation_id = asked.
 -- For each parent the first events of one page in one direction, below the horizon: no running transaction can insert
 -- before them. A list of all installations has one parent, null. Each parent has at least one row, so that the state of
 -- the log in the same snapshot is always returned.
+-- `by_kind` reads the first events of each kind, of an installation, an application or an account, from an index of
+-- these, and returns the first of them all; without it the log's own index is read. All events of an installation are of
+-- one application and one account, so that these are compared once, and not with each event.
 select
     parent.number as parent,
     log.epoch, log.pruned_xid, log.pruned_id, log.horizon, log.next_xid,
@@ -52,24 +56,42 @@ left join lateral (
 ) as latest on true
 cross join unnest(:parents::uuid[]) with ordinality as parent (id, number)
 left join lateral (
-    select e.*
-    from installation_events e
-    where e.xid < log.horizon
-        and e.installation_id = parent.id --? of_installation
-        and e.installation_id = :installation_id --? installation
-        and e.application_id = :application_id --? application
-        and e.account_id = :account_id --? account
-        and e.kind = any(:kinds::text[]) --? kinds
-        and false --? nothing
-        and ( --? wanted
-            e.installation_id = any(:wanted_installation_ids::uuid[]) --? wanted
-            or e.account_id = any(:wanted_account_ids::uuid[]) --? wanted
-            or e.application_id = any(:wanted_application_ids::uuid[]) --? wanted
-        ) --? wanted
-        and (e.xid, e.id) > (:after_xid, :after_id) --? after
-        and (e.xid, e.id) < (:before_xid, :before_id) --? before
-    order by e.xid, e.id --? forward
-    order by e.xid desc, e.id desc --? backward
+    select page.*
+    from unnest(:kinds::text[]) as asked (kind)
+    cross join lateral (
+        select *
+        from (
+            select *, xid
+                + 0 --? by_kind
+                as place
+            from installation_events
+        ) as e
+        where e.place < log.horizon
+            and left(e.kind, 2) = left(asked.kind, 2) --? by_kind
+            and left(e.kind, 2) = 'ST' --? status_changes
+            and e.installation_id = parent.id --? of_installation
+            and e.installation_id = :installation_id --? installation
+            and e.application_id = :application_id --? application
+            and e.account_id = :account_id --? account
+            and :owner_application_id = ( --? owner_application
+                select application_id from installation_events where installation_id = :installation_id limit 1 --? owner_application
+            ) --? owner_application
+            and :owner_account_id = ( --? owner_account
+                select account_id from installation_events where installation_id = :installation_id limit 1 --? owner_account
+            ) --? owner_account
+            and ( --? wanted
+                e.installation_id = any(:wanted_installation_ids::uuid[]) --? wanted
+                or e.account_id = any(:wanted_account_ids::uuid[]) --? wanted
+                or e.application_id = any(:wanted_application_ids::uuid[]) --? wanted
+            ) --? wanted
+            and (e.place, e.id) > (:after_xid, :after_id) --? after
+            and (e.place, e.id) < (:before_xid, :before_id) --? before
+        order by e.place, e.id --? forward
+        order by e.place desc, e.id desc --? backward
+        limit :limit
+    ) as page
+    order by page.place, page.id --? forward
+    order by page.place desc, page.id desc --? backward
     limit :limit
 ) as event on true
 order by parent.number

@@ -241,3 +241,15 @@ async def test_page_of_events_takes_the_same_statements_at_any_size(served: Serv
             "select_event_page",
             "select_installations_by_id",
         ]
+
+
+@pytest.mark.usefixtures("market")
+async def test_empty_page_of_events_takes_no_statement(counter: Counter) -> None:
+    page = "{ nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }"
+    aliases = " ".join(f"a{number}: installationEvents(first: 0) {page}" for number in range(30))
+    data, statements = await counter.run(f"{{ {aliases} }}")
+    nowhere = {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None}
+    assert (list(data.values()), statements) == ([{"nodes": [], "pageInfo": nowhere}] * 30, [])
+    data, statements = await counter.run(f"{{ installations(first: 5) {{ nodes {{ history(first: 0) {page} }} }} }}")
+    assert data["installations"]["nodes"] == [{"history": {"nodes": [], "pageInfo": nowhere}}] * 5
+    assert statements == ["select_installation_page"]
