@@ -92,16 +92,22 @@ def create_app(
         websocket_limits=WebSocketLimits(per_caller=settings.max_caller_connections),
     )
     routes += graphiql.routes() if graphiql else []
-    if parts.metrics is not None:
-        read = partial(scraped_metrics, parts.feed.stats, registry=parts.registry, pool_usage=parts.database.usage)
-        routes += metrics_routes(parts.metrics, read=read, version=__version__)
-    routes += health_routes(registry=parts.registry, reason_not_ready=partial(_reason_not_ready, parts.database))
-    return Starlette(
-        routes=routes,
+    app = Starlette(
+        routes=[*routes, *_operator_routes(parts)],
         middleware=browser_security(settings.allowed_origins),
         exception_handlers={Exception: unexpected_error},
         lifespan=lambda _app: _lifespan(parts),
     )
+    app.router.redirect_slashes = False  # the address would have whatever Host the request has
+    return app
+
+
+def _operator_routes(parts: Components) -> list[Route]:
+    routes = health_routes(registry=parts.registry, reason_not_ready=partial(_reason_not_ready, parts.database))
+    if parts.metrics is not None:
+        read = partial(scraped_metrics, parts.feed.stats, registry=parts.registry, pool_usage=parts.database.usage)
+        routes += metrics_routes(parts.metrics, read=read, version=__version__)
+    return routes
 
 
 def build_components(

@@ -16,7 +16,8 @@ from gateway.app import create_app
 from gateway.cli.database_target import DatabaseTarget, database_target, open_services
 from gateway.cli.default_keys import default_keys
 from gateway.cli.graceful_shutdown import Server, handle_signals
-from gateway.cli.sockets import listen
+from gateway.cli.log_throttle import LOGGERS, LogThrottle
+from gateway.cli.sockets import BACKLOG, connection_limits, listen
 from gateway.demo.catalogue import APPLICATIONS
 from gateway.demo.loading import load_example_data
 from gateway.demo.scenarios import UNFINISHED_EXAMPLE
@@ -48,6 +49,7 @@ async def serve(
             # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
             # of the lifespan out when it has to exit at once.
             async with app.router.lifespan_context(app):
+                handler.registry.peers.limits = connection_limits(settings)
                 server = Server(server_configuration(app, settings, peers=handler.registry.peers))
                 _collect_garbage_rarely()
                 handler.server = server
@@ -63,6 +65,8 @@ def configure_logging(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     for name in ("asyncio", "databases", "httpx", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(LogThrottle())
 
 
 async def _prepare_database(
@@ -102,6 +106,7 @@ def server_configuration(
         http=partial(HttpProtocol, peers=peers),  # type: ignore[arg-type]  # uvicorn only calls it
         ws=WebSocketProtocol,
         ws_max_size=settings.max_body_bytes,
+        backlog=BACKLOG,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]  # any number does

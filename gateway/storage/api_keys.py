@@ -26,9 +26,9 @@ async def insert_api_key(connection: Connection, api_key: ApiKey) -> None:
     await queries.insert_api_key.execute(connection, kind=api_key.kind.value, **values)
 
 
-async def select_api_key(connection: Connection, *, prefix: str) -> ApiKey | None:
-    row = await queries.select_api_key_by_prefix.fetch_row(connection, prefix=prefix)
-    return None if row is None else _api_key(row)
+async def select_api_keys_by_prefix(connection: Connection, *, ids: list[str]) -> dict[str, ApiKey]:
+    rows = await queries.select_api_keys_by_prefix.fetch(connection, prefixes=ids)
+    return {row["prefix"]: _api_key(row) for row in rows}
 
 
 async def select_api_keys(connection: Connection) -> list[ApiKey]:

@@ -20,6 +20,13 @@ from gateway.domain.principals import Principal
 PEER_EXTENSION = "gateway.peer"
 """The ASGI extension of our protocols: its `peer` is the Peer of the connection."""
 
+CLOSE_REASONS = (
+    *("malformed", "too_large", "too_slow"),
+    *("stalled", "unread", "unresponsive"),
+    *("too_many", "too_many_of_address"),
+)
+"""Why a connection is closed for a limit: for what it sent, for what it did not read or answer, or for their number."""
+
 
 class ClientGone(Exception):
     """The client has disconnected."""
@@ -30,7 +37,7 @@ class PeerLimits:
     """Limits of one process."""
 
     connections: int = 20_000
-    unauthenticated: int = 5_000
+    unauthenticated: int = 2_000
     """Connections of one address on which no credential was accepted yet. A host that opens thousands of WebSockets at
     once has them in this state until each has sent its `connection_init`."""
     unread_bytes: int = 64 * 1024 * 1024

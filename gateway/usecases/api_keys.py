@@ -1,5 +1,6 @@
 """API keys: the platform issues and revokes them, and callers authenticate by them."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +17,13 @@ from gateway.domain.text import checked_text, sha256_of
 from gateway.storage.api_keys import (
     insert_api_key,
     revoke_api_key,
-    select_api_key,
     select_api_keys,
+    select_api_keys_by_prefix,
     select_ended_api_keys,
     touch_api_keys,
 )
 from gateway.storage.database import read, transaction
+from gateway.usecases.batch_loader import BatchLoader, MappedFuture
 from gateway.usecases.marketplace import find_application, require_account
 from gateway.usecases.services import Services
 
@@ -122,12 +124,16 @@ class ApiKeyCache:
 
     A revocation notifies every gateway, which clears its cache. Should the notification be lost, the entry expires
     after `ttl_seconds`.
+
+    Keys that are not cached are read by one statement at a time, those of all callers together: made-up ones take one
+    connection at most, and delay nobody else's.
     """
 
     def __init__(self, services: Services, *, ttl_seconds: float = 2.0) -> None:
         self._services = services
         self._cache: TTLCache[bytes, tuple[UUID, Principal]] = TTLCache(MOST_CACHED_KEYS, ttl_seconds)
         self._last_used: dict[UUID, datetime] = {}
+        self._loader = BatchLoader(services.database, select_api_keys_by_prefix, limiter=asyncio.Semaphore(1))
 
     async def authenticate(self, secret: str) -> Principal:
         """Return the principal of a key.
@@ -149,7 +155,9 @@ class ApiKeyCache:
 
     async def _find(self, secret: str, *, now: datetime) -> tuple[UUID, Principal]:
         prefix = prefix_of(secret)
-        api_key = None if prefix is None else await read(self._services.database, select_api_key, prefix=prefix)
+        api_key = None
+        if prefix is not None:
+            api_key = await MappedFuture(self._loader.load(prefix), lambda keys: keys.get(prefix))
         if api_key is None or not api_key.is_valid(secret, now=now):
             raise Unauthenticated(_INVALID)
         return api_key.id, api_key.principal

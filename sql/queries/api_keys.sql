@@ -2,10 +2,10 @@
 insert into api_keys (id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at)
 values (:id, :prefix, :digest, :kind, :application_id, :account_id, :label, :created_at, :expires_at);
 
--- name: select_api_key_by_prefix
+-- name: select_api_keys_by_prefix
 select id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at
 from api_keys
-where prefix = :prefix;
+where prefix = any(:prefixes::text[]);
 
 -- name: select_api_keys
 select id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at

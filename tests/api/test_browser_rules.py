@@ -59,6 +59,13 @@ async def test_requests_without_a_preflight_are_refused(served: Served, content_
     assert answer.status_code == 415
 
 
+async def test_no_address_redirects_to_the_host_of_its_request(served: Served) -> None:
+    for path in ("/graphql/", "/healthz/", "/graphql//", "//evil.example/graphql/"):
+        answer = await served.http.get(served.url.replace("/graphql", path), headers={"host": "evil.example"})
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
 async def test_a_url_changes_nothing(served: Served) -> None:
     platform = await served.platform()
     query = 'mutation { registerAccount(input: { name: "A" }) { __typename } }'

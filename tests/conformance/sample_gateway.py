@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import strawberry
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from strawberry.scalars import JSON
 
 from gateway.app import graphql_routes
@@ -29,6 +30,8 @@ from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.websocket.connection import WebSocketLimits
 from tests.serving import serving
 
+LARGE_BYTES = 20_000_000
+"""Of the answer of /large."""
 KEY = "igw_first"
 OTHER_KEY = "igw_second"
 PRINCIPALS = {
@@ -65,6 +68,7 @@ class State:
     abandoned: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     reason: str | None = None
+    checks: int = 0
 
     async def tick(self, *places: int) -> None:
         async with self.ticked:
@@ -124,10 +128,6 @@ class Query:
     @strawberry.field
     async def echo(self, value: JSON) -> JSON | None:
         return value
-
-    @strawberry.field
-    def padding(self, size: int) -> str:
-        return "x" * size
 
     @strawberry.field
     def broken(self) -> str | None:
@@ -300,6 +300,7 @@ async def served(
     )
 
     async def reason_not_ready() -> str | None:
+        state.checks += 1
         if state.reason == "crash":
             raise RuntimeError("secret")
         return state.reason
@@ -313,6 +314,7 @@ async def served(
         websocket_limits=websocket_limits,
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
+    routes.append(Route("/large", lambda _request: Response(b"x" * LARGE_BYTES)))
     application = Starlette(routes=[*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
     ticking = run_periodically(connections.TICK_SECONDS, registry.check, name="checking connections")
     async with (

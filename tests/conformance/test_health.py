@@ -3,12 +3,15 @@
 import asyncio
 
 import httpx
+import pytest
 
+from gateway.transport.http import health
 from tests.conformance.sample_gateway import KEY, Gateway
 from tests.serving import DEADLINE, eventually
 
 
-async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> None:
+async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0)
     async with httpx.AsyncClient(base_url=gateway.url.removesuffix("/graphql")) as client:
 
         async def readiness() -> tuple[int, dict[str, str]]:
@@ -25,6 +28,13 @@ async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway) -> No
         assert await readiness() == (503, {"status": "not ready", "reason": "The gateway is stopping."})
         response = await client.get("/healthz")
         assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+async def test_readiness_is_checked_once_a_second_for_all_who_ask(gateway: Gateway) -> None:
+    async with httpx.AsyncClient(base_url=gateway.url.removesuffix("/graphql")) as client:
+        answers = await asyncio.gather(*(client.get("/readyz") for _ in range(20)))
+        assert {response.status_code for response in answers} == {200}
+        assert gateway.state.checks == 1
 
 
 async def test_draining_gateway_finishes_requests_and_rejects_new_ones(gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from gateway.domain.api_keys import new_secret
 from gateway.domain.errors import (
     AccountNotFound,
     ApiKeyNotFound,
@@ -167,6 +168,23 @@ async def test_a_revoked_key_is_invalid_and_keeps_the_time_of_its_first_revocati
         await cache.authenticate(issued.secret)
     with pytest.raises(ApiKeyNotFound):
         await api_keys.revoke_key(world.services, PLATFORM, api_key_id=uuid4())
+
+
+async def test_made_up_keys_take_one_connection_and_delay_no_valid_key(world: World) -> None:
+    issued = await issue(world, PrincipalKind.PLATFORM)
+    cache = ApiKeyCache(world.services)
+    made_up = [new_secret() for _ in range(400)]
+    authenticating = asyncio.gather(
+        *map(cache.authenticate, made_up), cache.authenticate(issued.secret), return_exceptions=True
+    )
+    in_use = set()
+    while not authenticating.done():
+        in_use.add(world.services.database.usage()[1])
+        await asyncio.sleep(0)
+    *refused, principal = await authenticating
+    assert {type(error) for error in refused} == {Unauthenticated}
+    assert isinstance(principal, Principal)
+    assert max(in_use) == 1
 
 
 async def test_many_gateways_store_the_last_use_of_the_same_keys_at_once(world: World) -> None:

@@ -3,11 +3,9 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -19,8 +17,9 @@ from gateway.auth.access_tokens.signatures import PublicKey
 LOG = logging.getLogger("gateway.authentication")
 
 MAX_KEYS = 64
-MAX_LOOKUPS, LOOKUP_WINDOW_SECONDS = 5, 60.0
-"""How often an unknown key id may cause a fetch: any client can invent one."""
+LOOKUP_SECONDS = 5.0
+"""Between two fetches for an unknown key id: any client can invent one. Each fetch serves all that ask, so that made-up
+ids delay a new key's first token by so much, and no longer."""
 MAX_RETRY_SECONDS = 30.0
 MIN_MODULUS_CHARACTERS = 342
 """Of a modulus of 2048 bits in base64url; shorter keys are not safe (NIST SP 800-131A)."""
@@ -46,7 +45,7 @@ class JwksCache:
     _fetched_at: float = field(default=float("-inf"), init=False)
     _retry_at: float = field(default=float("-inf"), init=False)
     _failures: int = field(default=0, init=False)
-    _lookups: deque[float] = field(default_factory=partial(deque, maxlen=MAX_LOOKUPS), init=False)
+    _looked_up_at: float = field(default=float("-inf"), init=False)
     _fetching: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def close(self) -> None:
@@ -97,10 +96,9 @@ class JwksCache:
         if self._fetching is not None:
             return True
         now = self.clock()
-        too_many = len(self._lookups) == MAX_LOOKUPS and now - self._lookups[0] < LOOKUP_WINDOW_SECONDS
-        if too_many or not self._may_fetch:
+        if now - self._looked_up_at < LOOKUP_SECONDS or not self._may_fetch:
             return False
-        self._lookups.append(now)
+        self._looked_up_at = now
         return True
 
     async def _fetched(self) -> None:

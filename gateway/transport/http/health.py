@@ -1,6 +1,8 @@
 """Health checks: /healthz returns whether the process is alive, /readyz whether it takes requests."""
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -15,18 +17,45 @@ ReasonNotReady = Callable[[], Awaitable[str | None]]
 """Returns why the gateway is not ready; None where it is."""
 
 
+REMEMBERED_SECONDS = 1.0
+"""Anybody may ask, and the check runs a statement."""
+
+
+class _Readiness:
+    """The last outcome of the check; requests that come together wait for the same one."""
+
+    def __init__(self, check: ReasonNotReady) -> None:
+        self._check = check
+        self._outcome: asyncio.Future[str | None] | None = None
+        self._checked_at = 0.0
+
+    async def reason_not_ready(self) -> str | None:
+        """Return why the gateway was not ready when it was last checked."""
+        if self._outcome is None or (
+            self._outcome.done() and time.monotonic() - self._checked_at >= REMEMBERED_SECONDS
+        ):
+            self._outcome = asyncio.ensure_future(self._checked())
+        return await asyncio.shield(self._outcome)
+
+    async def _checked(self) -> str | None:
+        try:
+            return await self._check()
+        except Exception:
+            LOG.exception("The readiness check failed")
+            return "The check failed; the log says why."
+        finally:
+            self._checked_at = time.monotonic()
+
+
 def health_routes(*, registry: ConnectionRegistry, reason_not_ready: ReasonNotReady) -> list[Route]:
     """Return the routes /healthz and /readyz. A gateway that drains is alive, and not ready."""
+    readiness = _Readiness(reason_not_ready)
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def readyz(_request: Request) -> Response:
-        try:
-            reason = "The gateway is stopping." if registry.draining else await reason_not_ready()
-        except Exception:
-            LOG.exception("The readiness check failed")
-            reason = "The check failed; the log says why."
+        reason = "The gateway is stopping." if registry.draining else await readiness.reason_not_ready()
         if reason is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)

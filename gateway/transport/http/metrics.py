@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from gateway.feed.stats import FeedStats
 from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.peers import CLOSE_REASONS
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _TRANSPORTS = ("websocket", "stream")
@@ -79,6 +80,14 @@ def scraped_metrics(
     yield connections
     yield GaugeMetricFamily("gateway_requests", "Running requests.", value=registry.requests)
     yield GaugeMetricFamily("gateway_draining", "1 while the gateway stops.", value=int(registry.draining))
+    peers = registry.peers
+    yield GaugeMetricFamily("gateway_peer_connections", "Open connections of any kind.", value=peers.connections)
+    closed = CounterMetricFamily(
+        "gateway_peer_connections_closed", "Connections that were closed for a limit.", labels=("reason",)
+    )
+    for reason in CLOSE_REASONS:
+        closed.add_metric((reason,), peers.closed[reason])
+    yield closed
     size, in_use = pool_usage()
     yield GaugeMetricFamily("gateway_pool_connections", "Connections to Postgres in the pool.", value=size)
     yield GaugeMetricFamily("gateway_pool_connections_in_use", "Connections of the pool in use.", value=in_use)
