@@ -20,7 +20,12 @@ PREFIX = "GATEWAY_"
 
 Caller = Literal["platform", "application", "account", "anonymous"]
 TokenPart = Literal["kind", "application", "account"]
-DEFAULT_RATES: dict[Caller, int] = {"platform": 0, "application": 12_000_000, "account": 6_000_000, "anonymous": 60_000}
+DEFAULT_RATES: dict[Caller, int] = {
+    "platform": 0,
+    "application": 12_000_000,
+    "account": 6_000_000,
+    "anonymous": 1_200_000,
+}
 DEFAULT_CLAIMS: dict[TokenPart, str] = {
     "kind": "gateway_kind",
     "application": "gateway_application_id",
@@ -211,7 +216,11 @@ class Settings(BaseSettings):
     max_depth: int = Field(default=16, ge=3, le=100, description="How deep the fields of a document may be nested.")
     max_batch: int = Field(default=0, ge=0, le=100, description="Operations in one HTTP request; 0: no batches.")
     max_operation_cost: int = Field(
-        default=10_000, ge=10, le=10_000_000, description="What one operation may cost; for the platform twice as much."
+        default=250_000,
+        ge=1_000,
+        le=100_000_000,
+        description="What one operation may cost, in microseconds of CPU; for the platform twice as much, for each"
+        " event of a subscription a tenth.",
     )
     max_caller_connections: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Open WebSockets of one caller, in one gateway process."
@@ -221,8 +230,9 @@ class Settings(BaseSettings):
     )
     rates: _Rates = Field(
         default=DEFAULT_RATES,
-        description="Units of cost that a caller may spend in a minute in one gateway process; 0: no limit."
-        " Callers that are not named keep their default; all callers without a key count as one.",
+        description="Units of cost, about microseconds of CPU of gateway and Postgres, that a caller may spend in a"
+        " minute in one gateway process; 0: no limit. Callers that are not named keep their default; all callers"
+        " without a key count as one.",
     )
     token_issuer: _Address = Field(
         default="",

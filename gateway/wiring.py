@@ -18,7 +18,7 @@ from gateway.execution.limits import DocumentLimits
 from gateway.operations.persisted_operations import DocumentPolicy
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import Quota
-from gateway.schema.costs import FIELD_WEIGHTS
+from gateway.schema.costs import FIELD_WEIGHTS, LOOKUPS, STATEMENTS, list_sizes
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.database import Database, open_database
@@ -51,12 +51,13 @@ def build_services(
 
 def build_documents(settings: Settings, *, introspection: bool) -> Documents:
     """Make the cache of valid documents. Without introspection, error messages suggest no names either."""
+    schema = build_schema()
     return Documents(
-        build_schema(),
+        schema,
         rules=() if introspection else (NoSchemaIntrospectionCustomRule,),
         hide_suggestions=not introspection,
         limits=DocumentLimits(depth=settings.max_depth),
-        costs=CostModel(weights=FIELD_WEIGHTS),
+        costs=CostModel(weights=FIELD_WEIGHTS, statements=STATEMENTS, lookups=LOOKUPS, list_sizes=list_sizes(schema)),
     )
 
 

@@ -242,11 +242,11 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "max_depth": ("17", lambda built: built.pipeline.documents._limits.depth, 17),
     "max_batch": ("17", lambda built: built.endpoint(Route).limits.batch, 17),
     "max_operation_cost": (
-        "17",
+        "1700",
         lambda built: [
             built.pipeline._quotas[kind].operation for kind in (PrincipalKind.PLATFORM, PrincipalKind.ACCOUNT)
         ],
-        [34, 17],
+        [3400, 1700],
     ),
     "max_caller_connections": ("17", lambda built: built.endpoint(WebSocketRoute).limits.per_caller, 17),
     "max_caller_subscriptions": ("17", lambda built: built.pipeline._subscriptions._limit, 17),

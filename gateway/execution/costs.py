@@ -1,15 +1,20 @@
 """The cost of an operation, estimated from its document and variables before it runs.
 
-An object costs 1, a scalar nothing, and some fields cost more, by their weights. The cost of a list's items is
-multiplied by its largest size: `first`, `last` or the number of `ids` of the field that leads to it, or else a default
-size. A fragment counts at each place where it is spread, and is estimated once.
+One unit is about a microsecond of CPU, of the gateway and Postgres together: `python -m tests.benchmarks.costs` runs
+some 200 documents and prints the microseconds of a unit for each. Every selected field of every object costs,
+whatever it is aliased to; objects, lists and what has a weight of its own cost more.
 
-The estimate of a document is compiled once into a list of sums, in which only sizes given by variables are open.
+The cost of a list's items is multiplied by its largest size: `first`, `last` or the number of `ids` of the field that
+leads to it, or else a default size. A fragment counts at each place where it is spread, and is estimated once. A
+variable with a list or an object counts by its values at each place where it is used.
+
+The estimate of a document is compiled once into a list of sums, in which only what variables give is open.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     ArgumentNode,
@@ -17,21 +22,26 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLField,
-    GraphQLInterfaceType,
+    GraphQLInputObjectType,
+    GraphQLInputType,
     GraphQLNamedType,
-    GraphQLObjectType,
     GraphQLSchema,
+    GraphQLType,
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
     NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     ValueNode,
     VariableNode,
     get_named_type,
     is_composite_type,
+    is_enum_type,
     is_list_type,
+    is_specified_scalar_type,
+    type_from_ast,
 )
 from graphql.type import get_nullable_type
 
@@ -40,20 +50,27 @@ from gateway.execution.fragments import dependency_order, fragments_of
 
 _PAGE_ARGUMENTS = frozenset({"first", "last"})
 _MAX_DIGITS = len(str(LARGEST_PAGE_SIZE))
+_CHARACTERS_PER_UNIT = 50
+"""Of an alias, which stands in the response of every object."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostModel:
-    """The weights of the schema's fields."""
+    """The weights of the schema's fields, in units."""
 
     weights: Mapping[str, int] = field(default_factory=dict)
-    """By `Type.field`, where the weight does not follow from the field's type."""
-    mutation: int = 10
-    subscription: int = 10
-    introspection: int = 100
-    """Of `__schema` and `__type`, with everything selected below."""
+    """By `Type.field`: one value of the field, without its selection; and by `InputType.field` what giving it adds."""
+    statements: Mapping[str, int] = field(default_factory=dict)
+    """By `Type.field`: what the field adds once for each place where it is selected, however many parents it has."""
+    lookups: Mapping[str, int] = field(default_factory=dict)
+    """By `Type.field`: what the field adds once to an operation, since its values are read together."""
+    list_sizes: Mapping[str, int] = field(default_factory=dict)
+    """By `Type.field`: the usual number of items, of lists whose size no argument gives."""
+    operation: int = 150
+    mutation: int = 1_000
+    object: int = 1
+    leaf: int = 1
     default_list_size: int = 5
-    """Of lists without a size argument."""
 
     def weight(self, schema: GraphQLSchema, parent: GraphQLNamedType, name: str, *, composite: bool) -> int:
         """Return the cost of one value of this field, without its selection."""
@@ -62,9 +79,7 @@ class CostModel:
             return given
         if parent is schema.mutation_type:
             return self.mutation
-        if parent is schema.subscription_type:
-            return self.subscription
-        return int(composite)
+        return self.object if composite else self.leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +103,21 @@ class _Size:
         return _bounded(value) if type(value) is int else LARGEST_PAGE_SIZE
 
 
+@dataclass(frozen=True, slots=True)
+class _IsGiven:
+    """1 where the variable's object has this member, or else 0."""
+
+    variable: str
+    member: str
+
+    def value(self, given: Mapping[str, Any]) -> int:
+        return int(isinstance(given.get(self.variable), dict) and self.member in given[self.variable])
+
+
 @dataclass(slots=True)
 class _Sum:
     constant: int = 0
-    terms: list[tuple[int | _Size, int]] = field(default_factory=list)
+    terms: list[tuple[int | _Size | _IsGiven, int]] = field(default_factory=list)
     """Pairs of a size and the index of the earlier sum that it multiplies."""
 
 
@@ -106,21 +132,22 @@ class _Selected:
 class Cost:
     """The estimate for one operation."""
 
-    __slots__ = ("_sums", "constant")
+    __slots__ = ("_sums", "_uses", "constant")
 
-    def __init__(self, sums: Sequence[_Sum]) -> None:
-        self.constant = None if sums[-1].terms else max(1, sums[-1].constant)
+    def __init__(self, sums: Sequence[_Sum], uses: Mapping[str, int]) -> None:
+        self.constant = None if sums[-1].terms or uses else sums[-1].constant
         """The cost, where no variable changes it."""
-        self._sums = () if self.constant is not None else tuple(sums)
+        self._sums = tuple(sums)
+        self._uses = uses
 
     def value(self, variables: Mapping[str, Any] | None) -> int:
-        """Return the cost with these variables, as they came; at least 1."""
+        """Return the cost with these variables, as they came."""
         if self.constant is not None:
             return self.constant
         given, values = variables or {}, list[int]()
         for each in self._sums:
             values.append(each.constant + sum(_size(size, given) * values[earlier] for size, earlier in each.terms))
-        return max(1, values[-1])
+        return values[-1] + sum(uses * _count_values(given.get(name)) for name, uses in self._uses.items())
 
 
 def estimate(
@@ -138,7 +165,15 @@ class _Estimator:
         self._model = model
         self._sums: list[_Sum] = []
         self._fragments: dict[str, tuple[int, int]] = {}
-        self._defaults = {node.variable.name.value: node.default_value for node in operation.variable_definitions or ()}
+        definitions = operation.variable_definitions or ()
+        self._defaults = {node.variable.name.value: node.default_value for node in definitions}
+        self._uses: Counter[str] = Counter()
+        """How often each variable is used that may have a list or an object."""
+        self._constant = model.operation
+        self._looked_up: set[str] = set()
+        self._counted = {
+            node.variable.name.value for node in definitions if _has_values(type_from_ast(schema, node.type))
+        }
 
     def compiled(self, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:
         fragments = fragments_of(document)
@@ -148,8 +183,10 @@ class _Estimator:
             self._fragments[name] = (self._append(selected.once), self._append(selected.listed))
         root = self._schema.get_root_type(operation.operation)
         assert root is not None  # noqa: S101 - the operation was validated
-        self._append_product(self._selected(operation.selection_set, root), size=1)
-        return Cost(self._sums)
+        whole = self._selected(operation.selection_set, root)
+        whole.once.constant += self._constant + sum(self._model.lookups[name] for name in self._looked_up)
+        self._append_product(whole, size=1)
+        return Cost(self._sums, dict(self._uses))
 
     def _selected(self, selection_set: SelectionSetNode, parent: GraphQLNamedType) -> _Selected:
         selected = _Selected()
@@ -178,26 +215,53 @@ class _Estimator:
                     yield selection, type_
 
     def _add_field(self, selected: _Selected, node: FieldNode, parent: GraphQLNamedType) -> None:
-        name = node.name.value
-        if name in {"__schema", "__type"}:
-            selected.once.constant += self._model.introspection
+        name, model = node.name.value, self._model
+        definition = self._schema.get_field(parent, name) if is_composite_type(parent) else None
+        if definition is None or name == "__typename":
+            selected.once.constant += model.leaf
             return
-        if name == "__typename" or not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
-            return
-        definition = parent.fields[name]
         type_ = get_named_type(definition.type)
         composite = is_composite_type(type_)
-        weight = self._model.weight(self._schema, parent, name, composite=composite)
         below = self._selected(node.selection_set, type_) if node.selection_set else _Selected()
-        below.once.constant += weight
+        coordinate = f"{parent.name}.{name}"
+        self._constant += model.statements.get(coordinate, 0)
+        self._looked_up.update({coordinate} & model.lookups.keys())
+        below.once.constant += model.weight(self._schema, parent, name, composite=composite)
+        below.once.constant += len(node.alias.value) // _CHARACTERS_PER_UNIT if node.alias else 0
+        for argument in node.arguments or ():
+            self._add_value(selected.once, argument.value, definition.args[argument.name.value].type)
         requested = self._requested_size(node.arguments or (), definition)
         in_list = composite and is_list_type(get_nullable_type(definition.type))
-        default = self._model.default_list_size
+        default = model.default_list_size
         each = self._append_product(below, size=default if requested is None or in_list else requested)
-        if in_list and requested is None:  # its size is given by the field that has the list
+        usual = model.list_sizes.get(coordinate)
+        if in_list and requested is None and usual is None:  # its size is given by the field that has the list
             self._add(selected.listed, 1, each)
         else:
-            self._add(selected.once, requested if in_list and requested is not None else 1, each)
+            self._add(selected.once, (requested if requested is not None else usual or 1) if in_list else 1, each)
+
+    def _add_value(self, to: _Sum, value: ValueNode, type_: GraphQLInputType | None) -> None:
+        """Add an argument's value: one unit for each value in it, and the weights of the input fields given."""
+        named = None if type_ is None else get_named_type(type_)
+        fields = named.fields if isinstance(named, GraphQLInputObjectType) else {}
+        match value:
+            case VariableNode():
+                variable = value.name.value
+                self._uses.update({variable} & self._counted)
+                for name in fields:
+                    weight = self._model.weights.get(f"{named}.{name}")
+                    if weight is not None:
+                        to.terms.append((_IsGiven(variable, name), self._append(_Sum(weight))))
+            case ListValueNode():
+                for item in value.values:
+                    self._add_value(to, item, type_)
+            case ObjectValueNode():
+                for member in value.fields:
+                    name = member.name.value
+                    to.constant += self._model.weights.get(f"{named}.{name}", 0)
+                    self._add_value(to, member.value, fields[name].type if name in fields else None)
+            case _:
+                self._constant += self._model.leaf
 
     def _requested_size(self, arguments: Sequence[ArgumentNode], definition: GraphQLField) -> int | _Size | None:
         given = {node.name.value: node.value for node in arguments}
@@ -248,9 +312,30 @@ def _literal_size(value: ValueNode | None) -> int | None:
             return None
 
 
+def _has_values(type_: GraphQLType | None) -> bool:
+    """Return whether values of the type may consist of other values: lists, objects and JSON do."""
+    named = get_named_type(type_)
+    return (
+        named is None
+        or is_list_type(get_nullable_type(cast("Any", type_)))
+        or not (is_specified_scalar_type(named) or is_enum_type(named))
+    )
+
+
+def _count_values(value: Any) -> int:
+    """Return how many values a JSON value consists of, at any depth, itself excluded."""
+    pending, count = [value], 0
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict | list):
+            count += len(one)
+            pending.extend(one.values() if isinstance(one, dict) else one)
+    return count
+
+
 def _bounded(size: int) -> int:
     return min(max(size, 0), LARGEST_PAGE_SIZE)
 
 
-def _size(size: int | _Size, variables: Mapping[str, Any]) -> int:
+def _size(size: int | _Size | _IsGiven, variables: Mapping[str, Any]) -> int:
     return size if isinstance(size, int) else size.value(variables)

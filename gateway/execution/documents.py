@@ -1,10 +1,9 @@
 """Documents: parsed and validated once, and kept as operations that are ready to run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cachetools import LRUCache
 from graphql import (
     SKIP,
     ArgumentNode,
@@ -37,6 +36,7 @@ from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.execution.compiler import CompiledOperation
 from gateway.execution.costs import Cost, CostModel, estimate
 from gateway.execution.errors import InvalidDocument, OperationTooComplex
+from gateway.execution.fair_cache import FairCache
 from gateway.execution.fragments import fragments_of
 from gateway.execution.limits import DocumentLimits, check_size
 
@@ -93,11 +93,8 @@ class Documents:
         self._rules = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules)
         self._limits = limits
         self._costs = costs
-        min_weight = max_source_bytes / max_count  # so that the sum of the weights bounds the count as well
-        self._operations: LRUCache[tuple[str, str | None], Operation] = LRUCache(
-            max_source_bytes,
-            getsizeof=lambda operation: max(min_weight, len(operation.source.encode(errors="surrogatepass"))),
-        )
+        self._min_size = max_source_bytes // max_count  # so that the sum of the sizes bounds the count as well
+        self._operations: FairCache[tuple[str, str | None], Operation] = FairCache(max_source_bytes)
         # graphql-core has no other way to set them: they are the process's.
         overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = _MAX_COMPARISONS
         validation_context.MAX_FRAGMENT_WORK = _MAX_FRAGMENT_WORK
@@ -106,8 +103,10 @@ class Documents:
         """Return the operation if it is kept."""
         return self._operations.get((source, name))
 
-    def prepare(self, source: str, *, name: str | None = None) -> Operation:
+    def prepare(self, source: str, *, name: str | None = None, owner: Hashable = None) -> Operation:
         """Return the operation of that name, or the document's only one: kept, or parsed and validated now.
+
+        `owner` is whose share of the cache a new one takes.
 
         Raises:
             InvalidDocument: The document does not parse or validate.
@@ -134,8 +133,8 @@ class Documents:
             cost=estimate(self._schema, document, definition, model=self._costs),
             payload_variables=_payload_variables(document, definition),
         )
-        if self._operations.getsizeof(operation) <= self._operations.maxsize:
-            self._operations[source, name] = operation
+        size = max(self._min_size, len(source.encode(errors="surrogatepass")))
+        self._operations.put((source, name), operation, size=size, owner=owner)
         return operation
 
     def check(self, source: str) -> DocumentNode:

@@ -8,7 +8,7 @@ again where it shows rows beside itself: they may have changed or gone meanwhile
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Self
@@ -95,6 +95,8 @@ class SharedSubscription:
     variable_values: VariableValues
     event_seconds: float
     """Which executing one event may take."""
+    charge: Callable[[], Awaitable[None]]
+    """Waits until the caller's quota allows the next rendering."""
     on_unused: Callable[[], object]
     subscribers: int = 0
     """Each one calls `release` once."""
@@ -109,6 +111,7 @@ class SharedSubscription:
         """
         share_key = getattr(event, "share_key", None)
         if share_key is None:
+            await self.charge()
             return await self._payload(event, self.context.for_event())
         rendering = self._renderings.get(share_key)
         if rendering is None or rendering.number <= asked_at:
@@ -128,6 +131,7 @@ class SharedSubscription:
             rendering.task.cancel()
 
     async def _render(self, event: Any, rendering: _Rendering) -> Payload:
+        await self.charge()
         self.begun += 1
         rendering.number = self.begun
         context = self.context.for_event()

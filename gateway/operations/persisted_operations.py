@@ -5,14 +5,16 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cachetools import LRUCache
-
 from gateway.domain.errors import BadUserInput, Forbidden, GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.domain.text import sha256_of
-from gateway.operations.quotas import RateLimiter
+from gateway.execution.fair_cache import FairCache
+from gateway.operations.quotas import RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest
 
+_LOOK_UP: Final = 50
+_USUAL_SIZE: Final = 4_000
+"""In bytes: the kept documents take at most this, times their number."""
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -55,7 +57,7 @@ class OperationResolver:
     def __init__(self, policy: DocumentPolicy, rate_limiter: RateLimiter) -> None:
         self._policy = policy
         self._rate_limiter = rate_limiter
-        self._automatic: LRUCache[bytes, str] = LRUCache(0 if policy.trusted_only else policy.automatic)
+        self._automatic: FairCache[bytes, str] = FairCache(0 if policy.trusted_only else policy.automatic * _USUAL_SIZE)
 
     async def resolve(self, request: GraphQLRequest, caller: Principal | None) -> tuple[str, bool]:
         """Return the document's text, and whether it may run as it is; otherwise it may only introspect.
@@ -64,7 +66,7 @@ class OperationResolver:
             DocumentNotFound: No document has the digest.
             UntrustedDocument: The document has to be registered.
             BadUserInput: The digest is malformed, or is not that of the document.
-            RateLimited: Looking a document up costs one unit.
+            RateLimited: Looking a document up costs as much as a row.
         """
         digest = _named_digest(request)
         if request.query is None:
@@ -81,12 +83,17 @@ class OperationResolver:
         if digest is not None and digest != sha256_of(request.query):
             raise BadUserInput("The document's SHA-256 is not the one that the request names.")
         if await self._is_trusted(request.query, caller):
-            if digest is not None and self._automatic.maxsize:
-                self._automatic[digest] = request.query
             return request.query, True
         if not self._policy.introspection_excepted:
             raise UntrustedDocument
         return request.query, False
+
+    def keep_automatic(self, request: GraphQLRequest, caller: Principal | None) -> None:
+        """Keep the document of an automatic persisted query, which is valid and was paid for."""
+        if request.query is None or not self._automatic.max_size or (digest := _named_digest(request)) is None:
+            return
+        size = max(_USUAL_SIZE, len(request.query.encode(errors="surrogatepass")))
+        self._automatic.put(digest, request.query, size=size, owner=limit_key(caller))
 
     async def _is_trusted(self, text: str, caller: Principal | None) -> bool:
         policy = self._policy
@@ -95,7 +102,7 @@ class OperationResolver:
         return await self._find_registered(sha256_of(text), caller) is not None
 
     async def _find_registered(self, digest: bytes, caller: Principal | None) -> str | None:
-        await self._rate_limiter.charge(caller, cost=1)
+        await self._rate_limiter.charge(caller, cost=_LOOK_UP)
         return await self._policy.find(digest)
 
 

@@ -7,6 +7,7 @@ charge the caller, run the operation and encode its response. Both raise Gateway
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from graphql import OperationType
@@ -20,8 +21,9 @@ from gateway.execution.errors import OperationTooComplex, error_code
 from gateway.execution.runner import ExecutionState, execute
 from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
-from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
-from gateway.operations.requests import GraphQLRequest, check_variables
+from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
+from gateway.operations.requests import GraphQLRequest, check_variables, parse_json
+from gateway.storage.database import METER, StatementMeter
 
 Result = TypeVar("Result")
 
@@ -32,8 +34,15 @@ The outcome is OK, ABANDONED where it was cancelled, or the code of its first er
 its stream is open.
 """
 
-_CHARACTERS_PER_UNIT = 20
-"""One unit of cost for so much of a document that is not cached. Invalid documents are not cached, and cost no less."""
+_PREPARATION = 100
+"""Units for a document that is not cached, and one for each 10 characters; what it takes beyond is settled afterwards.
+Invalid documents are not cached, and cost no less."""
+_BYTES_PER_UNIT = 10
+"""Of a request's body: JSON full of decimals takes 0.29 us a byte to parse, text 0.001."""
+_FREE_BYTES = 1_000
+_MAX_BYTES_AT_ONCE = 50_000
+_SETTLED_UNITS = 10_000
+"""What an operation's statements take beyond its estimated cost is settled where it exceeds this: less is noise."""
 _DEFAULT_QUOTA = Quota()
 
 
@@ -81,19 +90,38 @@ class OperationPipeline:
             text, trusted = await self._resolver.resolve(request, caller)
         operation = self.documents.get(text, name=request.operation_name)
         if operation is None:
-            await self._rate_limiter.charge(caller, cost=1 + len(text) // _CHARACTERS_PER_UNIT)
-            try:
-                operation = self.documents.prepare(text, name=request.operation_name)
-            except GatewayError as error:
-                if self._observe is not None:
-                    self._observe(None, error.code, 0.0)
-                raise
+            operation = await self._prepare_new(text, request, caller)
         if not operation.introspects_only:
             if not trusted:
                 raise UntrustedDocument
             if caller is None:
                 raise Unauthenticated("Anonymous callers may only introspect. Send Authorization: Bearer and a key.")
+        if "persistedQuery" in request.extensions:
+            self._resolver.keep_automatic(request, caller)
         return operation
+
+    async def parse(self, text: bytes, caller: Principal | None) -> Any:
+        """Return the value of a request's JSON, whose size is charged. Raises MalformedRequest and RateLimited."""
+        if len(text) > _FREE_BYTES:
+            await self._rate_limiter.charge(caller, cost=len(text) // _BYTES_PER_UNIT)
+        if len(text) > _MAX_BYTES_AT_ONCE:  # a thread gives the event loop a turn every 5 ms
+            return await asyncio.to_thread(parse_json, text)
+        return parse_json(text)
+
+    async def _prepare_new(self, text: str, request: GraphQLRequest, caller: Principal | None) -> Operation:
+        """Parse and validate a document; charge the CPU that it takes."""
+        charged = _PREPARATION + len(text) // 10
+        await self._rate_limiter.charge(caller, cost=charged)
+        started = time.thread_time()
+        try:
+            return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))
+        except GatewayError as error:
+            if self._observe is not None:
+                self._observe(None, error.code, 0.0)
+            raise
+        finally:
+            microseconds = (time.thread_time() - started) * 1e6
+            await self._rate_limiter.settle(caller, cost=round(microseconds) - charged)
 
     async def execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
         """Run a query or a mutation. A mutation that has begun is finished even if its awaiter is cancelled."""
@@ -155,7 +183,10 @@ class OperationPipeline:
         if operation.type is OperationType.SUBSCRIPTION:
             raise BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart.")
         context = self._make_context(caller=caller)
-        extensions = await self._charge(operation, request, caller)
+        cost = await self._charge(operation, request, caller)
+        extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
+        meter = StatementMeter()
+        METER.set(meter)
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
                 await context.prepare(operation.root_fields)
@@ -167,32 +198,47 @@ class OperationPipeline:
             context.abandon()
             raise TimedOut(f"The operation was stopped after {self._operation_seconds:g} seconds.") from None
 
-    async def _charge(
-        self, operation: Operation, request: GraphQLRequest, caller: Principal | None
-    ) -> dict[str, Any] | None:
-        """Charge the estimated cost. Return the response's extensions, if the request asks for the cost."""
+        except OperationTooComplex as error:
+            if operation.type is not OperationType.MUTATION:
+                raise
+            raise OperationTooComplex(f"{error.message} What it changed stays changed.", **error.extensions) from None
+        finally:
+            beyond = round(meter.seconds * 1e6) - cost
+            if beyond > _SETTLED_UNITS:
+                await self._rate_limiter.settle(caller, cost=beyond)
+
+    async def _charge(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> int:
+        """Charge the estimated cost and return it. Raises OperationTooComplex and RateLimited."""
         if request.variables:
             check_variables(request.variables)
         cost = operation.cost.constant or operation.cost.value(request.variables)
-        quota = self._quotas.get(None if caller is None else caller.kind, _DEFAULT_QUOTA)
-        if cost > quota.operation:
+        quota = self._quota(caller)
+        subscribes = operation.type is OperationType.SUBSCRIPTION
+        allowed = quota.event if subscribes else quota.operation
+        if cost > allowed:
+            what = "Each event of the subscription" if subscribes else "The operation"
             raise OperationTooComplex(
-                f"The operation would cost {cost}; at most {quota.operation} are allowed. Ask for shorter pages,"
-                " or for less of each item.",
+                f"{what} would cost {cost}; at most {allowed} are allowed. Ask for shorter pages, or for less of each"
+                " item.",
                 limit="cost",
-                allowed=quota.operation,
+                allowed=allowed,
                 cost=cost,
             )
         if quota.minute is not None:
             await self._rate_limiter.charge(caller, cost=cost)
-        asks = request.extensions.get("cost") is True
-        return {"cost": {"estimated": cost, "allowed": quota.operation}} if asks else None
+        return cost
+
+    def _quota(self, caller: Principal | None) -> Quota:
+        return self._quotas.get(None if caller is None else caller.kind, _DEFAULT_QUOTA)
+
+    def _cost_extension(self, cost: int, caller: Principal | None) -> dict[str, Any]:
+        return {"cost": {"estimated": cost, "allowed": self._quota(caller).operation}}
 
     async def _subscribe(
         self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
     ) -> PayloadStream:
         caller, variables = context.caller, request.variables
-        await self._charge(operation, request, caller)
+        cost = await self._charge(operation, request, caller)
         self._subscriptions.acquire(caller)
         try:
             await context.prepare(operation.root_fields)
@@ -209,6 +255,7 @@ class OperationPipeline:
                     context=context,
                     variable_values=state.variable_values,
                     event_seconds=self._operation_seconds,
+                    charge=partial(self._rate_limiter.wait, caller, cost=cost),
                     on_unused=lambda: self._shared.pop(key),
                 )
             shared.subscribers += 1

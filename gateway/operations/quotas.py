@@ -4,6 +4,7 @@ They are counted by a principal's bounds, not by its credential: several keys or
 process counts on its own. Rates follow GCRA: a minute's quota may be spent at once, and comes back continuously.
 """
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -25,9 +26,14 @@ MAX_CALLERS = 100_000
 class Quota:
     """What one caller may spend, in units of cost."""
 
-    operation: int = 10_000
+    operation: int = 250_000
     minute: int | None = None
     """None: unlimited."""
+
+    @property
+    def event(self) -> int:
+        """What the payload of one event may cost: a subscription runs its operation for each event."""
+        return self.operation // 10
 
 
 class RateLimiter:
@@ -44,17 +50,37 @@ class RateLimiter:
         }
 
     async def charge(self, caller: Principal | None, *, cost: int) -> None:
-        """Take the cost of something done for this caller. Raises RateLimited."""
+        """Take the cost of something to be done for this caller. Raises RateLimited."""
         limited = self._limiters.get(None if caller is None else caller.kind)
         if limited is None:
             return
         per_minute, limiter = limited
-        result = await limiter.limit(_limit_key(caller), cost=min(cost, per_minute))
+        result = await limiter.limit(limit_key(caller), cost=min(cost, per_minute))
         if result.limited:
             raise RateLimited(
                 f"All of {per_minute} units of cost a minute are spent. Try again later.",
                 retryAfter=math.ceil(max(result.state.retry_after, 1)),
             )
+
+    async def settle(self, caller: Principal | None, *, cost: int) -> None:
+        """Take what something has cost beyond its charge; as much as is left."""
+        limited = self._limiters.get(None if caller is None else caller.kind)
+        if limited is not None and cost > 0:
+            left = await self.remaining(caller)
+            await limited[1].limit(limit_key(caller), cost=min(cost, left))
+
+    async def remaining(self, caller: Principal | None) -> int:
+        """Return what a caller whose rate is limited can still spend at once."""
+        _, limiter = self._limiters[None if caller is None else caller.kind]
+        return (await limiter.peek(limit_key(caller))).remaining
+
+    async def wait(self, caller: Principal | None, *, cost: int) -> None:
+        """Take the cost as soon as the caller's quota allows it."""
+        while True:
+            try:
+                return await self.charge(caller, cost=cost)
+            except RateLimited as error:
+                await asyncio.sleep(error.extensions["retryAfter"])
 
 
 class ConcurrencyLimiter:
@@ -67,19 +93,20 @@ class ConcurrencyLimiter:
 
     def acquire(self, caller: Principal | None) -> None:
         """Count one more, until `release`. Raises RateLimited where the caller has as many as it may."""
-        key = _limit_key(caller)
+        key = limit_key(caller)
         if self._open[key] >= self._limit:
             raise RateLimited(f"At most {self._limit} {self._things} may be open at a time.", retryAfter=1)
         self._open[key] += 1
 
     def release(self, caller: Principal | None) -> None:
-        key = _limit_key(caller)
+        key = limit_key(caller)
         self._open[key] -= 1
         if not self._open[key]:
             del self._open[key]
 
 
-def _limit_key(caller: Principal | None) -> str:
+def limit_key(caller: Principal | None) -> str:
+    """Return what all credentials of one caller have in common."""
     if caller is None:
         return "anonymous"
     return f"{caller.kind.value}:{caller.application_id}:{caller.account_id}"

@@ -8,6 +8,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import asyncpg
@@ -154,6 +157,17 @@ def open_database(
     return database
 
 
+@dataclass(slots=True)
+class StatementMeter:
+    """How long the reading statements of one operation have taken, in seconds."""
+
+    seconds: float = 0.0
+
+
+METER: ContextVar[StatementMeter | None] = ContextVar("METER", default=None)
+"""Counts the statements of this task and of those that it creates."""
+
+
 class ConnectionLost(Unavailable):
     """The server closed the connection while it was held: what ran on it may have been committed or not."""
 
@@ -172,13 +186,22 @@ async def read(
     """
     try:
         async with connection(database) as held:
-            return await select(held, *args, **kwargs)
+            return await _metered(select(held, *args, **kwargs))
     except ConnectionLost:
         # A restart or a failover closes all connections at once, but asyncpg notices it only when it next reads from
         # each of them: without this, the second attempt could be given another closed one.
         await database.expire_connections()
     async with connection(database) as held:
-        return await select(held, *args, **kwargs)
+        return await _metered(select(held, *args, **kwargs))
+
+
+async def _metered(statement: Awaitable[Result]) -> Result:
+    meter, started = METER.get(), perf_counter()
+    try:
+        return await statement
+    finally:
+        if meter is not None:
+            meter.seconds += perf_counter() - started
 
 
 @asynccontextmanager

@@ -8,9 +8,11 @@ from typing import Any
 from graphql.execution.collect_fields import CollectedFields
 
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents
 from gateway.execution.subscriptions import Payload, PayloadStream
 from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.quotas import Quota
 from gateway.operations.requests import GraphQLRequest
 from tests.conformance.sample_gateway import SCHEMA, Context, State
 from tests.serving import DEADLINE, eventually
@@ -23,9 +25,11 @@ TICKS = "subscription { ticks { place } }"
 class Subscribers:
     """Subscribers of one pipeline, without a transport."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, costs: CostModel = CostModel(), minute: int | None = None) -> None:  # noqa: B008 - frozen
         self.state = State()
-        self.pipeline = OperationPipeline(Documents(SCHEMA), make_context=partial(Context, state=self.state))
+        quotas: dict[PrincipalKind | None, Quota] = dict.fromkeys(PrincipalKind, Quota(operation=10**9, minute=minute))
+        make_context = partial(Context, state=self.state)
+        self.pipeline = OperationPipeline(Documents(SCHEMA, costs=costs), make_context=make_context, quotas=quotas)
 
     async def follow(
         self, query: str = TICKS, *, principal: Principal = PLATFORM, variables: dict[str, Any] | None = None
@@ -196,3 +200,34 @@ async def test_stream_that_is_dropped_or_empty_ends_cleanly() -> None:
     stream = await subscribers.follow("subscription { count(to: 0) }")
     assert [payload async for payload in stream] == []
     assert [payload async for payload in stream] == []
+
+
+EXPENSIVE = CostModel(operation=100_000)
+
+
+async def test_equal_subscribers_pay_for_each_event_once() -> None:
+    subscribers = Subscribers(costs=EXPENSIVE, minute=20_000_000)
+    streams = [await subscribers.follow() for _ in range(10)]
+    limiter = subscribers.pipeline._rate_limiter
+    before = await limiter.remaining(PLATFORM)
+    for place in range(20):
+        await subscribers.state.tick(place)
+        await next_payloads(streams)
+    spent = before - await limiter.remaining(PLATFORM)
+    assert 0 < spent <= 20 * 101_000  # what has come back meanwhile is not spent
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_subscriber_gets_its_events_as_its_quota_comes_back() -> None:
+    subscribers = Subscribers(costs=EXPENSIVE, minute=6_000_000)
+    stream = await subscribers.follow()
+    await subscribers.pipeline._rate_limiter.settle(PLATFORM, cost=10**9)
+    await subscribers.state.tick(1, 2)
+    waiting = asyncio.ensure_future(anext(stream))
+    done, _ = await asyncio.wait((waiting,), timeout=0.1)
+    assert not done
+    async with asyncio.timeout(DEADLINE):
+        assert '"place":1' in (await waiting).text
+    assert '"place":2' in (await next_payloads([stream]))[0].text
+    await stream.aclose()

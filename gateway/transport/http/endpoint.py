@@ -21,7 +21,6 @@ from gateway.operations.requests import (
     MalformedRequest,
     graphql_request,
     graphql_request_from_url,
-    parse_json,
 )
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.framing import FRAMINGS
@@ -90,9 +89,8 @@ class HttpEndpoint:
         match scope["method"]:
             case "POST":
                 limits = self.limits
-                body = parse_json(
-                    await _read_json_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
-                )
+                text = await _read_json_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
+                body = await self.pipeline.parse(text, caller)
                 if isinstance(body, list):
                     return await self._respond_to_batch(body, caller, accepted[0])
                 request = graphql_request(body)
