@@ -31,6 +31,8 @@ class Position(NamedTuple):
 
 
 _DIGEST_SIZE = 4
+_MAX_CHARACTERS = 2_000
+"""More than any cursor has, which a name of 200 characters is the longest part of."""
 _POSITION = struct.Struct(">QQQ")
 _TIME = struct.Struct(">q")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,6 +125,8 @@ def _sealed(payload: bytes, *, domain: bytes) -> str:
 
 def _opened(cursor: str, *, domain: bytes) -> bytes | None:
     """Return the payload; None for everything that `_sealed` did not make, including another encoding of it."""
+    if len(cursor) > _MAX_CHARACTERS:
+        return None
     try:
         sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -6,15 +6,14 @@ whatever it is aliased to; objects, lists and what has a weight of its own cost 
 
 The cost of a list's items is multiplied by its largest size: `first`, `last` or the number of `ids` of the field that
 leads to it, or else a default size. A fragment counts at each place where it is spread, and is estimated once. A
-variable with a list or an object counts by its values at each place where it is used.
+variable with a list or an object counts by its values for every object that it is an argument of.
 
 The estimate of a document is compiled once into a list of sums, in which only what variables give is open.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from graphql import (
     ArgumentNode,
@@ -67,7 +66,7 @@ class CostModel:
     list_sizes: Mapping[str, int] = field(default_factory=dict)
     """By `Type.field`: the usual number of items, of lists whose size no argument gives."""
     operation: int = 150
-    mutation: int = 1_000
+    mutation: int = 1_500
     object: int = 1
     leaf: int = 1
     default_list_size: int = 5
@@ -82,6 +81,20 @@ class CostModel:
         return self.object if composite else self.leaf
 
 
+class _Given:
+    """The variables of a request, as they came."""
+
+    def __init__(self, variables: Mapping[str, Any] | None) -> None:
+        self.values: Final = variables or {}
+        self._counts: dict[str, int] = {}
+
+    def count(self, name: str) -> int:
+        """Return how many values a variable's list or object has, at any depth."""
+        if name not in self._counts:
+            self._counts[name] = _count_values(self.values.get(name))
+        return self._counts[name]
+
+
 @dataclass(frozen=True, slots=True)
 class _Size:
     """The size of a list that variables give: the largest of those named, each with its default."""
@@ -89,8 +102,8 @@ class _Size:
     variables: tuple[tuple[str, int | None], ...]
     counts_items: bool
 
-    def value(self, given: Mapping[str, Any]) -> int:
-        sizes = [self._read(given.get(name, default)) for name, default in self.variables]
+    def value(self, given: _Given) -> int:
+        sizes = [self._read(given.values.get(name, default)) for name, default in self.variables]
         known = [size for size in sizes if size is not None]
         return max(known) if known else DEFAULT_PAGE_SIZE
 
@@ -104,21 +117,35 @@ class _Size:
 
 
 @dataclass(frozen=True, slots=True)
+class _ValuesOf:
+    """The number of values in a variable's list or object."""
+
+    variable: str
+
+    def value(self, given: _Given) -> int:
+        return given.count(self.variable)
+
+
+@dataclass(frozen=True, slots=True)
 class _IsGiven:
     """1 where the variable's object has this member, or else 0."""
 
     variable: str
     member: str
 
-    def value(self, given: Mapping[str, Any]) -> int:
-        return int(isinstance(given.get(self.variable), dict) and self.member in given[self.variable])
+    def value(self, given: _Given) -> int:
+        value = given.values.get(self.variable)
+        return int(isinstance(value, dict) and self.member in value)
+
+
+_Factor = int | _Size | _ValuesOf | _IsGiven
 
 
 @dataclass(slots=True)
 class _Sum:
     constant: int = 0
-    terms: list[tuple[int | _Size | _IsGiven, int]] = field(default_factory=list)
-    """Pairs of a size and the index of the earlier sum that it multiplies."""
+    terms: list[tuple[_Factor, int]] = field(default_factory=list)
+    """Pairs of a factor and the index of the earlier sum that it multiplies."""
 
 
 @dataclass(slots=True)
@@ -132,22 +159,23 @@ class _Selected:
 class Cost:
     """The estimate for one operation."""
 
-    __slots__ = ("_sums", "_uses", "constant")
+    __slots__ = ("_sums", "constant")
 
-    def __init__(self, sums: Sequence[_Sum], uses: Mapping[str, int]) -> None:
-        self.constant = None if sums[-1].terms or uses else sums[-1].constant
+    def __init__(self, sums: Sequence[_Sum]) -> None:
+        self.constant = None if sums[-1].terms else sums[-1].constant
         """The cost, where no variable changes it."""
         self._sums = tuple(sums)
-        self._uses = uses
 
     def value(self, variables: Mapping[str, Any] | None) -> int:
         """Return the cost with these variables, as they came."""
         if self.constant is not None:
             return self.constant
-        given, values = variables or {}, list[int]()
+        given, values = _Given(variables), list[int]()
         for each in self._sums:
-            values.append(each.constant + sum(_size(size, given) * values[earlier] for size, earlier in each.terms))
-        return values[-1] + sum(uses * _count_values(given.get(name)) for name, uses in self._uses.items())
+            values.append(
+                each.constant + sum(_value(factor, given) * values[earlier] for factor, earlier in each.terms)
+            )
+        return values[-1]
 
 
 def estimate(
@@ -167,8 +195,6 @@ class _Estimator:
         self._fragments: dict[str, tuple[int, int]] = {}
         definitions = operation.variable_definitions or ()
         self._defaults = {node.variable.name.value: node.default_value for node in definitions}
-        self._uses: Counter[str] = Counter()
-        """How often each variable is used that may have a list or an object."""
         self._constant = model.operation
         self._looked_up: set[str] = set()
         self._counted = {
@@ -186,7 +212,7 @@ class _Estimator:
         whole = self._selected(operation.selection_set, root)
         whole.once.constant += self._constant + sum(self._model.lookups[name] for name in self._looked_up)
         self._append_product(whole, size=1)
-        return Cost(self._sums, dict(self._uses))
+        return Cost(self._sums)
 
     def _selected(self, selection_set: SelectionSetNode, parent: GraphQLNamedType) -> _Selected:
         selected = _Selected()
@@ -247,7 +273,8 @@ class _Estimator:
         match value:
             case VariableNode():
                 variable = value.name.value
-                self._uses.update({variable} & self._counted)
+                if variable in self._counted:
+                    to.terms.append((_ValuesOf(variable), self._append(_Sum(1))))
                 for name in fields:
                     weight = self._model.weights.get(f"{named}.{name}")
                     if weight is not None:
@@ -261,7 +288,7 @@ class _Estimator:
                     to.constant += self._model.weights.get(f"{named}.{name}", 0)
                     self._add_value(to, member.value, fields[name].type if name in fields else None)
             case _:
-                self._constant += self._model.leaf
+                to.constant += self._model.leaf
 
     def _requested_size(self, arguments: Sequence[ArgumentNode], definition: GraphQLField) -> int | _Size | None:
         given = {node.name.value: node.value for node in arguments}
@@ -284,7 +311,7 @@ class _Estimator:
                     return _literal_size(value) or 0
         return _Size(tuple(variables), counts_items) if variables else DEFAULT_PAGE_SIZE
 
-    def _append_product(self, selected: _Selected, *, size: int | _Size) -> int:
+    def _append_product(self, selected: _Selected, *, size: _Factor) -> int:
         whole = selected.once
         self._add(whole, size, self._append(selected.listed))
         return self._append(whole)
@@ -293,10 +320,10 @@ class _Estimator:
         self._sums.append(kept)
         return len(self._sums) - 1
 
-    def _add(self, to: _Sum, size: int | _Size, earlier: int) -> None:
+    def _add(self, to: _Sum, size: _Factor, earlier: int) -> None:
         added = self._sums[earlier]
         if not added.terms and (isinstance(size, int) or not added.constant):
-            to.constant += _size(size, {}) * added.constant
+            to.constant += _value(size, _Given(None)) * added.constant
         else:
             to.terms.append((size, earlier))
 
@@ -337,5 +364,5 @@ def _bounded(size: int) -> int:
     return min(max(size, 0), LARGEST_PAGE_SIZE)
 
 
-def _size(size: int | _Size | _IsGiven, variables: Mapping[str, Any]) -> int:
-    return size if isinstance(size, int) else size.value(variables)
+def _value(factor: _Factor, given: _Given) -> int:
+    return factor if isinstance(factor, int) else factor.value(given)

@@ -43,6 +43,8 @@ _FREE_BYTES = 1_000
 _MAX_BYTES_AT_ONCE = 50_000
 _SETTLED_UNITS = 10_000
 """What an operation's statements take beyond its estimated cost is settled where it exceeds this: less is noise."""
+_OPENING = 150
+"""Units for opening a subscription, which pays for its events later."""
 _DEFAULT_QUOTA = Quota()
 
 
@@ -74,6 +76,8 @@ class OperationPipeline:
         self._resolver = OperationResolver(policy, self._rate_limiter)
         self._subscriptions = ConcurrencyLimiter(max_subscriptions, things="subscriptions")
         self._shared: dict[Hashable, SharedSubscription] = {}
+        self._preparing = asyncio.Lock()
+        """Held while a document is prepared: others take their turn between two documents."""
         self._operation_seconds = operation_seconds
         self._run_to_completion = run_to_completion
         self._observe = observe
@@ -112,16 +116,18 @@ class OperationPipeline:
         """Parse and validate a document; charge the CPU that it takes."""
         charged = _PREPARATION + len(text) // 10
         await self._rate_limiter.charge(caller, cost=charged)
-        started = time.thread_time()
-        try:
-            return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))
-        except GatewayError as error:
-            if self._observe is not None:
-                self._observe(None, error.code, 0.0)
-            raise
-        finally:
-            microseconds = (time.thread_time() - started) * 1e6
-            await self._rate_limiter.settle(caller, cost=round(microseconds) - charged)
+        async with self._preparing:
+            await asyncio.sleep(0)
+            started = time.thread_time()
+            try:
+                return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))
+            except GatewayError as error:
+                if self._observe is not None:
+                    self._observe(None, error.code, 0.0)
+                raise
+            finally:
+                microseconds = (time.thread_time() - started) * 1e6
+                await self._rate_limiter.settle(caller, cost=round(microseconds) - charged)
 
     async def execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
         """Run a query or a mutation. A mutation that has begun is finished even if its awaiter is cancelled."""
@@ -225,7 +231,7 @@ class OperationPipeline:
                 cost=cost,
             )
         if quota.minute is not None:
-            await self._rate_limiter.charge(caller, cost=cost)
+            await self._rate_limiter.charge(caller, cost=min(cost, _OPENING) if subscribes else cost)
         return cost
 
     def _quota(self, caller: Principal | None) -> Quota:

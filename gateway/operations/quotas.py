@@ -1,7 +1,8 @@
 """Quotas: what a caller may spend on one operation and in a minute, and how many things it may have open.
 
 They are counted by a principal's bounds, not by its credential: several keys or renewed tokens give no more. Each
-process counts on its own. Rates follow GCRA: a minute's quota may be spent at once, and comes back continuously.
+process counts on its own. Rates follow GCRA: what ten seconds of the quota are may be spent at once, and comes back
+continuously; so an account takes no more than a second of CPU before it is slowed down to a tenth of a core.
 """
 
 import asyncio
@@ -31,6 +32,11 @@ class Quota:
     """None: unlimited."""
 
     @property
+    def burst(self) -> int:
+        """What may be spent at once: ten seconds' quota."""
+        return max((self.minute or 0) // 6, 1)
+
+    @property
     def event(self) -> int:
         """What the payload of one event may cost: a subscription runs its operation for each event."""
         return self.operation // 10
@@ -44,7 +50,7 @@ class RateLimiter:
             Throttled, using=RateLimiterType.GCRA.value, store=MemoryStore(options={"MAX_SIZE": MAX_CALLERS})
         )
         self._limiters = {
-            kind: (quota.minute, limiter(quota=per_min(quota.minute, burst=quota.minute)))
+            kind: (quota.burst, limiter(quota=per_min(quota.minute, burst=quota.burst)))
             for kind, quota in quotas.items()
             if quota.minute
         }
@@ -54,11 +60,11 @@ class RateLimiter:
         limited = self._limiters.get(None if caller is None else caller.kind)
         if limited is None:
             return
-        per_minute, limiter = limited
-        result = await limiter.limit(limit_key(caller), cost=min(cost, per_minute))
+        burst, limiter = limited
+        result = await limiter.limit(limit_key(caller), cost=min(cost, burst))
         if result.limited:
             raise RateLimited(
-                f"All of {per_minute} units of cost a minute are spent. Try again later.",
+                f"The {burst} units of cost that may be spent at once are spent. Try again later.",
                 retryAfter=math.ceil(max(result.state.retry_after, 1)),
             )
 

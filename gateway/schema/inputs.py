@@ -69,7 +69,7 @@ class InstallationFilter:
         return pages.InstallationFilter(
             application_id=parse_optional_uuid(self.application_id, argument="applicationId"),
             account_id=parse_optional_uuid(self.account_id, argument="accountId"),
-            statuses=None if self.status is None else tuple(self.status),
+            statuses=None if self.status is None else tuple(dict.fromkeys(self.status)),
             updated_since=self.updated_since,
             metadata=None if self.metadata is None else _containment(self.metadata),
         )
