@@ -34,7 +34,7 @@ from gateway.domain.events import (
 from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncStep
 from gateway.domain.pages import Window
 from gateway.domain.principals import PrincipalKind
-from gateway.storage.database import Connection
+from gateway.storage.database import Connection, in_turns
 from gateway.storage.queries import Flags, queries
 
 EVENTS_CHANNEL: Final = "installation_events"
@@ -127,7 +127,7 @@ async def read_pages(
         }
     query, values = queries.with_flags("select_event_page", flags)
     rows: list[list[Record]] = [[] for _ in parents]
-    for row in await query.fetch(connection, limit=limit, parents=list(parents), **values):
+    async for row in in_turns(await query.fetch(connection, limit=limit, parents=list(parents), **values)):
         rows[row["parent"] - 1].append(row)
     has_interest = None if isinstance(interest, WantedKeys) else interest
     return [_page(each, window=window, has_interest=has_interest) for each in rows]

@@ -13,7 +13,7 @@ from gateway.domain.pages import (
     OrderDirection,
     Window,
 )
-from gateway.storage.database import Connection
+from gateway.storage.database import Connection, in_turns
 from gateway.storage.installations import installation_of
 from gateway.storage.queries import Flags, queries
 
@@ -58,7 +58,7 @@ async def select_installation_pages(
     query, values = queries.with_flags("select_installation_page", flags)
     fetch = query.fetch if listed.matching.metadata is None else query.fetch_with_custom_plan
     found: dict[UUID | None, list[Installation]] = {parent: [] for parent in parents}
-    for row in await fetch(connection, parents=list(parents), **values):
+    async for row in in_turns(await fetch(connection, parents=list(parents), **values)):
         found[parents[row["parent"] - 1]].append(installation_of(row))
     return found
 
