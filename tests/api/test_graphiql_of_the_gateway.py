@@ -27,8 +27,8 @@ LIFE = (
 
 
 @pytest.fixture
-def served(data_directory: Path, tmp_path: Path) -> Iterator[Serving]:
-    with serving("--data", data_directory / "data", log=tmp_path / "errors.log", GATEWAY_LOG_LEVEL="debug") as one:
+def served(initialized_directory: Path, tmp_path: Path) -> Iterator[Serving]:
+    with serving("--data", initialized_directory, log=tmp_path / "errors.log", GATEWAY_LOG_LEVEL="debug") as one:
         yield one
 
 

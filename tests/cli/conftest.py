@@ -18,7 +18,7 @@ from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.usecases.api_keys import issue_key
 from gateway.usecases.services import Services
 from tests.cli.processes import Finished, environment
-from tests.conftest import address, run_on
+from tests.conftest import address, copy_cluster, run_on
 
 Run = Callable[..., Finished]
 
@@ -31,6 +31,14 @@ def directory(data_directory: Path) -> Iterator[Path]:
     if (directory / "postgres" / "postmaster.pid").exists():
         with embedded_postgres_blocking(directory, exclusive=False):
             """The last user to leave stops it."""
+
+
+@pytest.fixture
+def initialized(directory: Path, initialized_cluster: Path) -> Path:
+    """Return a data directory with an initialized Postgres, and nothing else of a gateway yet."""
+    directory.mkdir(mode=0o711)
+    copy_cluster(initialized_cluster, directory)
+    return directory
 
 
 @pytest.fixture

@@ -71,14 +71,14 @@ def test_data_and_keys_outlast_a_stop_and_a_kill(directory: Path, log: Path, run
         assert (third.keys, count(third)) == (first.keys, before)
 
 
-def test_without_example_data_there_is_one_key_and_no_row(directory: Path, log: Path, run: Run) -> None:
-    with serving("--data", directory, "--no-demo", log=log) as served:
+def test_without_example_data_there_is_one_key_and_no_row(initialized: Path, log: Path, run: Run) -> None:
+    with serving("--data", initialized, "--no-demo", log=log) as served:
         assert list(served.keys) == ["platform"]
         found = served.data(EVERYTHING, served.keys["platform"])
         assert (found["applications"]["totalCount"], found["installations"]["totalCount"]) == (0, 0)
-        second = run("serve", "--data", directory, "--port", "0")
+        second = run("serve", "--data", initialized, "--port", "0")
         assert (second.status, second.output) == (1, "")
-        assert f"A gateway already serves from {directory}" in second.errors
+        assert f"A gateway already serves from {initialized}" in second.errors
         assert str(served.process.pid) in second.errors
         assert count(served) == 0
 
@@ -91,15 +91,15 @@ def test_data_directory_of_root_can_be_reached_by_other_users(monkeypatch: pytes
     assert data_directory_of(None) == Path("/home/somebody/.local/share/installations-gateway")
 
 
-def test_signal_during_the_start_stops_the_gateway_and_its_postgres(directory: Path, log: Path, run: Run) -> None:
+def test_signal_during_the_start_stops_the_gateway_and_its_postgres(initialized: Path, log: Path, run: Run) -> None:
     other = "postgresql://nobody:secret@nowhere.invalid/x"
-    made = run("key", "list", "--data", directory, DATABASE_URL=other)  # --data outweighs it
+    made = run("key", "list", "--data", initialized, DATABASE_URL=other)  # --data outweighs it
     assert (made.status, made.errors) == (0, "")
-    with starting("--data", directory, log=log) as process:
-        wait_until((directory / "postgres" / "postmaster.pid").exists)
+    with starting("--data", initialized, log=log) as process:
+        wait_until((initialized / "postgres" / "postmaster.pid").exists)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in {0, 128 + signal.SIGTERM}  # 0 where it was ready by then
-    assert not (directory / "postgres" / "postmaster.pid").exists()
+    assert not (initialized / "postgres" / "postmaster.pid").exists()
     assert "Traceback" not in log.read_text()
 
 

@@ -20,8 +20,8 @@ ACTIVATED = '"installationId":"65816f7f-9947-513b-ad16-2bf0586ecbd4","from":"AUT
 
 
 @pytest.fixture
-def served(directory: Path, log: Path) -> Iterator[Serving]:
-    with serving("--data", directory, log=log) as one:
+def served(initialized: Path, log: Path) -> Iterator[Serving]:
+    with serving("--data", initialized, log=log) as one:
         yield one
 
 

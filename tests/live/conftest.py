@@ -9,6 +9,6 @@ from tests.live.servers import Postgres, running_postgres
 
 
 @pytest.fixture
-def postgres(data_directory: Path) -> Iterator[Postgres]:
-    with running_postgres(data_directory) as server:
+def postgres(initialized_directory: Path) -> Iterator[Postgres]:
+    with running_postgres(initialized_directory) as server:
         yield server

@@ -19,6 +19,7 @@ import pytest
 from gateway.storage.cluster import ClusterOfOtherVersion
 from gateway.storage.embedded import AlreadyServed, embedded_postgres, embedded_postgres_blocking
 from gateway.storage.postgres_user import DATA_OF_ROOT, DirectoryNotUsable, find_programs
+from tests.conftest import copy_cluster
 
 USER = """
 import asyncio, signal, sys
@@ -76,22 +77,32 @@ def run(url: str, statement: str) -> str:
 
 
 @pytest.fixture
-def directory(data_directory: Path) -> Iterator[Path]:
-    """Yield a data directory; where a test fails, its server is stopped."""
-    yield data_directory / "data"
-    with embedded_postgres_blocking(data_directory / "data", exclusive=False):
-        """The last to leave stops it."""
+def empty(data_directory: Path) -> Iterator[Path]:
+    """Yield a data directory that does not exist yet; where a test fails, its server is stopped."""
+    directory = data_directory / "data"
+    yield directory
+    if (directory / "postgres" / "postmaster.pid").exists():
+        with embedded_postgres_blocking(directory, exclusive=False):
+            """The last to leave stops it."""
 
 
-def test_data_is_kept_and_the_server_stops(directory: Path) -> None:
-    with embedded_postgres_blocking(directory, exclusive=True) as url:
-        server = postmaster(directory)
+@pytest.fixture
+def directory(empty: Path, initialized_cluster: Path) -> Path:
+    """Return a data directory with an initialized Postgres."""
+    empty.mkdir(mode=0o711)
+    copy_cluster(initialized_cluster, empty)
+    return empty
+
+
+def test_data_is_kept_and_the_server_stops(empty: Path) -> None:
+    with embedded_postgres_blocking(empty, exclusive=True) as url:
+        server = postmaster(empty)
         run(url, "create table kept as select 'data' as it")
         assert run(url, "select current_database() || ' ' || current_setting('timezone')") == "gateway UTC"
     wait_until(lambda: is_gone(server))
-    with embedded_postgres_blocking(directory, exclusive=True) as url:
+    with embedded_postgres_blocking(empty, exclusive=True) as url:
         assert run(url, "select it from kept") == "data"
-    log = (directory / "postgres" / "server.log").read_text()
+    log = (empty / "postgres" / "server.log").read_text()
     assert "automatic recovery" not in log, "a stop leaves nothing to recover"
 
 
@@ -159,11 +170,14 @@ def test_a_gateway_killed_with_its_server_recovers(directory: Path) -> None:
         assert run(url, "select it from kept") == "data"
 
 
-def test_a_stale_pid_that_is_another_process_now_does_not_matter(directory: Path) -> None:
+def test_a_stale_pid_that_is_another_process_now_does_not_matter(directory: Path, initialized_cluster: Path) -> None:
+    other_directory = directory.parent / "other"
+    other_directory.mkdir(mode=0o711)
+    copy_cluster(initialized_cluster, other_directory)
     with embedded_postgres_blocking(directory, exclusive=True):
         lines = (directory / "postgres" / "postmaster.pid").read_text().splitlines()
-    with user(directory.parent / "other", role="serve"):
-        other = postmaster(directory.parent / "other").pid
+    with user(other_directory, role="serve"):
+        other = postmaster(other_directory).pid
         (directory / "postgres" / "postmaster.pid").write_text("\n".join([str(other), *lines[1:], ""]))
         with embedded_postgres_blocking(directory, exclusive=True) as url:
             assert run(url, "select 1") == "1"
@@ -171,11 +185,11 @@ def test_a_stale_pid_that_is_another_process_now_does_not_matter(directory: Path
         assert psutil.pid_exists(other)
 
 
-def test_an_interrupted_initialization_is_repeated(directory: Path) -> None:
-    unfinished = directory / "postgres.unfinished"
+def test_an_interrupted_initialization_is_repeated(empty: Path) -> None:
+    unfinished = empty / "postgres.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
-    with embedded_postgres_blocking(directory, exclusive=True) as url:
+    with embedded_postgres_blocking(empty, exclusive=True) as url:
         assert run(url, "select 1") == "1"
     assert not unfinished.exists()
 
@@ -215,17 +229,17 @@ def test_a_directory_that_is_not_usable_is_rejected(data_directory: Path) -> Non
         pytest.fail("a server runs in a file")
 
 
-async def test_a_cancelled_start_leaves_nothing_behind(directory: Path) -> None:
+async def test_a_cancelled_start_leaves_nothing_behind(empty: Path) -> None:
     async def use() -> None:
-        async with embedded_postgres(directory, exclusive=True):
+        async with embedded_postgres(empty, exclusive=True):
             pytest.fail("the start was not cancelled")
 
     task = asyncio.create_task(use())
-    await asyncio.to_thread(wait_until, (directory / "postgres" / "PG_VERSION").exists)
+    await asyncio.to_thread(wait_until, (empty / "postgres" / "PG_VERSION").exists)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not (directory / "postgres" / "postmaster.pid").exists()
+    assert not (empty / "postgres" / "postmaster.pid").exists()
 
 
 ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

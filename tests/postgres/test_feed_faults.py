@@ -42,8 +42,8 @@ class CrashableServer:
 
 
 @pytest.fixture
-def cluster(data_directory: Path) -> Iterator[Cluster]:
-    made = Cluster(data=data_directory / "postgres", settings=FORGETS_IDS)
+def cluster(initialized_directory: Path) -> Iterator[Cluster]:
+    made = Cluster(data=initialized_directory / "postgres", settings=FORGETS_IDS)
     yield made
     made.stop()
 
