@@ -19,25 +19,32 @@ from gateway.domain.errors import BadUserInput
 class Position(NamedTuple):
     """A position in the log: events are ordered by the transaction that wrote them, then by their number.
 
-    It is always the position of a committed row, or the start (0, 0), and never a bare transaction id: after a crash
-    Postgres assigns again the ids of transactions whose writes were not flushed. Positions of different epochs have no
-    order.
+    It is always the position of a committed row, or the start (0, 0), and never a bare transaction id. The time tells
+    the row from another one with the same numbers: a standby that is promoted before it has received everything, a
+    backup, and a crash with `synchronous_commit = off` lose rows, and Postgres assigns their numbers again. Positions
+    of different epochs have no order.
     """
 
     epoch: int
     """Which log: 60 random bits, chosen anew when a dump of the log is found in another cluster."""
     xid: int
     id: int
+    time: int = 0
+    """When the event occurred, in microseconds since 1970; 0: unknown, as in cursors without a time."""
 
 
 _DIGEST_SIZE = 4
 _MAX_CHARACTERS = 2_000
 """More than any cursor has, which a name of 200 characters is the longest part of."""
-_POSITION = struct.Struct(">QQQ")
+_POSITION = struct.Struct(">QQQq")
+_POSITION_WITHOUT_TIME = struct.Struct(">QQQ")
+"""Cursors had no time before 2026-11-26."""
 _TIME = struct.Struct(">q")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _EVENTS = b"events"
-_GREATEST = Position(epoch=2**60 - 1, xid=2**63 - 1, id=2**63 - 1)
+_GREATEST = Position(epoch=2**60 - 1, xid=2**63 - 1, id=2**63 - 1, time=253_402_300_799_999_999)
+"""The time is the last that a `datetime` can have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,22 +65,33 @@ def decode_position(cursor: str, *, argument: str) -> Position:
     Raises:
         BadUserInput: It is not a cursor of an event, or it was changed.
     """
-    payload = _opened(cursor, domain=_EVENTS)
-    if payload is not None and len(payload) == _POSITION.size:
-        position = Position(*_POSITION.unpack(payload))
-        if all(number <= greatest for number, greatest in zip(position, _GREATEST, strict=True)):
-            return position
+    payload = _opened(cursor, domain=_EVENTS) or b""
+    for form in (_POSITION, _POSITION_WITHOUT_TIME):
+        if len(payload) == form.size:
+            position = Position(*form.unpack(payload))
+            if all(0 <= number <= greatest for number, greatest in zip(position, _GREATEST, strict=True)):
+                return position
     raise BadUserInput(
         f"`{argument}` is not a cursor of an event. Give back an event's `cursor`, or `eventCursor`, as it was given.",
         argument=argument,
     )
 
 
+def microseconds(time: datetime | None) -> int:
+    """Return the microseconds since 1970, or 0 where there is no time or an earlier one."""
+    return 0 if time is None else max(0, (time - _BEGINNING) // _MICROSECOND)
+
+
+def time_at(microseconds: int) -> datetime | None:
+    """Return the time so many microseconds after 1970; None for 0."""
+    return _BEGINNING + timedelta(microseconds=microseconds) if microseconds else None
+
+
 def encode_keyset(keyset: Keyset, *, connection: str, order: str) -> str:
     """Make a cursor that is valid for this connection in this order (field and direction) only."""
     match keyset.value:
         case datetime() as time:
-            value = b"t" + _TIME.pack((time - _BEGINNING) // timedelta(microseconds=1))
+            value = b"t" + _TIME.pack((time - _BEGINNING) // _MICROSECOND)
         case str() as text:
             value = b"s" + text.encode()
         case _ as unknown:

@@ -1,7 +1,7 @@
 """The state of the log in one snapshot: the last event that can be read, and the first that is kept."""
 
 from dataclasses import dataclass
-from typing import Self
+from datetime import datetime
 
 from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
@@ -21,17 +21,22 @@ class LogState:
     """The first transaction that had not started."""
     waiting: bool
     """Whether there are events that cannot be read yet."""
+    server: datetime
+    """When the server started that was read: another server, or the same after a restart, may lack events."""
 
-    def require_all_since(self, position: Position) -> None:
-        """Check that the log has all events after a position.
+    def require_all_since(self, position: Position, *, found: bool) -> None:
+        """Check that the log has all events after a position; `found`: whether it has the event at the position.
 
-        A position beyond all transactions belongs to a history that this server has lost: it was restored from a
-        backup, or it is a standby that was promoted before it had received everything.
+        An event that was read once and is not found belongs to a history that this server has lost: it was restored
+        from a backup, or it is a standby that was promoted before it had received everything.
 
         Raises:
             CursorExpired: The position is of another epoch, older than what is kept, or of a lost history.
         """
-        if position.epoch != self.latest.epoch or position < self.pruned or position.xid >= self.next_xid:
+        *place, time = position
+        *pruned, pruned_time = self.pruned
+        removed_last = place == pruned and (time == pruned_time or 0 in (time, pruned_time))
+        if position.epoch != self.pruned.epoch or place < pruned or not (found or removed_last):
             raise CursorExpired(
                 "The log no longer holds everything that came after this cursor. Read the present state again together"
                 " with `eventCursor`, and go on from there."
@@ -40,25 +45,15 @@ class LogState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """The transactions that were committed at one moment."""
+    """The events that were committed at one moment."""
 
     latest: Position
     """The last event before which no running transaction can write."""
-    oldest_running: int
+    waiting: frozenset[Position]
+    """The committed events after `latest`; not transactions, whose ids may be assigned again by another server."""
+    horizon: int
+    """The oldest running transaction."""
     next_xid: int
-    running: frozenset[int]
-
-    @classmethod
-    def parse(cls, text: str, *, xid_offset: int, latest: Position) -> Self:
-        """Parse Postgres' form: the oldest running transaction, the first that had not started, and those running."""
-        oldest_running, next_xid, running = text.split(":")
-        return cls(
-            latest=latest,
-            oldest_running=int(oldest_running) + xid_offset,
-            next_xid=int(next_xid) + xid_offset,
-            running=frozenset(int(xid) + xid_offset for xid in running.split(",") if xid),
-        )
-
-    def sees(self, position: Position) -> bool:
-        """Return whether the event was committed."""
-        return position.xid < self.next_xid and position.xid not in self.running
+    """The first transaction that had not started."""
+    server: datetime
+    """See LogState."""

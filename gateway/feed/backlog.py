@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from gateway.domain.cursors import Position
@@ -9,17 +10,23 @@ from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.event_log import Snapshot
 from gateway.feed.backoff import Backoff
+from gateway.feed.subscribers import SubscriberIndex
 from gateway.storage.database import Connection, Database, read
-from gateway.storage.events import LogPage, log_snapshot, read_events
+from gateway.storage.events import MOST_WAITING, LogPage, log_snapshot, read_events
 
 _logger = logging.getLogger(__name__)
 
 
 class BacklogReader:
-    """Reads that queue, and that wait while the database is unavailable. No connection is held between reads."""
+    """Reads that queue, and that wait while the database is unavailable. No connection is held between reads.
 
-    def __init__(self, database: Database, *, max_concurrent: int) -> None:
+    They also wait while the pool and the log reader read different servers, as in a failover: what one of them has read
+    may be unknown to the other.
+    """
+
+    def __init__(self, database: Database, *, subscribers: SubscriberIndex, max_concurrent: int) -> None:
         self._database: Final = database
+        self._subscribers: Final = subscribers
         self._semaphore: Final = asyncio.Semaphore(max_concurrent)
         self._next_snapshot: asyncio.Task[Snapshot] | None = None
 
@@ -29,10 +36,12 @@ class BacklogReader:
         while True:
             try:
                 async with self._semaphore:
-                    return await read(self._database, read_events, matching=matching, after=after, limit=limit)
+                    page = await read(self._database, read_events, matching=matching, after=after, limit=limit)
+                if self._subscribers.server in {None, page.state.server}:
+                    return page
             except (Unavailable, TimedOut) as error:
                 _logger.warning("A subscriber waits for the event log: %s", error.message)
-                await backoff.pause()
+            await backoff.pause()
 
     async def snapshot(self) -> Snapshot:
         """Return a snapshot taken after this call; concurrent calls share one. Raises Unavailable."""
@@ -43,13 +52,21 @@ class BacklogReader:
         return await asyncio.shield(self._next_snapshot)
 
     async def snapshot_when_available(self) -> Snapshot:
-        """Return a snapshot, as soon as the database is available."""
+        """Return a snapshot with all committed events that wait, as soon as the database is available.
+
+        Raises:
+            Unavailable: More events wait than a snapshot holds.
+        """
         backoff = Backoff()
         while True:
-            try:
-                return await self.snapshot()
-            except (Unavailable, TimedOut):
-                await backoff.pause()
+            with suppress(Unavailable, TimedOut):
+                snapshot = await self.snapshot()
+                if self._subscribers.server in {None, snapshot.server}:
+                    break
+            await backoff.pause()
+        if len(snapshot.waiting) == MOST_WAITING:
+            raise Unavailable("Too many events wait for the end of a long transaction. Try again later.")
+        return snapshot
 
     async def _take_snapshot(self) -> Snapshot:
         async def select(connection: Connection) -> Snapshot:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from gateway.storage.database import DriverConnection
 
@@ -36,6 +37,7 @@ async def connect(url: str, *, application_name: str, timeout_seconds: float) ->
         url,
         timeout=timeout_seconds,
         command_timeout=timeout_seconds,
+        target_session_attrs=SessionAttribute.read_write,
         server_settings={**_SETTINGS, "application_name": application_name},
     )
     try:

@@ -9,11 +9,12 @@ dropped, the same starts again from the subscriber's position.
 import asyncio
 import weakref
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
 from gateway.domain.cursors import Position
-from gateway.domain.event_log import Snapshot
+from gateway.domain.errors import CursorExpired
 from gateway.domain.events import Event
 from gateway.feed.backlog import BacklogReader
 from gateway.feed.stats import FeedStats
@@ -41,11 +42,11 @@ class EventStream:
     _live: bool = field(default=False, init=False)
     """Whether the backlog has been read, so that the buffer comes next."""
     _closed: bool = field(default=False, init=False)
-    _committed_before: Snapshot | None = field(default=None, init=False)
-    """For a subscriber without a position: what was committed when it started, and is not for it."""
+    _committed_before: frozenset[Position] = field(default=frozenset(), init=False)
+    """For a subscriber without a position: the events after it that were committed when it started."""
 
     async def start(self) -> None:
-        """Subscribe: events committed after this returns are received. Raises CursorExpired."""
+        """Subscribe: events committed after this returns are received. Raises CursorExpired and Unavailable."""
         if self._started:
             return
         self._started = True
@@ -56,8 +57,8 @@ class EventStream:
         try:
             if self.position is None:
                 self.buffer.start_buffering()
-                self._committed_before = await self.backlog.snapshot_when_available()
-                self.position = self._committed_before.latest
+                snapshot = await self.backlog.snapshot_when_available()
+                self.position, self._committed_before = snapshot.latest, snapshot.waiting
                 self._live = True
             else:
                 await self._read_backlog(self.position)
@@ -81,7 +82,7 @@ class EventStream:
         while True:
             while self._page:
                 event = self._page.popleft()
-                if self._committed_before is None or not self._committed_before.sees(event.position):
+                if event.position not in self._committed_before:
                     self.stats.events_delivered += 1
                     return event
             while self._live and self.buffer.events:
@@ -120,12 +121,7 @@ class EventStream:
         if last is None or position.epoch != last.epoch or position <= last:
             return False
         self.position = position
-        if self._committed_before is None:
-            return True
-        if position.xid >= self._committed_before.next_xid:  # and so is every later one
-            self._committed_before = None
-            return True
-        return not self._committed_before.sees(position)
+        return position not in self._committed_before
 
     async def _catch_up(self) -> None:
         position = self.position
@@ -134,9 +130,10 @@ class EventStream:
         if self._live:
             self.stats.catchups += 1
             seen = self.buffer.seen
-            if seen is not None and seen.epoch == position.epoch:
-                position = self.position = max(position, seen)
-        await self._read_backlog(position)
+            if seen is not None and seen.epoch == position.epoch and seen > position:
+                with suppress(CursorExpired):  # the event that was seen last was lost; its own position may not be
+                    return await self._read_backlog(seen)
+        return await self._read_backlog(position)
 
     async def _read_backlog(self, position: Position) -> None:
         """Read one batch from the log; where there is no more, the buffer comes next."""

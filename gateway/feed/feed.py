@@ -47,7 +47,7 @@ class Feed:
         self._buffer_size: Final = buffer_size
         self._batch_size: Final = batch_size
         self._subscribers: Final = SubscriberIndex(stats=self.stats)
-        self._backlog: Final = BacklogReader(database, max_concurrent=max_backlog_reads)
+        self._backlog: Final = BacklogReader(database, subscribers=self._subscribers, max_concurrent=max_backlog_reads)
         connecting = partial(connect, url, timeout_seconds=timeout_seconds)
         log_rate, throttle = SmoothedRate(), partial(Throttle, shortest=min_interval_seconds)
         self._notifier: Final = Notifier(connect=connecting, stats=self.stats, log_rate=log_rate, throttle=throttle())
@@ -59,6 +59,7 @@ class Feed:
             log_rate=log_rate,
             throttle=throttle(),
             listeners=listeners or {},
+            on_failover=database.expire_connections,
             poll_seconds=poll_seconds,
             batch_size=4 * batch_size,  # it reads each event once for all subscribers
         )

@@ -3,12 +3,15 @@
 It has a connection of its own, on which it listens to the notifications of all processes. After a second without one it
 reads the log all the same: that finds events whose notification was lost, and detects a dead connection. When the
 connection is lost it reconnects, and goes on from its position.
+
+On another server than before, or on the same after a restart, every subscriber reads the log again from its own
+position: a standby may lack what the subscriber has received, and then tells it CURSOR_EXPIRED.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -44,6 +47,8 @@ class LogReader:
     log_rate: SmoothedRate
     throttle: Throttle
     listeners: Mapping[str, Callable[[], None]]
+    on_failover: Callable[[], Awaitable[None]]
+    """Called when another server is read than before: other connections may still be to the old one."""
     poll_seconds: float
     batch_size: int
     woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -108,6 +113,8 @@ class LogReader:
         except CursorExpired:
             return await self._resync(connection)
         state = page.state
+        if state.server != self.subscribers.server:
+            return await self._resync(connection)
         self.log_rate.update(state.latest.id)
         self.stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
         if self.subscribers.new and isinstance(interest, WantedKeys):
@@ -142,14 +149,19 @@ class LogReader:
     async def _resync(self, connection: DriverConnection) -> float:
         """Skip to the end of the log, and have all subscribers read from the log what lies between.
 
-        Done without subscribers, at the start, and when the reader was away for longer than events are kept.
+        Done without subscribers, at the start, on another server, and when the reader was away for longer than events
+        are kept.
         """
         snapshot = await log_snapshot(connection)
         self.log_rate.update(snapshot.latest.id)
         self.subscribers.resync(reader_position=self._position)
         self._position = snapshot.latest
-        oldest, next_xid = snapshot.oldest_running, snapshot.next_xid
-        self.stats.horizon_lag_seconds = self._horizon_lag(oldest) if oldest < next_xid else 0.0
+        horizon = snapshot.horizon
+        self.stats.horizon_lag_seconds = self._horizon_lag(horizon) if horizon < snapshot.next_xid else 0.0
+        server, self.subscribers.server = self.subscribers.server, snapshot.server
+        if server not in {None, snapshot.server}:
+            _logger.warning("The log is read from a server that was started at %s.", snapshot.server.isoformat())
+            await self.on_failover()
         return self.poll_seconds
 
     def _horizon_lag(self, horizon: int) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -98,6 +99,8 @@ class SubscriberIndex:
         self._by_installation: Final[dict[UUID | None, _Groups]] = {}
         self._by_account: Final[dict[UUID | None, _Groups]] = {}
         self._by_application: Final[dict[UUID | None, _Groups]] = {}
+        self.server: datetime | None = None
+        """The server that events are delivered from, see LogState; None before any was read."""
         self.new: list[SubscriberBuffer] = []
         """Those added since `interest` was called."""
 

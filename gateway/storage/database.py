@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeAlias, TypeV
 
 import asyncpg
 import databases
+from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from gateway.domain.errors import TimedOut, Unavailable
@@ -40,6 +41,7 @@ _UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.TargetServerAttributeNotMatched,
 )
 """The errors, besides OSError, where no connection can be opened."""
 _CLOSED_BY_SERVER = (
@@ -132,7 +134,7 @@ def open_database(
     idle_in_transaction_seconds: float = 10,
     application_name: str = "gateway",
 ) -> Database:
-    """Make a Database, which `async with` opens. `url` is as libpq takes it, with `sslmode` and the like."""
+    """Make a Database, which `async with` opens. `url` is as libpq takes it: several hosts, `sslmode` and the like."""
     database = Database(
         # asyncpg parses the URL itself: `databases` would pass on only some of the options after its "?".
         "postgresql://",
@@ -146,6 +148,7 @@ def open_database(
         timeout=connect_seconds,
         command_timeout=statement_seconds + _CLIENT_GRACE_SECONDS,
         connection_class=_PooledConnection,
+        target_session_attrs=SessionAttribute.read_write,  # a standby is behind, and refuses what the gateway writes
         statement_cache_size=_STATEMENTS,
         server_settings={
             "application_name": application_name,
@@ -265,7 +268,8 @@ def _translated(error: Exception, *, held: Connection) -> Exception:
         case asyncpg.InternalClientError():  # the server's last message came between two steps of a statement
             held.terminate()
             return ConnectionLost(_UNREACHABLE_MESSAGE)
-        case asyncpg.ReadOnlySQLTransactionError():
+        case asyncpg.ReadOnlySQLTransactionError():  # a standby, or the server is about to become one
+            held.terminate()
             return Unavailable(_UNREACHABLE_MESSAGE)
         case asyncpg.PostgresError():
             _remove_values(error)

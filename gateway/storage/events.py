@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 from asyncpg import Record
 
-from gateway.domain.cursors import Position, encode_position
+from gateway.domain.cursors import Position, encode_position, microseconds, time_at
 from gateway.domain.errors import Forbidden
 from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.event_log import LogState, Snapshot
@@ -39,6 +39,8 @@ from gateway.storage.queries import Flags, queries
 
 EVENTS_CHANNEL: Final = "installation_events"
 """The channel of `notify_events`."""
+MOST_WAITING: Final = 10_000
+"""More events wait only behind a transaction that runs for seconds under load, or for hours."""
 _EPOCH_BITS = 60
 _STATUS_CHANGES: Final = frozenset({EventKind.STATUS_CHANGED})
 
@@ -157,11 +159,17 @@ async def select_histories(
 
 
 async def log_snapshot(connection: Connection) -> Snapshot:
-    """Return which transactions are committed now, and the end of the log."""
-    row = await queries.select_event_log.fetch_row(connection)
+    """Return the end of the log, and up to MOST_WAITING of the committed events after it."""
+    row = await queries.select_event_log.fetch_row(connection, most=MOST_WAITING)
     assert row is not None  # noqa: S101 - a constraint holds that the table has one row
-    latest = Position(epoch=row["epoch"], xid=row["latest_xid"], id=row["latest_id"])
-    return Snapshot.parse(row["snapshot"], xid_offset=row["xid_offset"], latest=latest)
+    waiting = zip(row["xids"], row["ids"], row["times"], strict=True)
+    return Snapshot(
+        latest=_position(row, "latest_"),
+        waiting=frozenset(Position(row["epoch"], xid, number, microseconds(time)) for xid, number, time in waiting),
+        horizon=row["horizon"],
+        next_xid=row["next_xid"],
+        server=row["server"],
+    )
 
 
 async def ensure_epoch(connection: Connection) -> bool:
@@ -196,9 +204,9 @@ def _flags(matching: EventFilter, *, window: Window[Position], by_parent: bool) 
     if matching.account_id is not None:
         flags[f"{within}account"] = {f"{within}account_id": matching.account_id}
     if window.after is not None:
-        flags["after"] = {"after_xid": window.after.xid, "after_id": window.after.id}
+        flags["after"] = _place_values("after", window.after)
     if window.before is not None:
-        flags["before"] = {"before_xid": window.before.xid, "before_id": window.before.id}
+        flags["before"] = _place_values("before", window.before)
     owned = by_parent or any((matching.installation_id, matching.application_id, matching.account_id))
     kinds = [kind.value for kind in matching.kinds]
     if owned or matching.kinds not in (ALL_KINDS, _STATUS_CHANGES):
@@ -211,33 +219,40 @@ def _flags(matching: EventFilter, *, window: Window[Position], by_parent: bool) 
     return flags
 
 
+def _place_values(name: str, place: Position) -> dict[str, Any]:
+    return {f"{name}_xid": place.xid, f"{name}_id": place.id, f"{name}_at": time_at(place.time)}
+
+
+def _position(row: Record, prefix: str = "", *, time: str = "at") -> Position:
+    return Position(row["epoch"], row[prefix + "xid"], row[prefix + "id"], microseconds(row[prefix + time]))
+
+
 def _page(rows: Sequence[Record], *, window: Window[Position], has_interest: HasInterest | None) -> LogPage:
     first, last = rows[0], rows[-1]
-    epoch = first["epoch"]
     state = LogState(
-        pruned=Position(epoch=epoch, xid=first["pruned_xid"], id=first["pruned_id"]),
-        latest=Position(epoch=epoch, xid=first["latest_xid"], id=first["latest_id"]),
+        pruned=_position(first, "pruned_"),
+        latest=_position(first, "latest_"),
         horizon=first["horizon"],
         next_xid=first["next_xid"],
         waiting=first["waiting"],
+        server=first["server"],
     )
-    for position in (window.after, window.before):
-        if position is not None:
-            state.require_all_since(position)
+    if window.after is not None:
+        state.require_all_since(window.after, found=first["after_found"])
+    if window.before is not None:
+        state.require_all_since(window.before, found=first["before_found"])
     if first["id"] is None:  # the one row of a parent without events
         return LogPage(events=[], state=state, read=0, end=None)
     events = [
-        _event(row, epoch=epoch)
+        _event(row)
         for row in rows
         if has_interest is None or has_interest(row["installation_id"], row["application_id"], row["account_id"])
     ]
-    return LogPage(
-        events=events, state=state, read=len(rows), end=Position(epoch=epoch, xid=last["xid"], id=last["id"])
-    )
+    return LogPage(events=events, state=state, read=len(rows), end=_position(last, time="occurred_at"))
 
 
-def _event(row: Record, *, epoch: int) -> Event:
-    position = Position(epoch=epoch, xid=row["xid"], id=row["id"])
+def _event(row: Record) -> Event:
+    position = _position(row, time="occurred_at")
     return Event(
         position=position,
         cursor=encode_position(position),

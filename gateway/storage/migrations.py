@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from gateway.storage.database import Connection, Database, read
 from gateway.storage.sql_files import sql_directory
@@ -60,7 +61,11 @@ def load_migrations(directory: Path | None = None) -> tuple[Migration, ...]:
 async def migrate(url: str, *, migrations: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
     """Apply the missing migrations, each in its own transaction; return them. Raise MigrationError."""
     known = load_migrations() if migrations is None else migrations
-    database = await asyncpg.connect(url, server_settings={"application_name": "gateway migrate", "timezone": "UTC"})
+    database = await asyncpg.connect(
+        url,
+        target_session_attrs=SessionAttribute.read_write,
+        server_settings={"application_name": "gateway migrate", "timezone": "UTC"},
+    )
     try:
         await database.execute("select pg_advisory_lock($1)", _LOCK)
         missing = _missing(known, applied=await _select_applied(database))

@@ -7,6 +7,7 @@ import socket
 from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 _CONNECT_SECONDS = 10
 _FORM = (
@@ -23,13 +24,15 @@ async def require_reachable(url: str) -> None:
     if urlsplit(url).scheme not in {"postgresql", "postgres"}:
         raise DatabaseNotUsable(f"it is not the address of a Postgres database. It has to look like {_FORM}.")
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+        connection = await asyncpg.connect(
+            url, timeout=_CONNECT_SECONDS, target_session_attrs=SessionAttribute.read_write
+        )
         await connection.close(timeout=_CONNECT_SECONDS)
     except Exception as error:  # asyncpg raises a dozen types, and each means that it cannot be used
         raise DatabaseNotUsable(_explanation(error, urlsplit(url))) from error
 
 
-def _explanation(error: Exception, parts: SplitResult) -> str:  # noqa: PLR0911 - a table
+def _explanation(error: Exception, parts: SplitResult) -> str:  # noqa: C901, PLR0911 - a table
     ambiguous = "@" in parts.path + parts.query
     server = "its server" if ambiguous or parts.hostname is None else f"the server {parts.hostname}"
     match error:
@@ -47,6 +50,8 @@ def _explanation(error: Exception, parts: SplitResult) -> str:  # noqa: PLR0911 
             return f"{server} did not answer within {_CONNECT_SECONDS} seconds."
         case ConnectionRefusedError():
             return f"{server} does not run, or not on this port: the connection was refused."
+        case asyncpg.TargetServerAttributeNotMatched():
+            return f"{server} can only be read, as a standby can. Name the primary, or both with a comma between."
         case asyncpg.InterfaceError() | asyncpg.InternalClientError() | ConnectionError():
             return f"{server} does not answer as a Postgres server does."
         case OSError():

@@ -2,7 +2,8 @@
 -- Inserts and returns nothing where the log has an event of this application and account with a greater transaction
 -- id: a transaction that waits for a lock behind several others may be assigned its id before its last wait is over.
 -- The offset keeps the order after a dump was restored; see event_log.
--- The own id is a scalar subquery, not a join: so the index is searched for greater ids, of which there are hardly any.
+-- The last event of each kind is looked up, not `exists` with a greater id: that is planned as a scan of the whole log
+-- where most of it is of this application and account.
 with own as materialized (
     select pg_current_xact_id()::text::bigint + xid_offset as xid from event_log
 )
@@ -13,10 +14,16 @@ select
     own.xid, :occurred_at, :actor_kind, :actor_id, :actor_label, :installation_id, :application_id, :account_id,
     :version, :kind, :change
 from own
-where not exists (
-    select from installation_events e
-    where e.account_id = :account_id and e.application_id = :application_id
-        and left(e.kind, 2) in ('ST', 'ME', 'SY', 'CO', 'AU') and e.xid + 0 > (select xid from own)
+where own.xid >= (
+    select coalesce(max(newest.place), 0)
+    from unnest(array['ST', 'ME', 'SY', 'CO', 'AU']) as kinds (prefix)
+    cross join lateral (
+        select e.xid + 0 as place
+        from installation_events e
+        where e.account_id = :account_id and e.application_id = :application_id and left(e.kind, 2) = kinds.prefix
+        order by e.xid + 0 desc, e.id desc
+        limit 1
+    ) as newest
 )
 returning id;
 
@@ -35,20 +42,29 @@ where exists (select from installation_events e where e.installation_id = asked.
 -- one application and one account, so that these are compared once, and not with each event.
 select
     parent.number as parent,
-    log.epoch, log.pruned_xid, log.pruned_id, log.horizon, log.next_xid,
+    log.epoch, log.pruned_xid, log.pruned_id, log.pruned_at, log.horizon, log.next_xid, log.server,
     coalesce(latest.xid, log.pruned_xid) as latest_xid, coalesce(latest.id, log.pruned_id) as latest_id,
+    coalesce(latest.occurred_at, log.pruned_at) as latest_at,
+    exists ( --? after
+        select from installation_events --? after
+        where xid = :after_xid and id = :after_id and occurred_at = coalesce(:after_at::timestamptz, occurred_at) --? after
+    ) as after_found, --? after
+    exists ( --? before
+        select from installation_events --? before
+        where xid = :before_xid and id = :before_id and occurred_at = coalesce(:before_at::timestamptz, occurred_at) --? before
+    ) as before_found, --? before
     coalesce((select max(xid) from installation_events), 0) >= log.horizon as waiting,
     event.xid, event.id, event.occurred_at, event.actor_kind, event.actor_id, event.actor_label,
     event.installation_id, event.application_id, event.account_id, event.version, event.kind, event.change
 from (
     select
-        epoch, pruned_xid, pruned_id,
+        epoch, pruned_xid, pruned_id, pruned_at, pg_postmaster_start_time() as server,
         xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon,
         xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid
     from event_log
 ) as log
 left join lateral (
-    select e.xid, e.id
+    select e.xid, e.id, e.occurred_at
     from installation_events e
     where e.xid < log.horizon
     order by e.xid desc, e.id desc
@@ -100,23 +116,38 @@ order by parent.number
 ;
 
 -- name: select_event_log
--- The state of the log, and the snapshot that it was read in.
+-- The end of the log, and the committed events after it, which wait for running transactions; at most so many.
 select
-    log.epoch, log.xid_offset, log.snapshot,
-    coalesce(latest.xid, log.pruned_xid) as latest_xid, coalesce(latest.id, log.pruned_id) as latest_id
+    log.epoch, log.horizon, log.next_xid, log.server,
+    coalesce(latest.xid, log.pruned_xid) as latest_xid, coalesce(latest.id, log.pruned_id) as latest_id,
+    coalesce(latest.occurred_at, log.pruned_at) as latest_at,
+    waiting.xids, waiting.ids, waiting.times
 from (
     select
-        epoch, xid_offset, pruned_xid, pruned_id, pg_current_snapshot()::text as snapshot,
-        xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon
+        epoch, pruned_xid, pruned_id, pruned_at, pg_postmaster_start_time() as server,
+        xid_offset + pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon,
+        xid_offset + pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid
     from event_log
 ) as log
 left join lateral (
-    select e.xid, e.id
+    select e.xid, e.id, e.occurred_at
     from installation_events e
     where e.xid < log.horizon
     order by e.xid desc, e.id desc
     limit 1
-) as latest on true;
+) as latest on true
+cross join lateral (
+    select
+        coalesce(array_agg(e.xid), '{}') as xids, coalesce(array_agg(e.id), '{}') as ids,
+        coalesce(array_agg(e.occurred_at), '{}') as times
+    from (
+        select first.xid, first.id, first.occurred_at
+        from installation_events first
+        where first.xid >= log.horizon
+        order by first.xid, first.id
+        limit :most
+    ) as e
+) as waiting;
 
 -- name: update_event_log_epoch!
 -- A log that was written in another cluster, or that is ahead of this cluster's transaction ids, gets a new epoch.

@@ -1,4 +1,5 @@
 import string
+import struct
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,11 +16,17 @@ from gateway.domain.cursors import (
     decode_position,
     encode_keyset,
     encode_position,
+    microseconds,
+    time_at,
 )
 from gateway.domain.errors import BadUserInput
 
 positions = st.builds(
-    Position, epoch=st.integers(0, 2**60 - 1), xid=st.integers(0, 2**63 - 1), id=st.integers(0, 2**63 - 1)
+    Position,
+    epoch=st.integers(0, 2**60 - 1),
+    xid=st.integers(0, 2**63 - 1),
+    id=st.integers(0, 2**63 - 1),
+    time=st.integers(0, 253_402_300_799_999_999),
 )
 keysets = st.builds(
     Keyset,
@@ -33,6 +40,17 @@ KEYSET = Keyset(value=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), id=UUID(int=
 @given(positions)
 def test_position_comes_back_equal(position: Position) -> None:
     assert decode_position(encode_position(position), argument="after") == position
+
+
+@given(positions)
+def test_cursor_without_a_time_is_read(position: Position) -> None:
+    cursor = _sealed(struct.pack(">QQQ", *position[:3]), domain=b"events")
+    assert decode_position(cursor, argument="after") == position._replace(time=0)
+
+
+@given(positions)
+def test_time_of_a_position_comes_back_equal(position: Position) -> None:
+    assert microseconds(time_at(position.time)) == position.time
 
 
 @given(keysets)
@@ -94,7 +112,16 @@ def test_event_cursor_and_list_cursor_are_not_taken_for_each_other() -> None:
         )
 
 
-@pytest.mark.parametrize("position", [Position(2**60, 0, 0), Position(0, 2**63, 0), Position(0, 0, 2**63)])
+@pytest.mark.parametrize(
+    "position",
+    [
+        Position(2**60, 0, 0),
+        Position(0, 2**63, 0),
+        Position(0, 0, 2**63),
+        Position(0, 0, 0, -1),
+        Position(0, 0, 0, 253_402_300_800_000_000),
+    ],
+)
 def test_position_that_no_log_can_have_is_refused(position: Position) -> None:
     with pytest.raises(BadUserInput):
         decode_position(encode_position(position), argument="after")

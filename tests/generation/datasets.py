@@ -11,7 +11,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from gateway.domain.cursors import Position
+from gateway.domain.cursors import Position, microseconds
 from gateway.domain.errors import ExpectedFailure
 from gateway.domain.installations import DeactivationReason, SyncOutcome, SyncStep
 from gateway.storage.database import connection
@@ -53,7 +53,7 @@ class Dataset:
     """In the order of the log."""
 
     def position(self, event: Record) -> Position:
-        return Position(epoch=self.start.epoch, xid=event["xid"], id=event["id"])
+        return Position(self.start.epoch, event["xid"], event["id"], microseconds(event["occurred_at"]))
 
 
 async def create_dataset(plan: Plan, *, services: Services) -> Dataset:
@@ -163,7 +163,7 @@ async def _read(plan: Plan, *, start: Position, services: Services) -> Dataset:
         events = await held.fetch("select * from installation_events order by xid, id")
         end = (await log_snapshot(held)).latest
         async with asyncio.timeout(_HORIZON_SECONDS):  # others on the server may still have a transaction open
-            while events and end[1:] != (events[-1]["xid"], events[-1]["id"]):
+            while events and end[1:3] != (events[-1]["xid"], events[-1]["id"]):
                 end = (await log_snapshot(held)).latest
         return Dataset(
             plan=plan,

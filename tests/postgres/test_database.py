@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.storage.database import Connection, Database, connection, open_database, read, transaction
+from tests.postgres.event_rows import EventSource, write
 
 
 async def terminate(database_url: str, *, pid: int) -> None:
@@ -289,3 +290,11 @@ async def test_a_database_that_is_not_there_is_unavailable(server_url: str) -> N
 async def test_an_invalid_url_is_a_value_error(address: str) -> None:
     with pytest.raises(ValueError, match=r"scheme|sslmode"):
         await open_database(address).connect()
+
+
+async def test_connection_that_cannot_write_any_more_is_replaced(database: Database) -> None:
+    async with connection(database) as held:
+        await held.execute("set default_transaction_read_only = on")
+    with pytest.raises(Unavailable):
+        await write(database, EventSource().next())
+    await write(database, EventSource().next())

@@ -80,7 +80,7 @@ async def test_event_comes_back_as_it_was_written(database: Database, change: Ch
 async def test_log_stands_at_its_last_readable_event(database: Database) -> None:
     source = EventSource()
     async with connection(database) as held:
-        assert (await log_snapshot(held)).latest[1:] == (0, 0)
+        assert (await log_snapshot(held)).latest[1:] == (0, 0, 0)
     await write(database, source.next(), source.next())
     log = await whole_log(database)
     async with connection(database) as held:

@@ -9,13 +9,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from gateway.domain.errors import Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.feed import Feed
 from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database, open_database, transaction
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
-from tests.postgres.event_rows import EventSource, receive, until, write
+from tests.conftest import connected
+from tests.postgres.event_rows import DEADLINE_SECONDS, EventSource, receive, until, write
 from tests.postgres.feed_load import WrittenEvents, run_load
 
 # No checkpoint and no standby logs the transaction ids, so that a crash loses them.
@@ -184,3 +186,28 @@ async def test_connection_that_is_dead_without_being_closed_is_replaced(server: 
         feed.notify()
         assert await receive(events, count=1) == [(source.installation_id, 1)]
         assert feed.stats.reconnects >= 1
+
+
+async def test_stream_without_a_position_is_refused_where_too_many_events_wait(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.storage.events.MOST_WAITING", 2)
+    monkeypatch.setattr("gateway.feed.backlog.MOST_WAITING", 2)
+    async with connected(database_url) as slow, Feed(database, url=database_url) as feed:
+        async with slow.transaction():
+            await append_event(slow, EventSource().next())
+            await write(database, EventSource().next())
+            async with feed.follow(EventFilter()):
+                await write(database, EventSource().next())
+                with pytest.raises(Unavailable, match="long transaction"):
+                    await feed.follow(EventFilter()).start()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not await starts(feed):  # noqa: ASYNC110 - other sessions may still have a transaction open
+                await asyncio.sleep(0.01)
+
+
+async def starts(feed: Feed) -> bool:
+    with suppress(Unavailable):
+        async with feed.follow(EventFilter()):
+            return True
+    return False
