@@ -78,6 +78,7 @@ def build_pipeline(
         ),
         quotas=quotas(settings),
         max_subscriptions=settings.max_caller_subscriptions,
+        pool_size=settings.pool_size,
         operation_seconds=settings.operation_seconds,
         **callbacks,
     )

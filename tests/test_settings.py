@@ -224,7 +224,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "documents": ("trusted", lambda built: built.pipeline._policy.trusted_only, True),
     "untrusted_documents": ("account", lambda built: built.pipeline._policy.excepted, {PrincipalKind.ACCOUNT}),
     "automatic_documents": ("17", lambda built: built.pipeline._policy.automatic, 17),
-    "pool_size": ("17", lambda built: built.pool["max_size"], 17),
+    "pool_size": ("17", lambda built: (built.pool["max_size"], built.pipeline._shares.of(None).size), (17, 8)),
     "statement_seconds": (
         "17",
         lambda built: [built.pool["server_settings"][name] for name in ("statement_timeout", "lock_timeout")],

@@ -21,9 +21,9 @@ from gateway.execution.errors import OperationTooComplex, error_code
 from gateway.execution.runner import ExecutionState, execute
 from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
-from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
+from gateway.operations.quotas import ConcurrencyLimiter, ConnectionShares, Quota, RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest, check_variables, parse_json
-from gateway.storage.database import METER, StatementMeter
+from gateway.storage.database import METER, StatementMeter, connection_share
 
 Result = TypeVar("Result")
 
@@ -59,6 +59,7 @@ class OperationPipeline:
         policy: DocumentPolicy = DocumentPolicy(),  # noqa: B008 - frozen
         quotas: Mapping[PrincipalKind | None, Quota] | None = None,
         max_subscriptions: int = 10_000,
+        pool_size: int = 10,
         operation_seconds: float = 30,
         run_to_completion: Callable[[Coroutine[Any, Any, Response]], Awaitable[Response]] = asyncio.shield,
         observe: Observe | None = None,
@@ -75,6 +76,7 @@ class OperationPipeline:
         self._rate_limiter = RateLimiter(self._quotas)
         self._resolver = OperationResolver(policy, self._rate_limiter)
         self._subscriptions = ConcurrencyLimiter(max_subscriptions, things="subscriptions")
+        self._shares = ConnectionShares(pool_size)
         self._shared: dict[Hashable, SharedSubscription] = {}
         self._preparing = asyncio.Lock()
         """Held while a document is prepared: others take their turn between two documents."""
@@ -193,6 +195,7 @@ class OperationPipeline:
         extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
         meter = StatementMeter()
         METER.set(meter)
+        connection_share.set(self._shares.of(caller))
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
                 await context.prepare(operation.root_fields)
@@ -246,6 +249,7 @@ class OperationPipeline:
         caller, variables = context.caller, request.variables
         cost = await self._charge(operation, request, caller)
         self._subscriptions.acquire(caller)
+        connection_share.set(self._shares.of(caller))
         try:
             await context.prepare(operation.root_fields)
             state = self._state(operation, variables, context)

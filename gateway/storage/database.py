@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast
 
 import asyncpg
 import databases
@@ -174,6 +174,20 @@ METER: ContextVar[StatementMeter | None] = ContextVar("METER", default=None)
 """Counts the statements of this task and of those that it creates."""
 
 
+class ConnectionShare(Protocol):
+    """A part of the pool."""
+
+    async def acquire(self) -> None:
+        """Wait until one more connection may be held."""
+
+    def release(self) -> None:
+        """Give a connection back."""
+
+
+connection_share: ContextVar[ConnectionShare | None] = ContextVar("connection_share", default=None)
+"""The part of the pool from which this task and those that it starts take connections; None: the whole pool."""
+
+
 class ConnectionLost(Unavailable):
     """The server closed the connection while it was held: what ran on it may have been committed or not."""
 
@@ -231,7 +245,27 @@ async def transaction(database: Database) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def connection(database: Database) -> AsyncIterator[Connection]:
-    """Hold a connection; each statement sees its own snapshot. Raise Unavailable, ConnectionLost or TimedOut."""
+    """Hold a connection; each statement sees its own snapshot. Raise Unavailable, ConnectionLost or TimedOut.
+
+    What begins while it is held takes its connections from the whole pool: it may not wait for what waits for it.
+    """
+    share = connection_share.get()
+    if share is None:
+        async with _connection(database) as held:
+            yield held
+        return
+    await share.acquire()
+    token = connection_share.set(None)
+    try:
+        async with _connection(database) as held:
+            yield held
+    finally:
+        connection_share.reset(token)
+        share.release()
+
+
+@asynccontextmanager
+async def _connection(database: Database) -> AsyncIterator[Connection]:
     holder = database.connection()
     try:
         async with asyncio.timeout(database.acquire_seconds):

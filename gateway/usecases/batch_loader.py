@@ -7,6 +7,7 @@ one operation.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar, overload
 
@@ -68,10 +69,14 @@ class BatchLoader(Generic[Key, Row]):
     def __init__(
         self, database: Database, select: Select[Key, Row], *, limiter: asyncio.Semaphore | None = None
     ) -> None:
-        """Load by `select`; loaders with the same `limiter` share its number of statements at a time."""
+        """Load by `select`; loaders with the same `limiter` share its number of statements at a time.
+
+        The statements run in the context where the loader is made: they are for several callers, or for one operation.
+        """
         self._database: Final = database
         self._select: Final = select
         self._limiter: Final = limiter or asyncio.Semaphore(MAX_STATEMENTS)
+        self._context: Final = copy_context()
         self._open_batch: _Batch[Key, Row] | None = None
         """The batch that still takes keys: its statement has not begun."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +90,7 @@ class BatchLoader(Generic[Key, Row]):
         if batch is None or len(batch.keys) == MAX_KEYS:
             loop = asyncio.get_running_loop()
             batch = self._open_batch = _Batch(loop.create_future())
-            task = loop.create_task(self._run(batch))
+            task = loop.create_task(self._run(batch), context=self._context.copy())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         batch.keys[key] = None
