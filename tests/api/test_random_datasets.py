@@ -56,7 +56,11 @@ from tests.generation.samples import sampled
 from tests.generation.visible_rows import VisibleRows
 
 LOG = logging.getLogger(__name__)
-UNLIMITED = Settings(max_operation_cost=10_000_000, max_depth=100)
+UNLIMITED = Settings(
+    max_operation_cost=10_000_000,
+    max_depth=100,
+    rates={"platform": 0, "application": 0, "account": 0, "anonymous": 0},
+)
 PLATFORM = Principal(kind=PrincipalKind.PLATFORM)
 CALLERS_IN_EACH = 4
 SIMPLEST = 5
