@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,10 +26,8 @@ from gateway.usecases.marketplace import register_account, register_application
 from gateway.usecases.services import Services, utc_now
 from tests.conftest import MakeDatabase
 from tests.roles import SERVER, as_role
-from tests.serving import DEADLINE, serving
+from tests.serving import DEADLINE, NO_CERTIFICATES, serving
 
-NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""What httpx reads for each client otherwise takes 50 ms, and all addresses are plain HTTP."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_SWITCHES = [
     "--headless",

@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from gateway.storage.cluster import Cluster
+from tests.serving import NO_CERTIFICATES
 
 START_SECONDS = 60
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "150"}
@@ -102,7 +103,7 @@ class GatewayProcess:
 
     async def observed(self) -> Observed:
         """Return its memory and counts, after a garbage collection."""
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=NO_CERTIFICATES) as http:
             return Observed(**(await http.get(self.url.replace("/graphql", "/observed"), timeout=30)).json())
 
     def cpu_seconds(self) -> float:
@@ -124,7 +125,7 @@ class GatewayProcess:
         raise AssertionError(f"the gateway did not start:\n{self._log.read_text()}")
 
     async def _be_ready(self) -> None:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=NO_CERTIFICATES) as http:
             while not await _is_ready(http, self.url.replace("/graphql", "/readyz")):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
 

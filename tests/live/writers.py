@@ -12,6 +12,7 @@ from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.installations import Installation
 from gateway.usecases.installations import merge_into_metadata
 from tests.live.dataset import PLATFORM, Dataset
+from tests.serving import NO_CERTIFICATES
 
 PAUSE_SECONDS = 0.05
 MUTATIONS = {
@@ -50,8 +51,8 @@ class WriteResults:
 async def write_over_http(dataset: Dataset, results: WriteResults, *, urls: Sequence[str], seed: int) -> None:
     """Change installations at one gateway; after a failure, at the next one."""
     chance = random.Random(seed)
-    turn = seed
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {dataset.secret}"}, timeout=10) as http:
+    turn, headers = seed, {"Authorization": f"Bearer {dataset.secret}"}
+    async with httpx.AsyncClient(verify=NO_CERTIFICATES, headers=headers, timeout=10) as http:
         while not results.full:
             name, given = _random_mutation(chance.choice(dataset.written), chance)
             body = {"query": MUTATIONS[name], "variables": {"input": given}}
