@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -60,10 +60,8 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def data_directory() -> Iterator[Path]:
-    """Yield an empty directory that Postgres' own system user may pass through, as it may not through pytest's."""
-    with tempfile.TemporaryDirectory(prefix="gateway-", dir=quick_directory()) as directory:
-        Path(directory).chmod(0o711)
-        yield Path(directory)
+    with new_data_directory() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +143,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def copy_cluster(cluster: Path, directory: Path) -> None:
     """Copy the files of a stopped Postgres into a data directory, with their owner."""
     subprocess.run(["cp", "-a", cluster, directory / "postgres"], check=True)
+
+
+@contextmanager
+def new_data_directory() -> Iterator[Path]:
+    """Yield an empty directory that Postgres' own system user may pass through, as it may not through pytest's."""
+    with tempfile.TemporaryDirectory(prefix="gateway-", dir=quick_directory()) as directory:
+        Path(directory).chmod(0o711)
+        yield Path(directory)
 
 
 def quick_directory() -> Path | None:

@@ -28,12 +28,17 @@ class Postgres:
         self._cluster = cluster
         self.url = url
 
+    @property
+    def postmaster(self) -> psutil.Process:
+        found = self._cluster.postmaster()
+        assert found is not None
+        return found.process
+
     async def restart_immediately(self) -> None:
         """Restart as `pg_ctl restart -m immediate` does: without closing sessions or writing buffers."""
-        postmaster = self._cluster.postmaster()
-        assert postmaster is not None
-        postmaster.process.send_signal(signal.SIGQUIT)
-        await asyncio.to_thread(postmaster.process.wait, START_SECONDS)
+        postmaster = self.postmaster
+        postmaster.send_signal(signal.SIGQUIT)
+        await asyncio.to_thread(postmaster.wait, START_SECONDS)
         await asyncio.to_thread(self._cluster.start, database="postgres")
 
 
@@ -106,9 +111,13 @@ class GatewayProcess:
         async with httpx.AsyncClient(verify=NO_CERTIFICATES) as http:
             return Observed(**(await http.get(self.url.replace("/graphql", "/observed"), timeout=30)).json())
 
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
     def cpu_seconds(self) -> float:
         """Return its CPU time so far."""
-        times = psutil.Process(self._running().pid).cpu_times()
+        times = psutil.Process(self.pid).cpu_times()
         worked: float = times.user + times.system
         return worked
 

@@ -1,0 +1,126 @@
+"""A gateway as a process, attacked within its default limits: others are served, and what it cost is bounded."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.domain.principals import PrincipalKind
+from tests.attacks.attacker import Attack, Attacker, gathered
+from tests.attacks.connection_attacks import CONNECTIONS
+from tests.attacks.dataset import filled
+from tests.attacks.measurement import Measured, metering
+from tests.attacks.operation_attacks import OPERATIONS
+from tests.attacks.request_attacks import REQUESTS
+from tests.attacks.websocket_attacks import WEBSOCKETS
+from tests.conftest import new_data_directory
+from tests.live.servers import Postgres, running_gateways, running_postgres
+
+TABLES = {
+    "operation": OPERATIONS,
+    "request": REQUESTS,
+    "connection": CONNECTIONS,
+    "websocket": WEBSOCKETS,
+}
+USUAL = {
+    "aliases of an embedded object beside a failing field",
+    "a long list in a variable for each row and alias",
+    "broken bodies without a key",
+    "trailers without end and without a key",
+    "bodies that trickle after a refusal",
+    "pings of a megabyte before the initialisation",
+}
+"""These run with every change, the others with `pytest -m long`."""
+NOT_HELD = {
+    "broken bodies with a key": "bodies are parsed one after the other without a turn of the event loop",
+    "duplicate keys": "bodies are parsed one after the other without a turn of the event loop",
+    "valid documents of many fields": "a document costs less than its validation takes",
+    "each operation of a long document": "a document is parsed and validated again for each of its operations",
+    "many mutations of one row": "a mutation costs less than it takes, and two seconds may be spent at once",
+    "bodies that do not end": "the bodies that are being received have no bound in all",
+    "messages that do not end": "the messages that are being received have no bound in all",
+    "many subscriptions from the start of the log": "an event costs less than its delivery takes",
+    "many different subscriptions to ones own writes": "an event costs less than its delivery takes",
+    "events that nobody reads": "an event costs less than its delivery takes",
+    "answers that nobody reads": "the answers that wait for a WebSocket are not counted as unread",
+    "pings of the protocol": "frames of one read are handled in one turn of the event loop",
+    "empty messages": "frames that follow an invalid message are still handled",
+}
+"""What the gateway lacks, by the attack that shows it."""
+SETTINGS = {
+    "GATEWAY_INTROSPECTION": "anyone",  # this and the next two as with the embedded database
+    "GATEWAY_GRAPHIQL": "on",
+    "GATEWAY_METRICS": "on",
+    "GATEWAY_AUTOMATIC_DOCUMENTS": "1000",  # off by default
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    postgres: Postgres
+    keys: dict[str, str]
+    """Of the attacker's callers, and of others."""
+
+
+@pytest.fixture(scope="module")
+async def target() -> AsyncIterator[Target]:
+    with new_data_directory() as directory, running_postgres(directory) as postgres:
+        async with filled(postgres.url) as dataset:
+            application, account = PrincipalKind.APPLICATION, PrincipalKind.ACCOUNT
+            keys = {
+                "another": await dataset.key(account, account_id=dataset.accounts[1]),
+                "another_large": await dataset.key(application, application_id=dataset.applications[-2]),
+                "account": await dataset.key(account, account_id=dataset.accounts[0]),
+                "hidden": await dataset.key(account, account_id=dataset.accounts[-1]),
+                "application": await dataset.key(application, application_id=dataset.applications[0]),
+                "large": await dataset.key(application, application_id=dataset.applications[-1]),
+            }
+        yield Target(postgres=postgres, keys=keys)
+
+
+async def measured(target: Target, attack: Attack, *, directory: Path) -> Measured:
+    """Attack a gateway that has just started: another attack has spent no quota of it, and no memory."""
+    keys = {f"{caller}_key": key for caller, key in target.keys.items() if not caller.startswith("another")}
+    async with (
+        running_gateways(target.postgres.url, count=1, directory=directory, **SETTINGS) as [gateway],
+        metering(gateway, target.postgres.postmaster, key=target.keys["another"]) as meter,
+    ):
+        attacker = Attacker(url=gateway.url, address="127.0.0.66", **keys)
+        await usual_work(attacker, target)
+        async with meter.measuring() as measurement:
+            measurement.outcomes = frozenset(await attack.run(attacker))
+    assert measurement.measured is not None
+    return measurement.measured
+
+
+def parameters() -> Iterator[Any]:
+    for over, attacks in TABLES.items():
+        for each in attacks:
+            marks = [] if each.name in USUAL else [pytest.mark.long]
+            if each.name in NOT_HELD:
+                marks.append(pytest.mark.xfail(strict=True, raises=AssertionError, reason=NOT_HELD[each.name]))
+            yield pytest.param(each, id=f"{over}: {each.name}", marks=marks)
+
+
+@pytest.mark.parametrize("attack", list(parameters()))
+async def test_attack_costs_little_and_others_are_served(target: Target, attack: Attack, tmp_path: Path) -> None:
+    found = await measured(target, attack, directory=tmp_path)
+    print(f"| {attack.name} | {found} |")  # noqa: T201 - `pytest -s` shows the table
+    assert found.excesses() == [], str(found)
+    assert found.outcomes <= attack.outcomes | {"RATE_LIMITED"}, str(found)
+    assert "Traceback" not in (tmp_path / "gateway-0.log").read_text()
+
+
+async def usual_work(client: Attacker, target: Target) -> None:
+    """Have others do what makes the gateway connect to the database, and fill its memory."""
+    page = "{ installations(first: 100) { nodes { id status metadata application { name } account { name } } } }"
+    for key in (target.keys["another"], target.keys["another_large"]):
+        assert await gathered(*(client.post(page, key=key) for _ in range(5))) == {"OK"}
+
+
+def test_every_name_is_an_attacks() -> None:
+    names = [each.name for attacks in TABLES.values() for each in attacks]
+    assert {*USUAL, *NOT_HELD} <= {*names}
+    assert len({*names}) == len(names)
