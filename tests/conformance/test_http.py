@@ -204,6 +204,16 @@ async def test_malformed_get_gets_400(client: httpx.AsyncClient, parameters: dic
     assert (await client.get("/graphql", params=parameters)).status_code == 400
 
 
+async def test_long_header_or_url_is_refused_before_it_is_read(client: httpx.AsyncClient) -> None:
+    ranges = "application/json" + ",*/*" * 500
+    assert (await post(client, "{ hello }", accept=ranges)).status_code == 406
+    content_type = "application/json;charset=utf-8" + ";a=1" * 10_000
+    answer = await client.post("/graphql", content='{"query": "{ hello }"}', headers={"content-type": content_type})
+    assert answer.json() == {"data": {"hello": "Hello, world!"}}
+    response = await client.get("/graphql?query=%7Bhello%7D" + "&a=1" * 20)
+    assert only_error(response) == ("A URL has at most 20 parameters.", "BAD_USER_INPUT")
+
+
 async def test_mutation_by_get_gets_405_and_changes_nothing(gateway: Gateway, client: httpx.AsyncClient) -> None:
     for accept in ("application/graphql-response+json", "application/json", "text/event-stream"):
         response = await client.get("/graphql", params={"query": "mutation { change }"}, headers={"accept": accept})

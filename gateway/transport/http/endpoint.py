@@ -31,6 +31,10 @@ from gateway.transport.http.streaming import StreamLimits, StreamResponse, faile
 from gateway.transport.peers import ClientGone, peer_of
 
 _JSON_TYPE = "application/json"
+_LONGEST_CONTENT_TYPE = 1_000
+"""Characters that are read of it."""
+_MOST_URL_PARAMETERS = 20
+"""A request has five at most. Reading 15,000 took 9 ms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +99,8 @@ class HttpEndpoint:
                     return await self._respond_to_batch(body, caller, accepted[0])
                 request = graphql_request(body)
             case "GET":
+                if scope["query_string"].count(b"&") >= _MOST_URL_PARAMETERS:
+                    raise MalformedRequest(f"A URL has at most {_MOST_URL_PARAMETERS} parameters.")
                 request = graphql_request_from_url(QueryParams(scope["query_string"]))
             case _:
                 raise HttpError(405, "Ask by GET or POST.", allow="GET, POST")
@@ -159,7 +165,7 @@ class HttpEndpoint:
 
 async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
     """Return the whole body, which says that it is JSON in UTF-8. Raises HttpError 415, 413 and 408, and ClientGone."""
-    _check_content_type(headers.get("content-type", ""))
+    _check_content_type(headers.get("content-type", "")[:_LONGEST_CONTENT_TYPE])
     too_large = f"The request's body is larger than {max_bytes} bytes."
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
