@@ -142,7 +142,7 @@ async def long_fields_that_are_remembered(attacker: Attacker) -> set[str]:
 async def long_query_strings(attacker: Attacker) -> set[str]:
     paths = ["/graphql?" + "a=1&" * 15_000, "/graphql?query=%7B__typename%7D&variables=%7B" + "%22a%22:1," * 5_000]
     requests = [request(b"", method="GET", path=path) for path in paths]
-    return await gathered(*(attacker.send(*requests * 20) for _ in range(10)))
+    return await gathered(*(attacker.send(*requests * 10) for _ in range(10)))
 
 
 @attack(CONNECTIONS, "200", "408", "429", "431", "503", "closed", "ConnectionRefusedError")
@@ -232,7 +232,7 @@ async def files_that_nobody_reads(attacker: Attacker) -> set[str]:
                 writer.write(request(b"", method="GET", path=f"/{path}"))
             await asyncio.sleep(2)
 
-    await asyncio.gather(*(hold() for _ in range(100)))
+    await asyncio.gather(*(hold() for _ in range(50)))
     return {"200"}
 
 
@@ -276,7 +276,7 @@ async def queries_of_clients_that_leave(attacker: Attacker) -> set[str]:
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    await asyncio.gather(*(leave() for _ in range(200)))
+    await asyncio.gather(*(leave() for _ in range(40)))
     return {"closed"}
 
 
