@@ -112,7 +112,7 @@ def free_port() -> int:
         return cast("int", reserved.getsockname()[1])
 
 
-def verifying(address: str, *, clock: Callable[[], float] = monotonic) -> AccessTokens:
+def verifying(address: str, *, clock: Callable[[], float]) -> AccessTokens:
     documents = JwksClient(issuer=address, jwks_url=None)
     return AccessTokens(
         keys=JwksCache(documents, stale_seconds=3600, clock=clock),
@@ -124,7 +124,8 @@ def verifying(address: str, *, clock: Callable[[], float] = monotonic) -> Access
 
 
 async def test_tokens_of_a_rotated_key_are_accepted_until_it_is_retired(packages: Path) -> None:
-    async with provider(packages, FIRST) as issuer, verifying(issuer.address) as tokens:
+    time = Time()
+    async with provider(packages, FIRST) as issuer, verifying(issuer.address, clock=time.clock) as tokens:
         of_first = await issuer.token()
         principal = await tokens.authenticate(of_first)
         assert principal == Principal(
@@ -138,6 +139,7 @@ async def test_tokens_of_a_rotated_key_are_accepted_until_it_is_retired(packages
         assert (await tokens.authenticate(of_second)).id == "ledger"
         assert (await tokens.authenticate(of_first)).id == "ledger"
 
+        time.pass_by(minutes=1)  # after a made-up id, the next fetch would wait
         await issuer.serve_with(THIRD, SECOND)
         assert (await tokens.authenticate(await issuer.token())).id == "ledger"
         assert (await tokens.authenticate(of_second)).id == "ledger"

@@ -202,7 +202,7 @@ async def test_thousands_of_operations_on_one_websocket_are_limited() -> None:
             await socket.subscribe(str(number), "subscription { ticks { place } }")
         refused = await socket.received(1_980)
         assert {message["payload"][0]["extensions"]["code"] for message in refused} == {"RATE_LIMITED"}
-        assert gateway.state.subscribers == 20
+        await eventually(lambda: gateway.state.subscribers == 20)
         await assert_serves(gateway)
     await eventually(lambda: gateway.state.subscribers == 0)
 
