@@ -41,7 +41,7 @@ def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Pos
             complete_null(position, state, container, key, parent)
             return
         if isinstance(value, str) and len(value) > UNCOUNTED_CHARACTERS:
-            state.count_characters(len(value))
+            state.characters += len(value)
         if type(value) is plain_type:
             container[key] = value
             return

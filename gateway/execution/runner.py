@@ -3,8 +3,8 @@
 Values are written to their places in the response as they are completed. A failing field becomes null, or the nearest
 place above it that may be null does, as the GraphQL specification says.
 
-A run gives the event loop a turn every TURN_SECONDS: 20,000 rows take 1 s to complete, in which nothing else would be
-answered, and no deadline would be noticed.
+All runs together give the event loop a turn every TURN_SECONDS: 20,000 rows take 1 s to complete, in which nothing else
+would be answered, and no deadline would be noticed.
 """
 
 import asyncio
@@ -22,12 +22,31 @@ from gateway.execution.errors import OperationTooComplex
 from gateway.usecases.batch_loader import MappedFuture
 
 TURN_SECONDS: Final = 0.02
-"""One caller may run several operations at a time; together they must not delay others by a quarter of a second. The
-rows that are requested in one turn are read together, so shorter turns take more statements."""
+"""The CPU that operations take between two turns of the event loop, all together. The rows that are requested in one
+turn are read together, so shorter turns take more statements."""
 MAX_RESPONSE_BYTES: Final = 8_000_000
 """A page of 100 with 16 kB of metadata each, twice, is 3.3 MB."""
 UNCOUNTED_CHARACTERS: Final = 64
 """Shorter strings are not counted: the cost of the operation limits their number."""
+
+
+class Turns:
+    """Divides the time of the event loop: between two of its turns, operations take TURN_SECONDS of CPU in all.
+
+    Each waits for its next turn in the order of arrival. A turn is measured by the thread's CPU, so that a busy machine
+    does not split the loads of one turn.
+    """
+
+    def __init__(self) -> None:
+        self.ends = 0.0
+        """In seconds of `thread_time`."""
+        self._lock = asyncio.Lock()
+
+    async def next(self) -> None:
+        """Let the event loop run everything else that is ready, and begin the next turn."""
+        async with self._lock:
+            await asyncio.sleep(0)
+        self.ends = thread_time() + TURN_SECONDS
 
 
 class Position(NamedTuple):
@@ -115,14 +134,13 @@ class ExecutionState:
     context: Any
     variable_values: VariableValues
     root_value: Any = None
+    turns: Turns = field(default_factory=Turns)
     max_response_bytes: int = MAX_RESPONSE_BYTES
     arguments: dict[object, Any] = field(default_factory=dict)
     """The arguments of each resolver, made once for all objects of a list."""
     errors: list[GraphQLError] = field(default_factory=list)
     pending: list[PendingValue] = field(default_factory=list)
     remaining: list[RemainingItems] = field(default_factory=list)
-    turn_ends: float = 0.0
-    """In seconds of `thread_time`, so that a busy machine does not split the loads of one turn."""
     characters: int = 0
 
     def fail(self, error: Exception, position: Position, container: Any, key: str | int, parent: Place) -> None:
@@ -137,11 +155,9 @@ class ExecutionState:
         place.nulled = True
         place.container[place.key] = None
 
-    def count_characters(self, count: int) -> None:
-        """Add to the size of the response; the run ends where it becomes too large."""
-        self.characters += count
-        if self.characters > self.max_response_bytes:
-            self.turn_ends = 0.0
+    def must_pause(self) -> bool:
+        """Return whether the rest has to wait: the turn is over, or the response too large."""
+        return thread_time() > self.turns.ends or self.characters > self.max_response_bytes
 
     def check_size(self, size: int) -> None:
         """Raise OperationTooComplex where the response is larger than it may be."""
@@ -153,10 +169,10 @@ class ExecutionState:
                 allowed=self.max_response_bytes,
             )
 
-    async def next_turn(self) -> None:
-        """Let the event loop run everything else that is ready."""
-        await asyncio.sleep(0)
-        self.turn_ends = thread_time() + TURN_SECONDS
+    async def pause(self) -> None:
+        """Wait for the next turn. Raises OperationTooComplex where the response is too large."""
+        self.check_size(self.characters)
+        await self.turns.next()
 
 
 async def execute(groups: Groups, state: ExecutionState, *, extensions: dict[str, Any] | None = None) -> Response:
@@ -171,14 +187,14 @@ async def run(groups: Groups, state: ExecutionState) -> Any:
     data: dict[str, Any] = {}
     response = {"data": data}
     root = Place(None, response, "data", Position("", (), nullable=True))
-    state.turn_ends = thread_time() + TURN_SECONDS
+    if state.must_pause():  # before anything is requested, rather than between the objects of a list
+        await state.pause()
     try:
         for group in groups:
             for root_field in group:
                 resolve_field(root_field, state, data, root)
             while (state.pending or state.remaining) and not root.nulled:
                 await (_complete_remaining(state) if state.remaining else _complete_pending(state))
-                state.check_size(state.characters)
             if root.nulled:
                 break
     finally:
@@ -205,7 +221,7 @@ def resolve_field(root_field: RootField, state: ExecutionState, data: dict[str, 
 
 async def _complete_remaining(state: ExecutionState) -> None:
     """Complete the items that were left for the next turn."""
-    await state.next_turn()
+    await state.pause()
     batch, state.remaining = state.remaining, []
     for items, first, complete_item, container, place in batch:
         complete_items(items, first, state, complete_item, container, place)
@@ -221,7 +237,7 @@ def complete_items(
 ) -> None:
     """Complete the items of a list from `first` on; when the turn is over, leave the rest for the next one."""
     for index in range(first, len(items)):
-        if thread_time() > state.turn_ends and index > first:
+        if index > first and state.must_pause():
             state.remaining.append(RemainingItems(items, index, complete_item, container, place))
             return
         complete_item(items[index], state, container, index, place)
@@ -231,7 +247,6 @@ async def _complete_pending(state: ExecutionState) -> None:
     """Await all pending values and complete them."""
     batch, state.pending = state.pending, []
     results = await _settled([pending.value for pending in batch])
-    state.turn_ends = thread_time() + TURN_SECONDS
     for (_, position, complete, container, key, parent), result in zip(batch, results, strict=True):
         try:
             value = result()
@@ -241,9 +256,8 @@ async def _complete_pending(state: ExecutionState) -> None:
             state.fail(error, position, container, key, parent)
         else:
             complete(value, state, container, key, parent)
-        if thread_time() > state.turn_ends:
-            await state.next_turn()
-            state.check_size(state.characters)
+        if state.must_pause():
+            await state.pause()
 
 
 async def _settled(awaitables: list[Awaitable[Any]]) -> list[Callable[[], Any]]:

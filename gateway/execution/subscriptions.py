@@ -20,7 +20,7 @@ from gateway.domain.errors import TimedOut
 from gateway.execution.context import ExecutionContext
 from gateway.execution.encoding import error_response
 from gateway.execution.errors import OperationTooComplex
-from gateway.execution.runner import ExecutionState, Groups, execute
+from gateway.execution.runner import ExecutionState, Groups, Turns, execute
 
 _MAX_PAYLOADS: Final = 64
 """Renderings kept of a shared subscription: its subscribers are seldom more than a few events apart."""
@@ -93,6 +93,7 @@ class SharedSubscription:
     groups: Groups
     context: ExecutionContext
     variable_values: VariableValues
+    turns: Turns
     event_seconds: float
     """Which executing one event may take."""
     charge: Callable[[], Awaitable[None]]
@@ -141,7 +142,9 @@ class SharedSubscription:
         return payload
 
     async def _payload(self, event: Any, context: ExecutionContext) -> Payload:
-        state = ExecutionState(context=context, variable_values=self.variable_values, root_value=event)
+        state = ExecutionState(
+            context=context, variable_values=self.variable_values, root_value=event, turns=self.turns
+        )
         try:
             async with asyncio.timeout(self.event_seconds):
                 response = await execute(self.groups, state)

@@ -18,7 +18,7 @@ from gateway.execution.context import ExecutionContext, MakeContext
 from gateway.execution.documents import Documents, Operation
 from gateway.execution.encoding import Response
 from gateway.execution.errors import OperationTooComplex, error_code
-from gateway.execution.runner import ExecutionState, execute
+from gateway.execution.runner import ExecutionState, Turns, execute
 from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, ConnectionShares, Quota, RateLimiter, limit_key
@@ -78,8 +78,7 @@ class OperationPipeline:
         self._subscriptions = ConcurrencyLimiter(max_subscriptions, things="subscriptions")
         self._shares = ConnectionShares(pool_size)
         self._shared: dict[Hashable, SharedSubscription] = {}
-        self._preparing = asyncio.Lock()
-        """Held while a document is prepared: others take their turn between two documents."""
+        self._turns = Turns()
         self._operation_seconds = operation_seconds
         self._run_to_completion = run_to_completion
         self._observe = observe
@@ -118,18 +117,17 @@ class OperationPipeline:
         """Parse and validate a document; charge the CPU that it takes."""
         charged = _PREPARATION + len(text) // 10
         await self._rate_limiter.charge(caller, cost=charged)
-        async with self._preparing:
-            await asyncio.sleep(0)
-            started = time.thread_time()
-            try:
-                return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))
-            except GatewayError as error:
-                if self._observe is not None:
-                    self._observe(None, error.code, 0.0)
-                raise
-            finally:
-                microseconds = (time.thread_time() - started) * 1e6
-                await self._rate_limiter.settle(caller, cost=round(microseconds) - charged)
+        await self._turns.next()
+        started = time.thread_time()
+        try:
+            return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))
+        except GatewayError as error:
+            if self._observe is not None:
+                self._observe(None, error.code, 0.0)
+            raise
+        finally:
+            microseconds = (time.thread_time() - started) * 1e6
+            await self._rate_limiter.settle(caller, cost=round(microseconds) - charged)
 
     async def execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
         """Run a query or a mutation. A mutation that has begun is finished even if its awaiter is cancelled."""
@@ -264,6 +262,7 @@ class OperationPipeline:
                     groups=operation.compiled.variant(state.variable_values),
                     context=context,
                     variable_values=state.variable_values,
+                    turns=self._turns,
                     event_seconds=self._operation_seconds,
                     charge=partial(self._rate_limiter.wait, caller, cost=cost),
                     on_unused=lambda: self._shared.pop(key),
@@ -278,4 +277,4 @@ class OperationPipeline:
         self, operation: Operation, variables: Mapping[str, Any] | None, context: ExecutionContext
     ) -> ExecutionState:
         values = operation.compiled.coerced(variables, hide_suggestions=self.documents.hide_suggestions)
-        return ExecutionState(context=context, variable_values=values)
+        return ExecutionState(context=context, variable_values=values, turns=self._turns)
