@@ -224,7 +224,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "documents": ("trusted", lambda built: built.pipeline._policy.trusted_only, True),
     "untrusted_documents": ("account", lambda built: built.pipeline._policy.excepted, {PrincipalKind.ACCOUNT}),
     "automatic_documents": ("17", lambda built: built.pipeline._policy.automatic, 17),
-    "pool_size": ("17", lambda built: (built.pool["max_size"], built.pipeline._shares.of(None).size), (17, 8)),
+    "pool_size": ("17", lambda built: (built.pool["max_size"], built.pipeline._shares.most), (17, 8)),
     "statement_seconds": (
         "17",
         lambda built: [built.pool["server_settings"][name] for name in ("statement_timeout", "lock_timeout")],
@@ -252,8 +252,8 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "max_caller_subscriptions": ("17", lambda built: built.pipeline._subscriptions._limit, 17),
     "rates": (
         "platform=1,application=2,account=3,anonymous=4",
-        lambda built: [quota.minute for quota in built.pipeline._quotas.values()],
-        [1, 2, 3, 4],
+        lambda built: {kind: quota.minute for kind, quota in built.pipeline._quotas.items()},
+        {PrincipalKind.PLATFORM: 1, PrincipalKind.APPLICATION: 2, PrincipalKind.ACCOUNT: 3, None: 4},
     ),
     "token_issuer": (
         "https://other.example",

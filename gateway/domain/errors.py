@@ -56,6 +56,12 @@ class Forbidden(GatewayError):
     code = "FORBIDDEN"
 
 
+class RateLimited(GatewayError):
+    """The caller has used its quota. Its extension `retryAfter` is in seconds."""
+
+    code = "RATE_LIMITED"
+
+
 class CursorExpired(GatewayError):
     """The log no longer has everything after this cursor."""
 

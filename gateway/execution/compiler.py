@@ -228,17 +228,13 @@ class _Compiler:
         info_parameter = definition.base_resolver.info_parameter if direct else None
         written = (parent_type.name, node.name.value, *(print_ast(argument) for argument in node.arguments or ()))
 
-        def arguments_of(state: ExecutionState) -> dict[str, Any]:
+        def bind(state: ExecutionState) -> tuple[tuple[Any, ...], dict[str, Any]]:
             arguments: dict[str, Any] | None = state.arguments.get(written)
             if arguments is None:
                 arguments = get_argument_values(field, node, state.variable_values) if field.args else {}
                 if convert is not None:
                     arguments = dict(starmap(convert, arguments.items()))
                 state.arguments[written] = arguments
-            return arguments
-
-        def bind(state: ExecutionState) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            arguments = arguments_of(state)
             if not direct:
                 return (self._info(parent_type, field, details, state),), arguments
             if info_parameter is not None:

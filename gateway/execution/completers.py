@@ -35,6 +35,7 @@ def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Pos
     """Return the completer of a scalar or an enum."""
     serialize = _serializer(leaf_type)
     plain_type = _PLAIN_TYPES.get(leaf_type.name)
+    text_type = UUID if leaf_type is GraphQLID else None
 
     def complete_leaf(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
@@ -45,38 +46,38 @@ def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Pos
         if type(value) is plain_type:
             container[key] = value
             return
+        if type(value) is text_type:
+            container[key] = str(value)
+            return
         try:
-            container[key] = serialize(value)
+            coerced = serialize(value)
+            if coerced is None or coerced is Undefined:
+                raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")  # noqa: TRY301 - as any
+            container[key] = coerced
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, container, key, parent)
 
     return complete_leaf
 
 
+class _EnumNames(dict[enum.Enum, Any]):
+    """The names of an enum's members, as far as they were needed."""
+
+    def __init__(self, leaf_type: GraphQLEnumType) -> None:
+        super().__init__()
+        self._coerce = leaf_type.coerce_output_value
+
+    def __missing__(self, value: enum.Enum) -> Any:
+        name = self[value] = self._coerce(value)
+        return name
+
+
 @cache
 def _serializer(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
     """Return the function that serializes values of the type; all its fields share it."""
-    coerce = leaf_type.coerce_output_value
-    names: dict[enum.Enum, Any] = {}
-
-    def serialize(value: Any) -> Any:
-        coerced = coerce(value)
-        if coerced is None or coerced is Undefined:
-            raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")
-        return coerced
-
-    def serialize_enum(value: Any) -> Any:
-        name = names.get(value)
-        if name is None:
-            name = names[value] = serialize(value)
-        return name
-
-    def serialize_id(value: Any) -> Any:
-        return str(value) if type(value) is UUID else serialize(value)
-
     if isinstance(leaf_type, GraphQLEnumType):
-        return serialize_enum
-    return serialize_id if leaf_type is GraphQLID else serialize
+        return _EnumNames(leaf_type).__getitem__
+    return leaf_type.coerce_output_value
 
 
 def list_completer(complete_item: Completer, position: Position) -> Completer:
@@ -146,7 +147,7 @@ def resolver_writer(key: str, resolve: Resolver, complete: Completer, position: 
         try:
             value = resolve(source, state)
             if isinstance(value, MappedFuture) and value.future.done():
-                value = value.result()
+                value = value.transform(value.future.result())
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, result, key, place)
             return

@@ -340,13 +340,12 @@ def _literal_size(value: ValueNode | None) -> int | None:
 
 
 def _has_values(type_: GraphQLType | None) -> bool:
-    """Return whether values of the type may consist of other values: lists, objects and JSON do."""
+    """Return whether values of the type may consist of any number of other values: as lists and JSON do."""
     named = get_named_type(type_)
-    return (
-        named is None
-        or is_list_type(get_nullable_type(cast("Any", type_)))
-        or not (is_specified_scalar_type(named) or is_enum_type(named))
-    )
+    if isinstance(named, GraphQLInputObjectType) and not is_list_type(get_nullable_type(cast("Any", type_))):
+        return any(_has_values(field.type) for field in named.fields.values())
+    is_list = is_list_type(get_nullable_type(cast("Any", type_)))
+    return named is None or is_list or not (is_specified_scalar_type(named) or is_enum_type(named))
 
 
 def _count_values(value: Any) -> int:

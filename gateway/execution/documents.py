@@ -1,8 +1,9 @@
 """Documents: parsed and validated once, and kept as operations that are ready to run."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from graphql import (
     SKIP,
@@ -36,7 +37,6 @@ from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.execution.compiler import CompiledOperation
 from gateway.execution.costs import Cost, CostModel, estimate
 from gateway.execution.errors import InvalidDocument, OperationTooComplex
-from gateway.execution.fair_cache import FairCache
 from gateway.execution.fragments import fragments_of
 from gateway.execution.limits import DocumentLimits, check_size
 
@@ -46,6 +46,8 @@ _MAX_COMPARISONS: Final = 20_000
 _MAX_FRAGMENT_WORK: Final = 10_000
 """In graphql-core's own units, far below its defaults: they bound the time that validation takes to 0.05 s. A
 field that is written 200 times in one selection is still compared with all others."""
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type", "__typename"})
 
 
@@ -65,11 +67,69 @@ class Operation:
     payload_variables: frozenset[str]
     """The variables that are used elsewhere than in the arguments of a root field: the payload of a subscription's
     event depends on these alone. The root field's arguments decide which events it gets."""
+    introspects_only: bool
+    """Whether it selects nothing but introspection."""
 
-    @property
-    def introspects_only(self) -> bool:
-        """Whether it selects nothing but introspection."""
-        return self.root_fields <= INTROSPECTION_FIELDS
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Value]):
+    value: Value
+    size: int
+    owner: Hashable
+
+
+class FairCache(Generic[Key, Value]):
+    """Keeps values of at most `max_size` in all; what exceeds it is taken from the owner that has the most.
+
+    A plain LRU cache serves whoever fills it: two documents of 200 kB took the place of everybody's documents, and each
+    had to be parsed again.
+    """
+
+    def __init__(self, max_size: int) -> None:
+        self.max_size: Final = max_size
+        self.size = 0
+        self._entries: dict[Key, _Entry[Value]] = {}
+        self._keys: dict[Hashable, dict[Key, None]] = {}
+        """The keys of each owner, the latest used last."""
+        self._sizes: Counter[Hashable] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Value | None:
+        """Return the value, or None."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        keys = self._keys[entry.owner]
+        del keys[key]
+        keys[key] = None
+        return entry.value
+
+    def put(self, key: Key, value: Value, *, size: int, owner: Hashable) -> None:
+        """Keep a value, unless it is larger than the cache."""
+        self._remove(key)
+        if size > self.max_size:
+            return
+        self._entries[key] = _Entry(value, size, owner)
+        self._keys.setdefault(owner, {})[key] = None
+        self._count(owner, size)
+        while self.size > self.max_size:
+            largest = max(self._sizes, key=self._sizes.__getitem__)
+            self._remove(next(iter(self._keys[largest])))
+
+    def _remove(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        del self._keys[entry.owner][key]
+        self._count(entry.owner, -entry.size)
+        if not self._keys[entry.owner]:
+            del self._keys[entry.owner], self._sizes[entry.owner]
+
+    def _count(self, owner: Hashable, size: int) -> None:
+        self._sizes[owner] += size
+        self.size += size
 
 
 class Documents:
@@ -123,15 +183,17 @@ class Documents:
                 if name is None
                 else f"The document has no operation {name!r}."
             )
+        root_fields = frozenset(root.name.value for root in _root_fields(document, definition))
         operation = Operation(
             source=source,
             name=name,
             document=document,
             compiled=CompiledOperation(self._schema, source, document, definition),
             type=definition.operation,
-            root_fields=frozenset(root.name.value for root in _root_fields(document, definition)),
+            root_fields=root_fields,
             cost=estimate(self._schema, document, definition, model=self._costs),
             payload_variables=_payload_variables(document, definition),
+            introspects_only=root_fields <= INTROSPECTION_FIELDS,
         )
         size = max(self._min_size, len(source.encode(errors="surrogatepass")))
         self._operations.put((source, name), operation, size=size, owner=owner)

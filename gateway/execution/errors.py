@@ -26,12 +26,6 @@ class OperationTooComplex(GatewayError):
     code = "QUERY_TOO_COMPLEX"
 
 
-class RateLimited(GatewayError):
-    """The caller has used its quota. Its extension `retryAfter` is in seconds."""
-
-    code = "RATE_LIMITED"
-
-
 class InvalidDocument(GatewayError):
     """The document does not parse or validate, or the variables do not fit it. Its code is that of the first error."""
 

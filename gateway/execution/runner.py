@@ -10,7 +10,6 @@ would be answered, and no deadline would be noticed.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from time import thread_time
 from typing import Any, Final, NamedTuple, Optional
 
@@ -58,17 +57,15 @@ class Position(NamedTuple):
     nullable: bool
 
 
+@dataclass(slots=True, eq=False)
 class Place:
     """The place of an object, a list or a failed value in the response."""
 
-    __slots__ = ("container", "key", "nulled", "parent", "position")
-
-    def __init__(self, parent: Optional["Place"], container: Any, key: str | int, position: Position) -> None:
-        self.parent = parent
-        self.container = container
-        self.key = key
-        self.position = position
-        self.nulled = False
+    parent: Optional["Place"]
+    container: Any
+    key: str | int
+    position: Position
+    nulled: bool = False
 
     def path(self) -> list[str | int]:
         """Return the keys from the root of the data to this place."""
@@ -159,26 +156,27 @@ class ExecutionState:
         """Return whether the rest has to wait: the turn is over, or the response too large."""
         return thread_time() > self.turns.ends or self.characters > self.max_response_bytes
 
-    def check_size(self, size: int) -> None:
-        """Raise OperationTooComplex where the response is larger than it may be."""
-        if size > self.max_response_bytes:
-            raise OperationTooComplex(
-                f"The response would be larger than {self.max_response_bytes} bytes. Ask for shorter pages, or for"
-                " less of each item.",
-                limit="responseBytes",
-                allowed=self.max_response_bytes,
-            )
+    def too_large(self) -> OperationTooComplex:
+        """Return the error of a response that is larger than it may be."""
+        return OperationTooComplex(
+            f"The response would be larger than {self.max_response_bytes} bytes. Ask for shorter pages, or for less of"
+            " each item.",
+            limit="responseBytes",
+            allowed=self.max_response_bytes,
+        )
 
     async def pause(self) -> None:
         """Wait for the next turn. Raises OperationTooComplex where the response is too large."""
-        self.check_size(self.characters)
+        if self.characters > self.max_response_bytes:
+            raise self.too_large()
         await self.turns.next()
 
 
 async def execute(groups: Groups, state: ExecutionState, *, extensions: dict[str, Any] | None = None) -> Response:
     """Run an operation and encode its response. Raises OperationTooComplex where the response is too large."""
     response = encode_response(await run(groups, state), errors=state.errors, extensions=extensions)
-    state.check_size(len(response.body))
+    if len(response.body) > state.max_response_bytes:
+        raise state.too_large()
     return response
 
 
@@ -187,12 +185,23 @@ async def run(groups: Groups, state: ExecutionState) -> Any:
     data: dict[str, Any] = {}
     response = {"data": data}
     root = Place(None, response, "data", Position("", (), nullable=True))
-    if state.must_pause():  # before anything is requested, rather than between the objects of a list
-        await state.pause()
+    if thread_time() > state.turns.ends:  # before anything is requested, rather than between the objects of a list
+        await state.turns.next()
     try:
         for group in groups:
             for root_field in group:
-                resolve_field(root_field, state, data, root)
+                data[root_field.key] = None  # keeps the field's place among the others
+                try:
+                    value = root_field.resolve(state.root_value, state)
+                except Exception as error:  # noqa: BLE001 - any error is the field's
+                    state.fail(error, root_field.position, data, root_field.key, root)
+                    continue
+                if isinstance(value, Awaitable):
+                    state.pending.append(
+                        PendingValue(value, root_field.position, root_field.complete, data, root_field.key, root)
+                    )
+                else:
+                    root_field.complete(value, state, data, root_field.key, root)
             while (state.pending or state.remaining) and not root.nulled:
                 await (_complete_remaining(state) if state.remaining else _complete_pending(state))
             if root.nulled:
@@ -202,21 +211,6 @@ async def run(groups: Groups, state: ExecutionState) -> Any:
             if isinstance(pending.value, Coroutine):
                 pending.value.close()
     return response["data"]
-
-
-def resolve_field(root_field: RootField, state: ExecutionState, data: dict[str, Any], root: Place) -> None:
-    """Resolve a root field and complete its value, or add it to the pending ones."""
-    key, position, resolve, complete = root_field
-    data[key] = None  # keeps the field's place among the others
-    try:
-        value = resolve(state.root_value, state)
-    except Exception as error:  # noqa: BLE001 - any error is the field's
-        state.fail(error, position, data, key, root)
-        return
-    if isinstance(value, Awaitable):
-        state.pending.append(PendingValue(value, position, complete, data, key, root))
-    else:
-        complete(value, state, data, key, root)
 
 
 async def _complete_remaining(state: ExecutionState) -> None:
@@ -246,10 +240,11 @@ def complete_items(
 async def _complete_pending(state: ExecutionState) -> None:
     """Await all pending values and complete them."""
     batch, state.pending = state.pending, []
-    results = await _settled([pending.value for pending in batch])
-    for (_, position, complete, container, key, parent), result in zip(batch, results, strict=True):
+    settled = await _settled([pending.value for pending in batch])
+    for (_, position, complete, container, key, parent), outcome in zip(batch, settled, strict=True):
         try:
-            value = result()
+            mapped = isinstance(outcome, MappedFuture)
+            value = outcome.transform(outcome.future.result()) if mapped else outcome.result()
         except asyncio.CancelledError:
             state.fail(RuntimeError("The value's task was cancelled."), position, container, key, parent)
         except Exception as error:  # noqa: BLE001 - any error is the field's
@@ -260,14 +255,19 @@ async def _complete_pending(state: ExecutionState) -> None:
             await state.pause()
 
 
-async def _settled(awaitables: list[Awaitable[Any]]) -> list[Callable[[], Any]]:
-    """Await all, and return functions that return the value of each, or raise its error.
+async def _settled(awaitables: list[Awaitable[Any]]) -> list[Any]:
+    """Await all; return futures that are done, and MappedFutures whose futures are.
 
     Coroutines become tasks of this run, and are cancelled with it. A MappedFuture is shared with other requests: it is
     waited for, and never cancelled.
     """
     if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):  # the common case needs no task
-        return [await _settled_directly(awaitables[0])]
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            done.set_result(await awaitables[0])
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            done.set_exception(error)
+        return [done]
     settled: list[MappedFuture[Any, Any] | asyncio.Future[Any]] = [
         value if isinstance(value, MappedFuture) else asyncio.ensure_future(value) for value in awaitables
     ]
@@ -279,16 +279,4 @@ async def _settled(awaitables: list[Awaitable[Any]]) -> list[Callable[[], Any]]:
         for value in settled:
             if not isinstance(value, MappedFuture):
                 value.cancel()
-    return [value.result for value in settled]
-
-
-async def _settled_directly(coroutine: Coroutine[Any, Any, Any]) -> Callable[[], Any]:
-    try:
-        value = await coroutine
-    except Exception as error:  # noqa: BLE001 - any error is the field's
-        return partial(_raise, error)
-    return lambda: value
-
-
-def _raise(error: Exception) -> None:
-    raise error
+    return settled

@@ -96,8 +96,8 @@ class SharedSubscription:
     turns: Turns
     event_seconds: float
     """Which executing one event may take."""
-    charge: Callable[[], Awaitable[None]]
-    """Waits until the caller's quota allows the next rendering."""
+    charge: Callable[[], Awaitable[None]] | None
+    """Waits until the caller's quota allows the next rendering; None: it has no limit."""
     on_unused: Callable[[], object]
     subscribers: int = 0
     """Each one calls `release` once."""
@@ -112,8 +112,7 @@ class SharedSubscription:
         """
         share_key = getattr(event, "share_key", None)
         if share_key is None:
-            await self.charge()
-            return await self._payload(event, self.context.for_event())
+            return await self._render(event, _Rendering())
         rendering = self._renderings.get(share_key)
         if rendering is None or rendering.number <= asked_at:
             rendering = self._renderings[share_key] = _Rendering()
@@ -132,16 +131,11 @@ class SharedSubscription:
             rendering.task.cancel()
 
     async def _render(self, event: Any, rendering: _Rendering) -> Payload:
-        await self.charge()
+        if self.charge is not None:
+            await self.charge()
         self.begun += 1
         rendering.number = self.begun
         context = self.context.for_event()
-        payload = await self._payload(event, context)
-        if not context.has_read:
-            rendering.number = math.inf
-        return payload
-
-    async def _payload(self, event: Any, context: ExecutionContext) -> Payload:
         state = ExecutionState(
             context=context, variable_values=self.variable_values, root_value=event, turns=self.turns
         )
@@ -154,4 +148,6 @@ class SharedSubscription:
             response = error_response(late)
         except OperationTooComplex as error:
             response = error_response(error)
+        if not context.has_read:
+            rendering.number = math.inf
         return Payload(body=response.body, text=response.body.decode(), cursor=getattr(event, "cursor", None))

@@ -87,7 +87,11 @@ class EventStream:
                     return event
             while self._live and self.buffer.events:
                 event = self.buffer.events.popleft()
-                if self._is_new(event):
+                last, position = self.position, event.position
+                # What was read from the log is not new. Where the epoch has changed, all read the log again.
+                is_new = last is not None and position.epoch == last.epoch and position > last
+                self.position = position if is_new else last
+                if is_new and position not in self._committed_before:
                     self.stats.events_delivered += 1
                     return event
             if self._closed or self.buffer.closed:
@@ -111,17 +115,6 @@ class EventStream:
         self._page.clear()
         self.buffer.events.clear()
         self.buffer.wake()
-
-    def _is_new(self, event: Event) -> bool:
-        """Return whether an event from the buffer is to be returned, and take its position.
-
-        Where the epoch has changed, the log reader has all subscribers read the log again.
-        """
-        position, last = event.position, self.position
-        if last is None or position.epoch != last.epoch or position <= last:
-            return False
-        self.position = position
-        return position not in self._committed_before
 
     async def _catch_up(self) -> None:
         position = self.position

@@ -8,7 +8,7 @@ from typing import Any, Final
 from gateway.domain.errors import BadUserInput, Forbidden, GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.domain.text import sha256_of
-from gateway.execution.fair_cache import FairCache
+from gateway.execution.documents import FairCache
 from gateway.operations.quotas import RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest
 

@@ -7,6 +7,7 @@ charge the caller, run the operation and encode its response. Both raise Gateway
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,9 +22,9 @@ from gateway.execution.errors import OperationTooComplex, error_code
 from gateway.execution.runner import ExecutionState, Turns, execute
 from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
-from gateway.operations.quotas import ConcurrencyLimiter, ConnectionShares, Quota, RateLimiter, limit_key
+from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest, check_variables, parse_json
-from gateway.storage.database import METER, StatementMeter, connection_share
+from gateway.storage.database import METER, ConnectionShares, StatementMeter, connection_share
 
 Result = TypeVar("Result")
 
@@ -45,7 +46,6 @@ _SETTLED_UNITS = 10_000
 """What an operation's statements take beyond its estimated cost is settled where it exceeds this: less is noise."""
 _OPENING = 150
 """Units for opening a subscription, which pays for its events later."""
-_DEFAULT_QUOTA = Quota()
 
 
 class OperationPipeline:
@@ -72,11 +72,14 @@ class OperationPipeline:
         self.documents = documents
         self._make_context = make_context
         self._policy = policy
-        self._quotas = quotas or {}
+        given = quotas or {}
+        self._quotas = {kind: given.get(kind, Quota()) for kind in (*PrincipalKind, None)}
         self._rate_limiter = RateLimiter(self._quotas)
         self._resolver = OperationResolver(policy, self._rate_limiter)
         self._subscriptions = ConcurrencyLimiter(max_subscriptions, things="subscriptions")
-        self._shares = ConnectionShares(pool_size)
+        self._shares = ConnectionShares(most=max(pool_size // 2, 1))
+        self._platform_shares = ConnectionShares(most=max(pool_size * 4 // 5, 1))
+        """The platform acts for everybody."""
         self._shared: dict[Hashable, SharedSubscription] = {}
         self._turns = Turns()
         self._operation_seconds = operation_seconds
@@ -193,12 +196,13 @@ class OperationPipeline:
         extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
         meter = StatementMeter()
         METER.set(meter)
-        connection_share.set(self._shares.of(caller))
+        connection_share.set(partial(self._share_taken, caller))
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
                 await context.prepare(operation.root_fields)
-                state = self._state(operation, request.variables, context)
-                return await execute(operation.compiled.variant(state.variable_values), state, extensions=extensions)
+                values = operation.compiled.coerced(request.variables, hide_suggestions=self.documents.hide_suggestions)
+                state = ExecutionState(context=context, variable_values=values, turns=self._turns)
+                return await execute(operation.compiled.variant(values), state, extensions=extensions)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -219,7 +223,7 @@ class OperationPipeline:
         if request.variables:
             check_variables(request.variables)
         cost = operation.cost.constant or operation.cost.value(request.variables)
-        quota = self._quota(caller)
+        quota = self._quotas[None if caller is None else caller.kind]
         subscribes = operation.type is OperationType.SUBSCRIPTION
         allowed = quota.event if subscribes else quota.operation
         if cost > allowed:
@@ -235,22 +239,22 @@ class OperationPipeline:
             await self._rate_limiter.charge(caller, cost=min(cost, _OPENING) if subscribes else cost)
         return cost
 
-    def _quota(self, caller: Principal | None) -> Quota:
-        return self._quotas.get(None if caller is None else caller.kind, _DEFAULT_QUOTA)
-
     def _cost_extension(self, cost: int, caller: Principal | None) -> dict[str, Any]:
-        return {"cost": {"estimated": cost, "allowed": self._quota(caller).operation}}
+        quota = self._quotas[None if caller is None else caller.kind]
+        return {"cost": {"estimated": cost, "allowed": quota.operation}}
 
     async def _subscribe(
         self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
     ) -> PayloadStream:
         caller, variables = context.caller, request.variables
+        quota = self._quotas[None if caller is None else caller.kind]
         cost = await self._charge(operation, request, caller)
         self._subscriptions.acquire(caller)
-        connection_share.set(self._shares.of(caller))
+        connection_share.set(partial(self._share_taken, caller))
         try:
             await context.prepare(operation.root_fields)
-            state = self._state(operation, variables, context)
+            values = operation.compiled.coerced(variables, hide_suggestions=self.documents.hide_suggestions)
+            state = ExecutionState(context=context, variable_values=values, turns=self._turns)
             payload_variables = {
                 name: value for name, value in (variables or {}).items() if name in operation.payload_variables
             }
@@ -259,12 +263,12 @@ class OperationPipeline:
             shared = self._shared.get(key)
             if shared is None:
                 shared = self._shared[key] = SharedSubscription(
-                    groups=operation.compiled.variant(state.variable_values),
+                    groups=operation.compiled.variant(values),
                     context=context,
-                    variable_values=state.variable_values,
+                    variable_values=values,
                     turns=self._turns,
                     event_seconds=self._operation_seconds,
-                    charge=partial(self._rate_limiter.wait, caller, cost=cost),
+                    charge=partial(self._rate_limiter.wait, caller, cost=cost) if quota.minute else None,
                     on_unused=lambda: self._shared.pop(key),
                 )
             shared.subscribers += 1
@@ -273,8 +277,7 @@ class OperationPipeline:
             self._subscriptions.release(caller)
             raise
 
-    def _state(
-        self, operation: Operation, variables: Mapping[str, Any] | None, context: ExecutionContext
-    ) -> ExecutionState:
-        values = operation.compiled.coerced(variables, hide_suggestions=self.documents.hide_suggestions)
-        return ExecutionState(context=context, variable_values=values, turns=self._turns)
+    def _share_taken(self, caller: Principal | None) -> AbstractAsyncContextManager[None]:
+        platform = caller is not None and caller.kind is PrincipalKind.PLATFORM
+        key = caller and (caller.kind, caller.application_id, caller.account_id)
+        return (self._platform_shares if platform else self._shares).taken(key)

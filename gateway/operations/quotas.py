@@ -11,17 +11,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from weakref import WeakValueDictionary
 
 from throttled.asyncio import RateLimiterType, Throttled
 from throttled.asyncio.rate_limiter import per_min
 from throttled.asyncio.store import MemoryStore
 
+from gateway.domain.errors import RateLimited
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.errors import RateLimited
 
-MAX_WAITING = 1_000
-"""Statements of one caller that wait for its share of the pool: a few pages with a list of its own for each row."""
 MAX_CALLERS = 100_000
 """The rates of this many callers are kept; beyond, the least recently seen start again."""
 
@@ -112,54 +109,6 @@ class ConcurrencyLimiter:
         self._open[key] -= 1
         if not self._open[key]:
             del self._open[key]
-
-
-class ConnectionShares:
-    """The parts of the pool that each caller may take at a time, so that others always find a connection.
-
-    Half of the pool; four fifths for the platform, which acts for everybody. Lookups by id are not counted: those of
-    all callers are gathered.
-    """
-
-    def __init__(self, pool_size: int) -> None:
-        self._sizes = {PrincipalKind.PLATFORM: max(pool_size * 4 // 5, 1)}
-        self._default = max(pool_size // 2, 1)
-        self._shares: WeakValueDictionary[str, ConnectionShare] = WeakValueDictionary()
-
-    def of(self, caller: Principal | None) -> "ConnectionShare":
-        """Return the share of this caller: the same as long as one of its operations has it."""
-        key = limit_key(caller)
-        share = self._shares.get(key)
-        if share is None:
-            size = self._default if caller is None else self._sizes.get(caller.kind, self._default)
-            share = self._shares[key] = ConnectionShare(size)
-        return share
-
-
-class ConnectionShare:
-    """The part of the pool that one caller may take at a time. Beyond it, statements wait in the caller's own queue."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._free = asyncio.Semaphore(size)
-        self._waiting = 0
-
-    async def acquire(self) -> None:
-        """Wait until one more connection may be held. Raises RateLimited where too many statements wait."""
-        if self._waiting >= MAX_WAITING and self._free.locked():
-            raise RateLimited(
-                f"{self._waiting} statements wait for the {self.size} connections that you may use at a time.",
-                retryAfter=1,
-            )
-        self._waiting += 1
-        try:
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
-
-    def release(self) -> None:
-        """Give a connection back."""
-        self._free.release()
 
 
 def limit_key(caller: Principal | None) -> str:

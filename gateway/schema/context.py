@@ -70,6 +70,8 @@ class Context:
     last_event_id: str | None = None
     """The cursor that a reconnecting SSE client sends; used where `after` is not given."""
     event_position: Position | None = None
+    has_read: bool = False
+    """Whether a resolver has used the loaders; of an event, everything but its own fields is read by them."""
 
     @cached_property
     def principal(self) -> Principal:
@@ -81,17 +83,13 @@ class Context:
     @cached_property
     def loaders(self) -> Loaders:
         """The loaders of this operation."""
+        self.has_read = True
         return Loaders(self.services.database, self.principal, self.batch_loaders)
 
     @property
     def share_key(self) -> Hashable:
         """Equal for callers that see the same: they may share what is rendered of an event."""
         return self.principal.bounds
-
-    @property
-    def has_read(self) -> bool:
-        """Whether a resolver has used the loaders; of an event, everything but its own fields is read by them."""
-        return "loaders" in vars(self)
 
     def abandon(self) -> None:
         """Cancel the statements that run for this operation alone."""
@@ -100,7 +98,7 @@ class Context:
 
     def for_event(self) -> Self:
         """Return a context with new loaders, for the next event of a subscription."""
-        return replace(self)
+        return replace(self, has_read=False)
 
     async def prepare(self, root_fields: Collection[str]) -> None:
         """Read the log's position before anything else is read, so that no change falls between it and a list."""

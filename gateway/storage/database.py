@@ -6,19 +6,21 @@ it holds, its child tasks get others. Statements run on the asyncpg connection b
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import asyncpg
 import databases
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
-from gateway.domain.errors import TimedOut, Unavailable
+from gateway.domain.errors import RateLimited, TimedOut, Unavailable
 
 if TYPE_CHECKING:
     DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -33,6 +35,8 @@ _STATEMENTS = 500
 """Prepared statements that a connection caches: more than there are named queries and variants."""
 _CLIENT_GRACE_SECONDS = 5
 """How much longer than statement_timeout the client waits, which matters only where the server does not answer."""
+MAX_WAITING = 1_000
+"""Statements of one caller that wait for its share of the pool: a few pages with a list of its own for each row."""
 _CLOSE_SECONDS = 2
 """How long closing the pool waits for connections that are in use."""
 _UNREACHABLE = (
@@ -169,23 +173,65 @@ class StatementMeter:
 
     seconds: float = 0.0
 
+    async def measure(self, statement: Awaitable[Result]) -> Result:
+        """Await a statement, and add the time that it takes."""
+        started = perf_counter()
+        try:
+            return await statement
+        finally:
+            self.seconds += perf_counter() - started
+
 
 METER: ContextVar[StatementMeter | None] = ContextVar("METER", default=None)
 """Counts the statements of this task and of those that it creates."""
 
 
-class ConnectionShare(Protocol):
-    """A part of the pool."""
+class ConnectionShares:
+    """The parts of the pool that each caller may take at a time, so that others always find a connection.
 
-    async def acquire(self) -> None:
-        """Wait until one more connection may be held."""
+    Beyond its share, a caller's statements wait in its own queue. Lookups by id are not counted: those of all callers
+    are gathered.
+    """
 
-    def release(self) -> None:
-        """Give a connection back."""
+    def __init__(self, *, most: int) -> None:
+        self.most: Final = most
+        """Of one caller."""
+        self._free: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
+        self._waiting: Counter[Hashable] = Counter()
+
+    @asynccontextmanager
+    async def taken(self, caller: Hashable) -> AsyncIterator[None]:
+        """Take one more connection as soon as the caller may. Raises RateLimited where too many statements wait.
+
+        What begins meanwhile takes its connections from the whole pool: it may not wait for what waits for it.
+        """
+        free = self._free.get(caller)
+        if free is None:
+            free = self._free[caller] = asyncio.Semaphore(self.most)
+        if free.locked() and self._waiting[caller] >= MAX_WAITING:
+            raise RateLimited(
+                f"{MAX_WAITING} statements wait for the {self.most} connections that you may use at a time.",
+                retryAfter=1,
+            )
+        self._waiting[caller] += 1
+        try:
+            await free.acquire()
+        finally:
+            self._waiting[caller] -= 1
+            if not self._waiting[caller]:
+                del self._waiting[caller]
+        token = connection_share.set(None)
+        try:
+            yield
+        finally:
+            connection_share.reset(token)
+            free.release()
 
 
-connection_share: ContextVar[ConnectionShare | None] = ContextVar("connection_share", default=None)
-"""The part of the pool from which this task and those that it starts take connections; None: the whole pool."""
+connection_share: ContextVar[Callable[[], AbstractAsyncContextManager[None]] | None] = ContextVar(
+    "connection_share", default=None
+)
+"""Takes a part of the pool, from which this task and those that it starts take connections; None: all of it."""
 
 
 class ConnectionLost(Unavailable):
@@ -204,15 +250,17 @@ async def read(
         Unavailable: There is no connection to be had.
         TimedOut: It took too long; that is not tried again.
     """
+    meter = METER.get()
     try:
         async with connection(database) as held:
-            return await _metered(select(held, *args, **kwargs))
+            statement = select(held, *args, **kwargs)
+            return await (statement if meter is None else meter.measure(statement))
     except ConnectionLost:
         # A restart or a failover closes all connections at once, but asyncpg notices it only when it next reads from
         # each of them: without this, the second attempt could be given another closed one.
         await database.expire_connections()
     async with connection(database) as held:
-        return await _metered(select(held, *args, **kwargs))
+        return await select(held, *args, **kwargs)
 
 
 async def in_turns(rows: Sequence[Row]) -> AsyncIterator[Row]:
@@ -221,15 +269,6 @@ async def in_turns(rows: Sequence[Row]) -> AsyncIterator[Row]:
         yield row
         if at % _ROWS_OF_A_TURN == 0:
             await asyncio.sleep(0)
-
-
-async def _metered(statement: Awaitable[Result]) -> Result:
-    meter, started = METER.get(), perf_counter()
-    try:
-        return await statement
-    finally:
-        if meter is not None:
-            meter.seconds += perf_counter() - started
 
 
 @asynccontextmanager
@@ -249,44 +288,31 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
     What begins while it is held takes its connections from the whole pool: it may not wait for what waits for it.
     """
-    share = connection_share.get()
-    if share is None:
-        async with _connection(database) as held:
+    take = connection_share.get()
+    async with AsyncExitStack() as share:
+        if take is not None:
+            await share.enter_async_context(take())
+        holder = database.connection()
+        try:
+            async with asyncio.timeout(database.acquire_seconds):
+                await holder.__aenter__()
+        except TimeoutError as error:
+            raise Unavailable("All connections to the database are in use. Try again later.") from error
+        except (OSError, asyncpg.InterfaceError, *_UNREACHABLE) as error:
+            raise Unavailable(_UNREACHABLE_MESSAGE) from error
+        held: Connection = holder.raw_connection
+        try:
             yield held
-        return
-    await share.acquire()
-    token = connection_share.set(None)
-    try:
-        async with _connection(database) as held:
-            yield held
-    finally:
-        connection_share.reset(token)
-        share.release()
-
-
-@asynccontextmanager
-async def _connection(database: Database) -> AsyncIterator[Connection]:
-    holder = database.connection()
-    try:
-        async with asyncio.timeout(database.acquire_seconds):
-            await holder.__aenter__()
-    except TimeoutError as error:
-        raise Unavailable("All connections to the database are in use. Try again later.") from error
-    except (OSError, asyncpg.InterfaceError, *_UNREACHABLE) as error:
-        raise Unavailable(_UNREACHABLE_MESSAGE) from error
-    held: Connection = holder.raw_connection
-    try:
-        yield held
-    except asyncio.CancelledError:
-        _interrupt(held)
-        raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        translated = _translated(error, held=held)
-        if translated is error:
+        except asyncio.CancelledError:
+            _interrupt(held)
             raise
-        raise translated from error
-    finally:
-        await _release(database, holder=holder)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            translated = _translated(error, held=held)
+            if translated is error:
+                raise
+            raise translated from error
+        finally:
+            await _release(database, holder=holder)
 
 
 def _translated(error: Exception, *, held: Connection) -> Exception:

@@ -89,7 +89,8 @@ class Queries:
 
     def with_flags(self, name: str, flags: Flags) -> tuple[Query, dict[str, Any]]:
         """Return the query as it reads with these flags, and the parameters that they bring."""
-        return self.variant(name, flags), {name: value for given in flags.values() for name, value in given.items()}
+        query = self._variants.get((name, frozenset(flags))) or self.variant(name, flags)
+        return query, {name: value for given in flags.values() for name, value in given.items()}
 
     def flags(self, name: str) -> frozenset[str]:
         """Return the flags that a query has."""

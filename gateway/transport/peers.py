@@ -18,7 +18,7 @@ from starlette.types import Message, Scope, Send
 from gateway.domain.principals import Principal
 
 PEER_EXTENSION = "gateway.peer"
-"""The ASGI extension of our protocols: its `peer` is the Peer of the connection."""
+"""The ASGI extension of our protocols: the Peer of the connection."""
 
 CLOSE_REASONS = (
     *("malformed", "too_large", "too_slow"),
@@ -121,8 +121,8 @@ class Peer:
     """The peer of one connection, and what it leaves unread."""
 
     __slots__ = (
-        *("_aborted", "_loop", "_on_credential", "_principal", "_timer", "_unread"),
-        *("address", "caller", "held", "peers", "refuse", "transport"),
+        *("_aborted", "_loop", "_on_credential", "_timer", "_unread"),
+        *("address", "caller", "held", "peers", "principal", "refuse", "stalled", "transport"),
     )
 
     def __init__(self, peers: Peers, transport: asyncio.Transport, *, address: str, refuse: Callable[[], None]) -> None:
@@ -135,28 +135,25 @@ class Peer:
         self.transport = transport
         self.peers = peers
         self._loop = asyncio.get_running_loop()
-        self._principal: Principal | None = None
+        self.principal: Principal | None = None
         self._on_credential: Callable[[], None] | None = None
         self._aborted = False
         self._unread = 0
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def stalled(self) -> bool:
+        self.stalled = False
         """Whether the peer has not read what the transport has."""
-        return self._timer is not None
 
     def authenticated(self, principal: Principal) -> None:
         """Count the connection for this caller."""
-        if principal is not self._principal:
-            self._principal = principal
+        if principal is not self.principal:
+            self.principal = principal
             self.peers.authenticate(self, principal.bounds)
             if self._on_credential is not None:
                 self._on_credential()
 
     def expect_credential(self, on_credential: Callable[[], None]) -> None:
         """Call this once a credential is accepted, whether or not one was before: a WebSocket sends its own."""
-        self._principal, self._on_credential = None, on_credential
+        self.principal, self._on_credential = None, on_credential
 
     def pause_writing(self) -> None:
         """Begin to wait until the peer reads what the transport has; abort the connection where it takes too long."""
@@ -164,6 +161,7 @@ class Peer:
         self._unread = self.transport.get_write_buffer_size()
         limits = self.peers.limits
         seconds = limits.stalled_seconds + self._unread / limits.bytes_per_second
+        self.stalled = True
         self._timer = self._loop.call_later(seconds, self.abort, "stalled")
         self.peers.hold(self, self._unread)
 
@@ -171,7 +169,7 @@ class Peer:
         """End the wait."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self.stalled = None, False
             self.peers.release(self, self._unread)
 
     def close(self) -> None:
@@ -221,8 +219,8 @@ class MonitoredSend:
 
 def peer_of(scope: Scope) -> Peer | None:
     """Return the peer of a request's connection; None where another server has accepted it."""
-    extension = scope.get("extensions", {}).get(PEER_EXTENSION)
-    return None if extension is None else extension["peer"]
+    peer: Peer | None = scope.get("extensions", {}).get(PEER_EXTENSION)
+    return peer
 
 
 def abort(scope: Scope, reason: str) -> None:

@@ -43,10 +43,6 @@ class MappedFuture(Generic[Result, Answer]):
     def __await__(self) -> Generator[Any, None, Answer]:
         if not self.future.done():
             yield from asyncio.wait((self.future,)).__await__()
-        return self.result()
-
-    def result(self) -> Answer:
-        """Return the answer, once the future is done. Raises its error."""
         return self.transform(self.future.result())
 
 

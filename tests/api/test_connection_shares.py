@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from gateway.operations import quotas
 from gateway.settings import Settings
+from gateway.storage import database
 from tests.api.conftest import Serve
 from tests.serving import DEADLINE
 
@@ -60,7 +60,7 @@ async def test_caller_with_many_slow_statements_leaves_connections_to_others(
 async def test_statements_that_wait_for_the_callers_share_are_limited(
     serve: Serve, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quotas, "MAX_WAITING", 3)
+    monkeypatch.setattr(database, "MAX_WAITING", 3)
     async with serve(Settings(pool_size=4)) as served:
         busy = await served.of_account(await served.account())
         await asyncio.gather(*(busy.data(LIST) for _ in range(5)))

@@ -1,7 +1,6 @@
 """The cache that its users share fairly."""
 
-from gateway.execution.documents import Documents
-from gateway.execution.fair_cache import FairCache
+from gateway.execution.documents import Documents, FairCache
 from gateway.schema.schema import build_schema
 
 

@@ -28,7 +28,7 @@ from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import Representation, negotiate, representation_of
 from gateway.transport.http.responses import error_response, errors_body, json_response
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
-from gateway.transport.peers import ClientGone, peer_of
+from gateway.transport.peers import PEER_EXTENSION, ClientGone
 
 _JSON_TYPE = "application/json"
 _LONGEST_CONTENT_TYPE = 1_000
@@ -88,7 +88,8 @@ class HttpEndpoint:
             return self.page
         self.registry.reject_if_draining()
         caller = await self.authentication.authenticate(headers.get("authorization"))
-        if caller is not None and (peer := peer_of(scope)) is not None:
+        peer = scope.get("extensions", {}).get(PEER_EXTENSION)
+        if caller is not None and peer is not None and peer.principal is not caller:
             peer.authenticated(caller)
         match scope["method"]:
             case "POST":

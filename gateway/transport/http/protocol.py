@@ -15,7 +15,7 @@ uvicorn leaves these open, and a client can use each to hold a connection or its
 import asyncio
 import socket
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -104,7 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
         super().on_message_begin()
-        self.scope["extensions"] = {PEER_EXTENSION: {"peer": self.peer}}
+        self.scope["extensions"] = {PEER_EXTENSION: cast("dict[object, object]", self.peer)}
         self._in_head = True
         self._size = self._read_size
 

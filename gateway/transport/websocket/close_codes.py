@@ -6,7 +6,8 @@ Clients reconnect after 1012, 1013 and a connection that broke. The codes from 4
 
 from typing import NamedTuple
 
-from gateway.execution.errors import RateLimited, error_code, format_errors
+from gateway.domain.errors import RateLimited
+from gateway.execution.errors import error_code, format_errors
 
 REASON_BYTES = 123
 """The payload of a close frame after its code (RFC 6455, section 5.5)."""

@@ -14,10 +14,10 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.authentication import Authentication, authorization_of
-from gateway.domain.errors import BadUserInput, GatewayError
+from gateway.domain.errors import BadUserInput, GatewayError, RateLimited
 from gateway.domain.principals import Principal
 from gateway.execution.documents import Operation
-from gateway.execution.errors import RateLimited, format_errors
+from gateway.execution.errors import format_errors
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import ConcurrencyLimiter
 from gateway.transport.cancellation import Cancellable

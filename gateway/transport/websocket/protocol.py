@@ -63,7 +63,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
             extensions = cast("dict[str, Any]", self.scope["extensions"])
-            extensions[PEER_EXTENSION] = {"peer": self.peer}
+            extensions[PEER_EXTENSION] = self.peer
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) == MAX_FRAGMENTS:
