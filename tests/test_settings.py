@@ -252,7 +252,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
     "max_caller_subscriptions": ("17", lambda built: built.pipeline._subscriptions._limit, 17),
     "rates": (
         "platform=1,application=2,account=3,anonymous=4",
-        lambda built: {kind: quota.minute for kind, quota in built.pipeline._quotas.items()},
+        lambda built: {kind: quota.minute for kind, quota in built.pipeline._quotas.items() if quota.minute},
         {PrincipalKind.PLATFORM: 1, PrincipalKind.APPLICATION: 2, PrincipalKind.ACCOUNT: 3, None: 4},
     ),
     "token_issuer": (
