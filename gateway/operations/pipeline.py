@@ -44,7 +44,10 @@ _FREE_BYTES = 1_000
 _MAX_BYTES_AT_ONCE = 50_000
 _SETTLED_UNITS = 10_000
 """What an operation's statements take beyond its estimated cost is settled where it exceeds this: less is noise."""
-_OPENING = 150
+_RESPONSE_BYTES_PER_UNIT = 200
+"""A response of 1 MB takes 5 ms to read, encode and send."""
+_FREE_RESPONSE_BYTES = 50_000
+_OPENING = 100
 """Units for opening a subscription, which pays for its events later."""
 
 
@@ -194,7 +197,7 @@ class OperationPipeline:
         context = self._make_context(caller=caller)
         cost = await self._charge(operation, request, caller)
         extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
-        meter = StatementMeter()
+        meter, size = StatementMeter(), 0
         METER.set(meter)
         connection_share.set(partial(self._share_taken, caller))
         try:
@@ -202,21 +205,23 @@ class OperationPipeline:
                 await context.prepare(operation.root_fields)
                 values = operation.compiled.coerced(request.variables, hide_suggestions=self.documents.hide_suggestions)
                 state = ExecutionState(context=context, variable_values=values, turns=self._turns)
-                return await execute(operation.compiled.variant(values), state, extensions=extensions)
+                response = await execute(operation.compiled.variant(values), state, extensions=extensions)
+                size = len(response.body)
+                return response
         except TimeoutError:
             if not limit.expired():
                 raise
             context.abandon()
             raise TimedOut(f"The operation was stopped after {self._operation_seconds:g} seconds.") from None
-
         except OperationTooComplex as error:
             if operation.type is not OperationType.MUTATION:
                 raise
             raise OperationTooComplex(f"{error.message} What it changed stays changed.", **error.extensions) from None
         finally:
             beyond = round(meter.seconds * 1e6) - cost
-            if beyond > _SETTLED_UNITS:
-                await self._rate_limiter.settle(caller, cost=beyond)
+            size_cost = size // _RESPONSE_BYTES_PER_UNIT
+            if beyond > _SETTLED_UNITS or size > _FREE_RESPONSE_BYTES:
+                await self._rate_limiter.settle(caller, cost=max(beyond, 0) + size_cost)
 
     async def _charge(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> int:
         """Charge the estimated cost and return it. Raises OperationTooComplex and RateLimited."""

@@ -1,8 +1,8 @@
 """Quotas: what a caller may spend on one operation and in a minute, and how many things it may have open.
 
 They are counted by a principal's bounds, not by its credential: several keys or renewed tokens give no more. Each
-process counts on its own. Rates follow GCRA: what ten seconds of the quota are may be spent at once, and comes back
-continuously; so an account takes no more than a second of CPU before it is slowed down to a tenth of a core.
+process counts on its own. Rates follow GCRA: what five seconds of the quota are may be spent at once, and comes back
+continuously; so by default no caller takes more than a second of CPU before it is slowed down to a part of a core.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ class Quota:
 
     @property
     def burst(self) -> int:
-        """What may be spent at once: ten seconds' quota."""
-        return max((self.minute or 0) // 6, 1)
+        """What may be spent at once: five seconds' quota."""
+        return max((self.minute or 0) // 12, 1)
 
     @property
     def event(self) -> int:

