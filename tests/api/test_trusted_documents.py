@@ -111,6 +111,20 @@ async def test_automatic_documents_are_remembered_by_number_where_that_is_wanted
         assert await code(account, query=VIEWER, **persisted(OTHER)) == "BAD_USER_INPUT"
 
 
+async def test_automatic_documents_are_kept_once_they_are_valid_and_for_each_caller(serve: Serve) -> None:
+    async with serve(Settings(automatic_documents=3)) as served:
+        victim, attacker = await an_account(served), await an_account(served)
+        usual = "{ viewer { kind } }"
+        assert (await post(victim, query=usual, **persisted(usual))) == (await post(victim, **persisted(usual)))
+        invalid = "{ viewer { colour } }"
+        await post(attacker, query=invalid, **persisted(invalid))
+        assert await code(attacker, **persisted(invalid)) == "PERSISTED_DOCUMENT_NOT_FOUND"
+        for number in range(5):
+            long = f"# {number} {'x' * 5_000}\n{usual}"
+            await post(attacker, query=long, **persisted(long))
+        assert (await post(victim, **persisted(usual)))["data"]
+
+
 async def test_automatic_documents_are_off_by_default(served: Served) -> None:
     account = await an_account(served)
     assert await post(account, query=VIEWER, **persisted(VIEWER)) == ANSWER

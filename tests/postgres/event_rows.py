@@ -13,7 +13,7 @@ from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import Database, connection, transaction
 from gateway.storage.events import append_event, read_events
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 EVERYTHING = EventFilter()
 ACTOR = Actor(kind=PrincipalKind.PLATFORM, id="key", label="the platform")
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
