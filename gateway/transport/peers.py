@@ -41,7 +41,8 @@ class PeerLimits:
     """Connections of one address on which no credential was accepted yet. A host that opens thousands of WebSockets at
     once has them in this state until each has sent its `connection_init`."""
     unread_bytes: int = 64 * 1024 * 1024
-    """Of all connections of one caller: the answers that they have not read. One answer alone may be larger."""
+    """Of all connections of one caller: the answers that they have not read, and the bodies that they have begun to
+    send. One answer alone may be larger."""
     stalled_seconds: float = 30.0
     bytes_per_second: int = 32 * 1024
     """A slow mobile connection has more."""
@@ -88,13 +89,13 @@ class Peers:
         peer.caller = caller
         self.hold(peer, held)
 
-    def hold(self, peer: "Peer", size: int) -> None:
-        """Count bytes that a connection has not read until `release`; abort it where its caller has too many."""
+    def hold(self, peer: "Peer", size: int, *, reason: str = "unread") -> None:
+        """Count bytes that are held for a connection until `release`; abort it where its caller has too many."""
         held = self._unread[peer.caller]
         peer.held += size
         self._unread[peer.caller] = held + size
         if held and held + size > self.limits.unread_bytes:
-            peer.abort("unread")
+            peer.abort(reason)
 
     def release(self, peer: "Peer", size: int) -> None:
         """Count bytes no more."""

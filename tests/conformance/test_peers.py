@@ -18,6 +18,7 @@ from tests.serving import DEADLINE, eventually
 
 MUCH = 40_000_000
 """More than the buffers of both sockets take."""
+MASKED_EMPTY_MESSAGE = b"\x81\x80\0\0\0\0"
 LARGE = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -293,6 +294,35 @@ async def test_pings_are_limited(gateway: Gateway, kind: str) -> None:
             for _ in range(200):
                 await socket.send({"type": kind})
         assert await socket.close() == (4400, "More than 20 pings and pongs in a second")
+
+
+async def test_bodies_that_do_not_end_are_limited(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway.registry.peers, "limits", PeerLimits(unread_bytes=300_000))
+    async with AsyncExitStack() as stack:
+        for _ in range(8):
+            _, writer = await stack.enter_async_context(connection(gateway))
+            writer.write(head(content_length=200_000) + b"x" * 100_000)
+        await eventually(lambda: gateway.registry.peers.closed["too_large"] >= 5)
+        await assert_serves(gateway)
+
+
+async def test_pings_of_the_protocol_are_limited(gateway: Gateway) -> None:
+    async with acknowledged(gateway) as socket:
+        with suppress(ConnectionClosed):
+            for _ in range(1_000):
+                await socket.connection.ping()
+        assert (await socket.close())[0] == 1006
+    assert gateway.registry.peers.closed == {"too_large": 1}
+    await assert_serves(gateway)
+
+
+async def test_messages_after_the_close_are_not_read(gateway: Gateway) -> None:
+    async with opened(gateway) as socket:
+        raw = socket.connection.transport
+        raw.write(MASKED_EMPTY_MESSAGE * 100_000)  # the first one closes the connection
+        await socket.connection.wait_closed()
+    assert gateway.registry.peers.closed == {"too_large": 1}
+    await assert_serves(gateway)
 
 
 async def test_larger_messages_are_accepted_after_the_acknowledgement(gateway: Gateway) -> None:

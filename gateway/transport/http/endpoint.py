@@ -28,7 +28,7 @@ from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import Representation, negotiate, representation_of
 from gateway.transport.http.responses import error_response, errors_body, json_response
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
-from gateway.transport.peers import PEER_EXTENSION, ClientGone
+from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 
 _JSON_TYPE = "application/json"
 _LONGEST_CONTENT_TYPE = 1_000
@@ -94,7 +94,9 @@ class HttpEndpoint:
         match scope["method"]:
             case "POST":
                 limits = self.limits
-                text = await _read_json_body(headers, receive, max_bytes=limits.body_bytes, seconds=limits.body_seconds)
+                text = await _read_json_body(
+                    headers, receive, peer, max_bytes=limits.body_bytes, seconds=limits.body_seconds
+                )
                 body = await self.pipeline.parse(text, caller)
                 if isinstance(body, list):
                     return await self._respond_to_batch(body, caller, accepted[0])
@@ -164,14 +166,16 @@ class HttpEndpoint:
         )
 
 
-async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int, seconds: float) -> bytes:
+async def _read_json_body(
+    headers: Headers, receive: Receive, peer: Peer | None, *, max_bytes: int, seconds: float
+) -> bytes:
     """Return the whole body, which says that it is JSON in UTF-8. Raises HttpError 415, 413 and 408, and ClientGone."""
     _check_content_type(headers.get("content-type", "")[:_LONGEST_CONTENT_TYPE])
     too_large = f"The request's body is larger than {max_bytes} bytes."
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise HttpError(413, too_large)
-    body = bytearray()
+    body, held = bytearray(), 0
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -183,9 +187,15 @@ async def _read_json_body(headers: Headers, receive: Receive, *, max_bytes: int,
                     raise HttpError(413, too_large)
                 if not message.get("more_body", False):
                     return bytes(body)
+                if peer is not None:
+                    peer.peers.hold(peer, len(body) - held, reason="too_large")
+                    held = len(body)
     except TimeoutError:
         too_slow = f"The request's body did not arrive within {seconds:g} seconds."
         raise HttpError(408, too_slow) from None
+    finally:
+        if peer is not None and held:
+            peer.peers.release(peer, held)
 
 
 @lru_cache(256)

@@ -7,6 +7,8 @@
   would wait behind the unread data.
 - Before `connection_init` was accepted, a message has at most `MAX_INITIAL_BYTES`.
 - A message has at most `MAX_FRAGMENTS`: empty ones count nothing, and would be kept without end.
+- A client sends at most `MAX_PINGS` a second, and little after a close frame: 300,000 frames are 1.8 MB, and took the
+  event loop for a second.
 
 Run uvicorn with `ws_ping_interval=None`: its own pings close a silent connection with 1011, after which clients do not
 reconnect. And with `ws_per_message_deflate=False`: a compressor for each connection takes more memory than all the rest
@@ -26,6 +28,9 @@ MAX_INITIAL_BYTES = 32_768
 """Twice the largest access token."""
 MAX_FRAGMENTS = 4_096
 """A browser sends a message of 1 MB in one to eight."""
+MAX_PINGS = 100
+"""Of the protocol, in a second; clients send one in some seconds."""
+MAX_BYTES_AFTER_CLOSE = 65_536
 _MAX_CORKED_BYTES = 65_536
 """More is written at once, so that a transport whose client does not read reports it in time."""
 
@@ -40,12 +45,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._max_bytes = self.conn.max_message_size
         self.conn.max_message_size = min(MAX_INITIAL_BYTES, self._max_bytes or MAX_INITIAL_BYTES)
         self.peer.expect_credential(self._accept_larger)
+        self._second = self._pings = self._bytes_after_close = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         corked = CorkedTransport(cast("asyncio.Transport", transport))
         self.peer.transport = cast("asyncio.Transport", corked)
         super().connection_made(self.peer.transport)
         self.loop.call_soon(self._refuse_handshake)
+
+    def data_received(self, data: bytes) -> None:
+        if self.close_sent:
+            self._bytes_after_close += len(data)
+            if self._bytes_after_close > MAX_BYTES_AFTER_CLOSE:
+                self.peer.abort("too_large")
+                return
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.peer.disconnected()
@@ -72,7 +86,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        if self.writable.is_set():
+        second = int(self.loop.time())
+        if second != self._second:
+            self._second, self._pings = second, 0
+        self._pings += 1
+        if self._pings > MAX_PINGS:
+            self.peer.abort("too_large")
+        elif self.writable.is_set():
             super().handle_ping()
         else:
             self.conn.data_to_send()  # drops the pong
