@@ -94,7 +94,7 @@ async def both(served: Served) -> AsyncIterator[Both]:
 
 @pytest.fixture(scope="module")
 def documents(*, long: bool) -> list[str]:
-    return sampled(query_documents(scalars=ANY_SCALARS), count=500 if long else 80)
+    return sampled(query_documents(scalars=ANY_SCALARS), count=500 if long else 50)
 
 
 def callers(dataset: Dataset) -> list[Principal]:

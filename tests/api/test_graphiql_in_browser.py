@@ -112,12 +112,14 @@ async def test_header_editor_outweighs_the_chosen_key(visit: Visit) -> None:
     assert "igw" not in await visit.page.evaluate("JSON.stringify({...localStorage})")
 
 
+@pytest.mark.long
 async def test_subscription_shows_its_events(visit: Visit) -> None:
     await visit.open_tab("Watch")
     await visit.run()
     await visit.expect_answer('"tick for Bearer igw_account"')
 
 
+@pytest.mark.long
 async def test_id_of_a_new_installation_replaces_the_old_one_in_the_tabs(visit: Visit) -> None:
     await visit.open_tab("Authorize")
     await visit.run()
@@ -127,6 +129,7 @@ async def test_id_of_a_new_installation_replaces_the_old_one_in_the_tabs(visit: 
     await visit.expect_answer(f"activated {NEW_INSTALLATION}")
 
 
+@pytest.mark.long
 async def test_live_panel_shows_changes_and_resumes_after_a_lost_connection(visit: Visit) -> None:
     changes = visit.page.get_by_label("Live changes").get_by_role("listitem")
     await expect(changes).to_contain_text(["sync: after first 3/40", "AUTHORIZED → ACTIVATED"])
@@ -134,12 +137,14 @@ async def test_live_panel_shows_changes_and_resumes_after_a_lost_connection(visi
     await expect(changes.last).to_contain_text("by Bearer igw_platform")
 
 
+@pytest.mark.long
 async def test_tabs_survive_a_reload(visit: Visit) -> None:
     await visit.open_tab("Create")
     await visit.page.reload()
     await expect(visit.page.get_by_role("tab")).to_contain_text(["First", "Create", "Authorize", "Activate", "Watch"])
 
 
+@pytest.mark.long
 async def test_page_requests_nothing_from_other_hosts_and_logs_no_violation(visit: Visit) -> None:
     await visit.run()
     await visit.expect_answer("hello world")
@@ -158,6 +163,7 @@ async def test_page_requests_nothing_from_other_hosts_and_logs_no_violation(visi
     assert visit.complaints == []
 
 
+@pytest.mark.long
 async def test_keys_survive_a_reload_and_are_not_for_another_tab(visit: Visit) -> None:
     await visit.page.reload()
     await visit.run()
@@ -169,6 +175,7 @@ async def test_keys_survive_a_reload_and_are_not_for_another_tab(visit: Visit) -
     assert "igw" not in await other.evaluate("JSON.stringify({...sessionStorage, ...localStorage})")
 
 
+@pytest.mark.long
 async def test_used_token_is_explained_and_a_typed_key_works(visit: Visit) -> None:
     other = Visit(page=await visit.page.context.new_page(), address=visit.address)
     await other.page.goto(visit.address)
@@ -178,6 +185,7 @@ async def test_used_token_is_explained_and_a_typed_key_works(visit: Visit) -> No
     await other.expect_answer('"hello world from Bearer igw_typed"')
 
 
+@pytest.mark.long
 async def test_address_with_a_token_fills_in_the_keys_of_an_open_page(browser: Browser, bundle: Bundle) -> None:
     async with offering(bundle) as address, visiting(browser, address.partition("#")[0]) as visit:
         await expect(visit.page.get_by_role("note")).to_be_visible()
@@ -187,6 +195,7 @@ async def test_address_with_a_token_fills_in_the_keys_of_an_open_page(browser: B
         await visit.expect_answer('"hello world from Bearer igw_platform"')
 
 
+@pytest.mark.long
 async def test_token_is_in_no_request_but_the_one_that_takes_the_keys(visit: Visit) -> None:
     token = urlsplit(visit.address).fragment.removeprefix("token=")
     assert token in visit.address
@@ -196,6 +205,7 @@ async def test_token_is_in_no_request_but_the_one_that_takes_the_keys(visit: Vis
     )
 
 
+@pytest.mark.long
 async def test_subscription_without_a_gateway_shows_a_readable_error(bundle: Bundle, browser: Browser) -> None:
     async with AsyncExitStack() as page:
         async with offering(bundle) as address:

@@ -89,7 +89,7 @@ EXTENDED = {
     "many short messages",
     "subscriptions completed at once",
 }
-"""These cost next to nothing; they run with `pytest -m extended`."""
+"""These cost next to nothing; they run with `pytest -m extended`, as those that are not held."""
 NOT_HELD = {
     "valid documents of many fields": "a document costs less than its validation takes",
     "many mutations of one row": "a mutation costs less than it takes, and two seconds may be spent at once",
@@ -155,7 +155,7 @@ async def measured(target: Target, attack: Attack, *, directory: Path) -> Measur
 def parameters() -> Iterator[Any]:
     for over, attacks in TABLES.items():
         for each in attacks:
-            rare = pytest.mark.extended if each.name in EXTENDED else pytest.mark.long
+            rare = pytest.mark.extended if each.name in EXTENDED or each.name in NOT_HELD else pytest.mark.long
             marks = [] if each.name in USUAL else [rare]
             if each.name in NOT_HELD:
                 marks.append(pytest.mark.xfail(strict=False, raises=AssertionError, reason=NOT_HELD[each.name]))

@@ -68,10 +68,10 @@ def placeholders(kinds: Sequence[str]) -> st.SearchStrategy[str]:
 
 
 def replaced(text: str, known: Replacements) -> str:
-    """Replace each placeholder by a known value; by nothing where its kind has none."""
+    """Replace each placeholder by a known value; where its kind has none, an id by an absent one, others by nothing."""
 
     def chosen(found: re.Match[str]) -> str:
-        among = known.get(found[1], ())
+        among = known.get(found[1], ()) or (known.get("absent", ()) if found[1] in KINDS else ())
         return among[int(found[2]) % len(among)] if among else ""
 
     return _PLACEHOLDER.sub(chosen, text)
