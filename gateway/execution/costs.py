@@ -66,7 +66,7 @@ class CostModel:
     list_sizes: Mapping[str, int] = field(default_factory=dict)
     """By `Type.field`: the usual number of items, of lists whose size no argument gives."""
     operation: int = 150
-    mutation: int = 2_500
+    mutation: int = 3_000
     object: int = 1
     leaf: int = 1
     default_list_size: int = 5

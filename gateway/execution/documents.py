@@ -81,8 +81,7 @@ class _Entry(Generic[Value]):
 class FairCache(Generic[Key, Value]):
     """Keeps values of at most `max_size` in all; what exceeds it is taken from the owner that has the most.
 
-    A plain LRU cache serves whoever fills it: two documents of 200 kB took the place of everybody's documents, and each
-    had to be parsed again.
+    With a plain LRU cache, two documents of 200 kB evicted those of all other callers, which were then parsed again.
     """
 
     def __init__(self, max_size: int) -> None:

@@ -122,8 +122,8 @@ class OperationPipeline:
     async def _prepare_new(self, text: str, request: GraphQLRequest, caller: Principal | None) -> Operation:
         """Parse and validate a document; charge the CPU that it takes."""
         charged = _PREPARATION + len(text) // 10
-        await self._rate_limiter.charge(caller, cost=charged)
         await self._turns.next()
+        await self._rate_limiter.charge(caller, cost=charged)  # what the document before it took is settled by now
         started = time.thread_time()
         try:
             return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))

@@ -284,10 +284,7 @@ async def transaction(database: Database) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def connection(database: Database) -> AsyncIterator[Connection]:
-    """Hold a connection; each statement sees its own snapshot. Raise Unavailable, ConnectionLost or TimedOut.
-
-    What begins while it is held takes its connections from the whole pool: it may not wait for what waits for it.
-    """
+    """Hold a connection; each statement sees its own snapshot. Raise Unavailable, ConnectionLost or TimedOut."""
     take = connection_share.get()
     async with AsyncExitStack() as share:
         if take is not None:

@@ -77,7 +77,7 @@ COSTED: list[tuple[str, dict[str, Any], int]] = [
         {"s": ["ACTIVATED"] * 1_000},
         2 * (110 + 20 + 1_000),
     ),
-    ('mutation { deleteInstallation(input: { id: "a" }) { ... on DeletedInstallation { id } } }', {}, 2_500 + 1 + 1),
+    ('mutation { deleteInstallation(input: { id: "a" }) { ... on DeletedInstallation { id } } }', {}, 3_000 + 1 + 1),
     ("subscription { installationEvents { installation { id } } }", {}, 21),
     ("{ __typename }", {}, 1),
 ]
@@ -104,7 +104,7 @@ COST_OF_MUTATIONS = dict.fromkeys(
         "startInstallationSync", "reportInstallationSyncProgress", "finishInstallationSync",
         "reportInstallationConnection", "deactivateInstallation", "deleteInstallation",
     ),
-    2_651,
+    3_151,
 )  # fmt: skip
 """Written by hand: a new mutation needs a row, and so a decision on what it costs."""
 

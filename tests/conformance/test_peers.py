@@ -321,7 +321,8 @@ async def test_messages_after_the_close_are_not_read(gateway: Gateway) -> None:
         raw = socket.connection.transport
         raw.write(MASKED_EMPTY_MESSAGE * 100_000)  # the first one closes the connection
         await socket.connection.wait_closed()
-    assert gateway.registry.peers.closed == {"too_large": 1}
+        assert socket.connection.close_code == 4400
+    await eventually(lambda: gateway.registry.connections == frozenset())
     await assert_serves(gateway)
 
 

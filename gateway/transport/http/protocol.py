@@ -14,6 +14,7 @@ uvicorn leaves these open, and a client can use each to hold a connection or its
 
 import asyncio
 import socket
+from collections import deque
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -59,6 +60,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._peers = peers
         self._websocket_class: Any = self.ws_protocol_class
+        self._unanswered: deque[Any] = deque()
+        """uvicorn's cycles of the requests that have no complete response yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn names the class that it gets in practice
@@ -72,6 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._abandon_requests()
         self.peer.disconnected()
         super().connection_lost(exc)
 
@@ -114,6 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade():
             return  # a body would count as a part of the head
+        self._unanswered.append(self.cycle)
         self._in_head, self._in_body = False, True
         self._size = 0
         if self._timer is not None:
@@ -137,6 +142,7 @@ class HttpProtocol(HttpToolsProtocol):
                 )
 
     def on_response_complete(self) -> None:
+        self._unanswered.popleft()
         if self.pipeline and self.flow.write_paused:
             self.pipeline.clear()
             self.transport.close()
@@ -183,4 +189,11 @@ class HttpProtocol(HttpToolsProtocol):
         is_first = cycle is None or (cycle.response_complete and not self._in_body)
         if is_first or (self._in_body and not cycle.response_started and not self.pipeline):
             self.transport.write(_RESPONSE % status)
+        self._abandon_requests()
         self.peer.close()
+
+    def _abandon_requests(self) -> None:
+        """Have no response written to the closed connection: uvicorn says so to the request that came last only."""
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()

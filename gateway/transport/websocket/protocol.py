@@ -31,6 +31,8 @@ MAX_FRAGMENTS = 4_096
 MAX_PINGS = 100
 """Of the protocol, in a second; clients send one in some seconds."""
 MAX_BYTES_AFTER_CLOSE = 65_536
+LINGER_SECONDS = 1.0
+"""Before such a connection is aborted: its client would lose a close frame that it has not read yet."""
 _MAX_CORKED_BYTES = 65_536
 """More is written at once, so that a transport whose client does not read reports it in time."""
 
@@ -55,9 +57,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.close_sent:
+            is_first = self._bytes_after_close <= MAX_BYTES_AFTER_CLOSE
             self._bytes_after_close += len(data)
             if self._bytes_after_close > MAX_BYTES_AFTER_CLOSE:
-                self.peer.abort("too_large")
+                if is_first:
+                    self.loop.call_later(LINGER_SECONDS, self.peer.abort, "too_large")
                 return
         super().data_received(data)
 
