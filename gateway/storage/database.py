@@ -7,7 +7,7 @@ it holds, its child tasks get others. Statements run on the asyncpg connection b
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -54,12 +54,9 @@ _CLOSED_BY_SERVER = (
     asyncpg.OperatorInterventionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-_ROWS_OF_A_TURN = 500
-"""Making an installation of a row takes 10 to 20 us."""
 _UNREACHABLE_MESSAGE = "The database cannot be reached. Try again later."
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Row = TypeVar("Row")
 
 
 class _PooledConnection(DriverConnection):
@@ -261,14 +258,6 @@ async def read(
         await database.expire_connections()
     async with connection(database) as held:
         return await select(held, *args, **kwargs)
-
-
-async def in_turns(rows: Sequence[Row]) -> AsyncIterator[Row]:
-    """Yield rows, and let the event loop run everything else after every _ROWS_OF_A_TURN: objects are made of them."""
-    for at, row in enumerate(rows, start=1):
-        yield row
-        if at % _ROWS_OF_A_TURN == 0:
-            await asyncio.sleep(0)
 
 
 @asynccontextmanager

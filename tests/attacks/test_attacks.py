@@ -90,7 +90,7 @@ EXTENDED = {
     "many short messages",
     "subscriptions completed at once",
 }
-"""These cost next to nothing, and the first is near its bound; they run with `pytest -m extended`, as those not held."""
+"""These cost next to nothing, and the first is near its bound; `pytest -m extended` runs them and those not held."""
 NOT_HELD = {
     "bodies that do not end": "the bodies that are being received may take several times their bound",
     "messages that do not end": "the messages that are being received have no bound in all",
