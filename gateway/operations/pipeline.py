@@ -85,6 +85,7 @@ class OperationPipeline:
         """The platform acts for everybody."""
         self._shared: dict[Hashable, SharedSubscription] = {}
         self._turns = Turns()
+        self._parsing = asyncio.Lock()
         self._operation_seconds = operation_seconds
         self._run_to_completion = run_to_completion
         self._observe = observe
@@ -115,8 +116,9 @@ class OperationPipeline:
         """Return the value of a request's JSON, whose size is charged. Raises MalformedRequest and RateLimited."""
         if len(text) > _FREE_BYTES:
             await self._rate_limiter.charge(caller, cost=len(text) // _BYTES_PER_UNIT)
-        if len(text) > _MAX_BYTES_AT_ONCE:  # a thread gives the event loop a turn every 5 ms
-            return await asyncio.to_thread(parse_json, text)
+        if len(text) > _MAX_BYTES_AT_ONCE:  # one thread gives the event loop a turn every 5 ms, several less often
+            async with self._parsing:
+                return await asyncio.to_thread(parse_json, text)
         return parse_json(text)
 
     async def _prepare_new(self, text: str, request: GraphQLRequest, caller: Principal | None) -> Operation:

@@ -35,7 +35,7 @@ KILL_THEN_TERMINATE = (GatewayProcess.kill, GatewayProcess.terminate)
     ("name", "ends"),
     [
         pytest.param("graphql-ws", [GatewayProcess.terminate], id="graphql-ws"),
-        pytest.param("graphql-sse", [GatewayProcess.kill], id="graphql-sse"),
+        pytest.param("graphql-sse", [GatewayProcess.kill], id="graphql-sse", marks=pytest.mark.long),
         pytest.param("graphql-ws", KILL_THEN_TERMINATE, id="graphql-ws-twice", marks=pytest.mark.long),
         pytest.param("graphql-sse", KILL_THEN_TERMINATE, id="graphql-sse-twice", marks=pytest.mark.long),
     ],
