@@ -1,11 +1,12 @@
 """The composition root: `create_app` builds the components from settings, and the ASGI application on top of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp
 from gateway import __version__
 from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.auth.authentication import Authentication
-from gateway.background_tasks import expire_due, prune
+from gateway.background_tasks import expire_due, prune, summarise_times
 from gateway.domain.errors import GatewayError
 from gateway.feed.feed import Feed
 from gateway.operations.pipeline import OperationPipeline
@@ -30,7 +31,7 @@ from gateway.transport.graphiql.page import GraphiQL, Prefilled
 from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, metrics_routes, scraped_metrics
-from gateway.transport.http.security_headers import browser_security, unexpected_error
+from gateway.transport.http.security_headers import GRAPHQL_PATH, browser_security, unexpected_error
 from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.revocation import CHECK_SECONDS, check_credentials
 from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
@@ -43,6 +44,7 @@ from gateway.wiring import access_tokens, build_database, build_pipeline, build_
 EXPIRY_SECONDS = 1.0
 KEY_USE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
+SUMMARY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +64,23 @@ class Components:
     metrics: OperationMetrics | None
 
 
+class Application(Starlette):
+    """The ASGI application; HttpProtocol and WebSocketProtocol call its GraphQL endpoints without it."""
+
+    def __init__(self, routes: Sequence[BaseRoute], *, allowed_origins: Collection[str] = (), **options: Any) -> None:
+        """Make it of `graphql_routes` and others."""
+        super().__init__(
+            routes=routes,
+            middleware=browser_security(allowed_origins),
+            exception_handlers={Exception: unexpected_error},
+            **options,
+        )
+        self.router.redirect_slashes = False  # the address would have whatever Host the request has
+        (self.endpoint,) = (one.endpoint for one in routes if isinstance(one, Route) and one.path == GRAPHQL_PATH)
+        self.cross_origin = bool(allowed_origins)
+        (self.websocket_endpoint,) = (one.endpoint for one in routes if isinstance(one, WebSocketRoute))
+
+
 def create_app(
     settings: Settings,
     *,
@@ -69,7 +88,7 @@ def create_app(
     registry: ConnectionRegistry | None = None,
     prefilled: Prefilled | None = None,
     now: Callable[[], datetime] = utc_now,
-) -> Starlette:
+) -> Application:
     """Make the application. Its lifespan raises MigrationError for a database whose migrations are behind or ahead.
 
     `registry` lets the caller drain it. `prefilled` is given for the embedded database alone: then GraphiQL and metrics
@@ -83,6 +102,7 @@ def create_app(
         pipeline=parts.pipeline,
         authentication=Authentication(
             keys=parts.api_key_cache.authenticate,
+            known_key=parts.api_key_cache.known,
             tokens=parts.tokens.authenticate if parts.tokens else None,
             anonymous_introspection=parts.settings.introspection == "anyone",
         ),
@@ -92,14 +112,11 @@ def create_app(
         websocket_limits=WebSocketLimits(per_caller=settings.max_caller_connections),
     )
     routes += graphiql.routes() if graphiql else []
-    app = Starlette(
-        routes=[*routes, *_operator_routes(parts)],
-        middleware=browser_security(settings.allowed_origins),
-        exception_handlers={Exception: unexpected_error},
+    return Application(
+        [*routes, *_operator_routes(parts)],
+        allowed_origins=settings.allowed_origins,
         lifespan=lambda _app: _lifespan(parts),
     )
-    app.router.redirect_slashes = False  # the address would have whatever Host the request has
-    return app
 
 
 def _operator_routes(parts: Components) -> list[Route]:
@@ -187,7 +204,7 @@ def graphql_routes(
     websocket = WebSocketEndpoint(
         pipeline=pipeline, authentication=authentication, registry=registry, limits=websocket_limits
     )
-    return [Route("/graphql", http), WebSocketRoute("/graphql", websocket)]
+    return [Route(GRAPHQL_PATH, http), WebSocketRoute(GRAPHQL_PATH, websocket)]
 
 
 @asynccontextmanager
@@ -199,6 +216,8 @@ async def _lifespan(parts: Components) -> AsyncIterator[None]:
         await stack.enter_async_context(parts.feed)
         expire = partial(expire_due, parts.services)
         await stack.enter_async_context(run_periodically(EXPIRY_SECONDS, expire, name="expiring installations"))
+        summarise = partial(summarise_times, parts.services)
+        await stack.enter_async_context(run_periodically(SUMMARY_SECONDS, summarise, name="summarising times"))
         if parts.settings.retention_days:
             pruning = partial(prune, parts.services, days=parts.settings.retention_days)
             await stack.enter_async_context(run_periodically(RETENTION_SECONDS, pruning, name="pruning events"))

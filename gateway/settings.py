@@ -226,7 +226,11 @@ class Settings(BaseSettings):
         default=10_000, ge=1, le=1_000_000, description="Open WebSockets of one caller, in one gateway process."
     )
     max_caller_subscriptions: int = Field(
-        default=20_000, ge=1, le=1_000_000, description="Running subscriptions of one caller, in one gateway process."
+        default=20_000,
+        ge=1,
+        le=1_000_000,
+        description="Running subscriptions of one caller, in one gateway process. One that filters by several ids"
+        " counts as one for each.",
     )
     rates: _Rates = Field(
         default=DEFAULT_RATES,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from graphql import NoSchemaIntrospectionCustomRule
+from strawberry import Schema
 
 from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules
 from gateway.auth.access_tokens.jwks_cache import JwksCache
@@ -18,7 +19,7 @@ from gateway.execution.limits import DocumentLimits
 from gateway.operations.persisted_operations import DocumentPolicy
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import Quota
-from gateway.schema.costs import FIELD_WEIGHTS, LOOKUPS, STATEMENTS, list_sizes
+from gateway.schema.costs import FIELD_WEIGHTS, FILTERED, LOOKUPS, STATEMENTS, UNREAD_WHEN_EMPTY, list_sizes
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.database import Database, open_database
@@ -49,6 +50,18 @@ def build_services(
     )
 
 
+def build_cost_model(schema: Schema) -> CostModel:
+    """Make the model that operations are priced by."""
+    return CostModel(
+        weights=FIELD_WEIGHTS,
+        statements=STATEMENTS,
+        lookups=LOOKUPS,
+        list_sizes=list_sizes(schema),
+        filtered=FILTERED,
+        unread_when_empty=UNREAD_WHEN_EMPTY,
+    )
+
+
 def build_documents(settings: Settings, *, introspection: bool) -> Documents:
     """Make the cache of valid documents. Without introspection, error messages suggest no names either."""
     schema = build_schema()
@@ -57,7 +70,7 @@ def build_documents(settings: Settings, *, introspection: bool) -> Documents:
         rules=() if introspection else (NoSchemaIntrospectionCustomRule,),
         hide_suggestions=not introspection,
         limits=DocumentLimits(depth=settings.max_depth),
-        costs=CostModel(weights=FIELD_WEIGHTS, statements=STATEMENTS, lookups=LOOKUPS, list_sizes=list_sizes(schema)),
+        costs=build_cost_model(schema),
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -16,6 +17,7 @@ from gateway.transport.websocket.protocol import WebSocketProtocol
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For httpx, which reads certificates for each client otherwise, in 25 ms; all addresses are plain HTTP."""
+http_client = partial(httpx.AsyncClient, verify=NO_CERTIFICATES)
 DEADLINE = 30.0
 """Seconds after which a test gives up waiting."""
 
@@ -38,6 +40,7 @@ async def serving(application: ASGIApp, *, peers: Peers | None = None, **options
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         **options,
     )
     config.load()

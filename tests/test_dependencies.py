@@ -21,7 +21,7 @@ LOCKS = ROOT / ".github/requirements"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 ENTRY = re.compile(
-    r"(?P<name>[a-z0-9-]+)==(?P<version>[\w.]+)(?: ; [\w .='!<>()]+)?"
+    r"(?P<name>[a-z0-9-]+)(?:\[[a-z,]+\])?==(?P<version>[\w.]+)(?: ; [\w .='!<>()]+)?"
     r"(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
 )
 INSTALL_SECONDS = 600

@@ -230,7 +230,7 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
         lambda built: [built.pool["server_settings"][name] for name in ("statement_timeout", "lock_timeout")],
         ["17000", "8500"],
     ),
-    "operation_seconds": ("17", lambda built: built.pipeline._operation_seconds, 17),
+    "operation_seconds": ("17", lambda built: built.pipeline._deadlines.seconds, 17),
     "failure_limit": ("17", lambda built: built.parts.services.failure_limit, 17),
     "sync_hours": ("17", lambda built: built.parts.services.longest_sync, timedelta(hours=17)),
     "drain_seconds": ("17", lambda built: built.server.timeout_graceful_shutdown, 17),

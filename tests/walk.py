@@ -4,8 +4,8 @@ Prints the distinct functions of `gateway/` that the call enters, in order, with
 serves over a real socket on an embedded Postgres; `sys.setprofile` records its thread alone, and the client runs in
 another one. Of several calls the shortest record counts: a periodic task may fall into any of them.
 
-An event is followed from `Feed.notify`, after the commit in one gateway, through the writer's part of `feed/` and from
-the notification to the WebSocket frame in another gateway; each has an event loop and a thread of its own.
+An event is followed from `Notifier.notify`, after the commit in one gateway, through the writer's part of `feed/` and
+from the notification to the WebSocket frame in another gateway; each has an event loop and a thread of its own.
 Comprehensions count as part of the function that they stand in.
 """
 
@@ -209,7 +209,7 @@ def walk_event(database_url: str, secret: str) -> list[str]:
                 change.undo()
                 client.recv(), client.recv()
                 time.sleep(0.05)
-                writer.record.begin(at="Feed.notify")
+                writer.record.begin(at="Notifier.notify")
                 reader.record.begin(at="LogReader._on_notify")
                 caller.call(ACTIVATE, input=change.target)
                 client.recv()

@@ -109,7 +109,8 @@ def _add_schema(commands: Any) -> None:
     parser.set_defaults(command="gateway.cli.schema:print_or_check_schema")
     parser.add_argument(
         "--check", nargs="?", type=Path, const=Path("schema.graphql"), metavar="FILE",
-        help="instead of printing, compare with a file (default: schema.graphql) and print what differs",
+        help="instead of printing, compare with a file (default: schema.graphql),"
+        " print what differs and name what breaks clients",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import asyncpg
 
-from gateway.domain.errors import BadUserInput, ExpectedFailure, GatewayError
+from gateway.domain.errors import BadUserInput, ExpectedFailure, GatewayError, InvalidInput
 from gateway.settings import SettingRefused, SettingUnknown
 from gateway.storage.migrations import MigrationError
 from gateway.storage.postgres_user import EmbeddedPostgresError
@@ -36,7 +36,7 @@ _SAID_BY_POSTGRES = (
 def exit_for(error: Exception) -> NoReturn:
     """Print the error's message and exit; raise an unexpected error again."""
     match error:
-        case BadUserInput():
+        case BadUserInput() | InvalidInput():
             status, message = _CALLED_WRONGLY, str(error)
         case _ if isinstance(error, _SAID_BY_POSTGRES):
             status, message = _FAILED, f"the database says: {error}"

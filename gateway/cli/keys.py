@@ -91,7 +91,7 @@ async def show(*, data: Path | None, as_json: bool) -> int:
     print(f"{'ID':36}  {'KIND':11}  {'STATE':9}  {'LAST USED':20}  PREFIX            LABEL")
     for key in keys:
         used = _iso(key.last_used_at) or "never"
-        print(f"{key.id}  {key.kind.value:11}  {_state(key):9}  {used[:19]:20}  igw_{key.prefix}  {key.label}")
+        print(f"{key.id}  {key.kind.value:11}  {_state(key):9}  {used[:19]:20}  {key.beginning}  {key.label}")
     return 0
 
 
@@ -104,7 +104,7 @@ def _state(key: ApiKey) -> str:
 def _as_json(key: ApiKey) -> dict[str, str | None]:
     return {
         "id": str(key.id),
-        "prefix": f"igw_{key.prefix}",
+        "prefix": key.beginning,
         "kind": key.kind.value,
         "applicationId": None if key.application_id is None else str(key.application_id),
         "accountId": None if key.account_id is None else str(key.account_id),
@@ -123,6 +123,6 @@ def _iso(time: datetime | None) -> str | None:
 async def revoke(*, data: Path | None, api_key_id: str) -> int:
     """End a key; print when it ended."""
     async with database_target(data) as target, open_services(target, read_settings()) as services:
-        key, revoked_at = await revoke_key(services, OPERATOR, api_key_id=_uuid(api_key_id, option="ID"))
-    print(f"revoked {key.id} ({key.label}) at {_iso(revoked_at)}")
+        key = await revoke_key(services, OPERATOR, api_key_id=_uuid(api_key_id, option="ID"))
+    print(f"revoked {key.id} ({key.label}) at {_iso(key.revoked_at)}")
     return 0

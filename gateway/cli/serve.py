@@ -1,5 +1,6 @@
 """`gateway serve`: prepares the database, listens, and serves the application until a signal stops it."""
 
+import asyncio
 import ctypes
 import gc
 import logging
@@ -23,6 +24,7 @@ from gateway.demo.catalogue import APPLICATIONS
 from gateway.demo.loading import load_example_data
 from gateway.demo.scenarios import UNFINISHED_EXAMPLE
 from gateway.domain.installations import AuthorizationMethod
+from gateway.periodic import run_periodically
 from gateway.settings import Settings, read_settings
 from gateway.storage.database import open_database
 from gateway.storage.migrations import check_migrations, migrate
@@ -33,8 +35,7 @@ from gateway.transport.http.protocol import HttpProtocol
 from gateway.transport.peers import Peers
 from gateway.transport.websocket.protocol import WebSocketProtocol
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""glibc's parameters, from malloc.h."""
+_TRIM_SECONDS = 5.0
 
 
 async def serve(
@@ -52,11 +53,13 @@ async def serve(
             app = create_app(settings, database_url=target.url, registry=handler.registry, prefilled=prefilled)
             # Entered here and not by uvicorn, which logs an error at the start with its traceback, and leaves the end
             # of the lifespan out when it has to exit at once.
-            async with app.router.lifespan_context(app):
+            async with (
+                app.router.lifespan_context(app),
+                run_periodically(_TRIM_SECONDS, _give_memory_back, name="give memory back"),
+            ):
                 handler.registry.peers.limits = connection_limits(settings)
                 server = Server(server_configuration(app, settings, peers=handler.registry.peers))
                 _collect_garbage_rarely()
-                _give_memory_back()
                 handler.server = server
                 _print_address(listener, target, prefilled=prefilled, settings=settings)
                 await server.serve(sockets=[listener])
@@ -118,6 +121,7 @@ def server_configuration(
         lifespan=lifespan,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing reads a client's address but `Peer`, which has the connection's
         server_header=False,
     )
 
@@ -133,16 +137,14 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _give_memory_back() -> None:
-    """Have glibc return the memory of large buffers to the system when they are freed.
+async def _give_memory_back() -> None:
+    """Have glibc return free memory to the system, in a thread: 120 MB take 44 ms, and nothing 0.03 ms.
 
-    It raises its thresholds to the largest block that was freed; after answers and bodies of 1 MB, such blocks come
-    from the heap and stay: 2,000 unread answers left 904 MB behind, which the fixed thresholds bring back.
+    By itself it returns what is free at the end of the heap only: 64 MB of unfinished heads stayed.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
-    if mallopt is not None:
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            mallopt(parameter, 131_072)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+    if trim is not None:
+        await asyncio.to_thread(trim, 0)
 
 
 def _print_address(

@@ -23,7 +23,8 @@ async def load_example_data(services: Services) -> int:
     now = services.now()
     await _register_marketplace(replace(services, now=lambda: now - timedelta(days=_FIRST_DAYS_AGO + 1)))
     # The scenarios count failures up to the default limit, whatever limit this gateway has.
-    services = replace(services, failure_limit=DEFAULT_FAILURE_LIMIT)
+    # They are written in one transaction each, which batches would not be part of.
+    services = replace(services, failure_limit=DEFAULT_FAILURE_LIMIT, batch_writes=False)
     loaded = 0
     for number, example in enumerate(await _missing(services, EXAMPLES)):
         time = now - timedelta(days=_FIRST_DAYS_AGO - number * _DAYS_BETWEEN)

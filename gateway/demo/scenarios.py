@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import cycle, product
+from operator import methodcaller
 from typing import Any
 from uuid import UUID
 
@@ -189,10 +190,7 @@ async def _installed_again(history: History) -> None:
     await _connected(history)
 
 
-async def _authorized(history: History) -> None:
-    await history.authorize(days=180)
-
-
+_authorized: Scenario = methodcaller("authorize", days=180)
 _SCENARIOS: tuple[Scenario, ...] = (
     _synchronised,
     _authorized,

@@ -20,6 +20,8 @@ class InstallationAction(enum.Enum):
     UPDATE_METADATA = "UPDATE_METADATA"
     DELETE = "DELETE"
 
+    __hash__ = object.__hash__  # see PrincipalKind
+
 
 _APPLICATION = frozenset({PrincipalKind.PLATFORM, PrincipalKind.APPLICATION})
 

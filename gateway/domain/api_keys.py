@@ -2,18 +2,18 @@
 
 import hmac
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.domain.records import record
 from gateway.domain.text import sha256_of
 
 _MARK = "igw"
 _PREFIX_BYTES, _SECRET_BYTES = 9, 32  # 12 and 43 characters of base64url
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class ApiKey:
     """A key as it is stored."""
 
@@ -30,6 +30,11 @@ class ApiKey:
     last_used_at: datetime | None = None
 
     @property
+    def beginning(self) -> str:
+        """The part of the key that may be shown, and that it is recognised by."""
+        return f"{_MARK}_{self.prefix}"
+
+    @property
     def principal(self) -> Principal:
         return Principal(
             kind=self.kind,
@@ -37,6 +42,7 @@ class ApiKey:
             account_id=self.account_id,
             id=str(self.id),
             label=self.label,
+            api_key_id=self.id,
             expires_at=self.expires_at,
         )
 

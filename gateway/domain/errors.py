@@ -15,16 +15,18 @@ ExpectedFailure               a typed member of a mutation's result
 ├── ActionNotAllowed
 ├── VersionConflict
 ├── InstallationAlreadyExists
-├── MetadataRejected
-└── SlugTaken
+├── SlugTaken
+└── InvalidInput
 """
 
 from typing import Any
 from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
-from gateway.domain.installations import Installation, InstallationStatus
-from gateway.domain.metadata_rules import MetadataViolation
+from gateway.domain.input_problems import InputProblem
+from gateway.domain.installations import Installation
+
+_MAX_NAMED = 3
 
 
 class GatewayError(Exception):
@@ -130,12 +132,12 @@ class ActionNotAllowed(ExpectedFailure):
         message: str,
         *,
         action: InstallationAction,
-        status: InstallationStatus | None,
+        installation: Installation | None,
         allowed_actions: tuple[InstallationAction, ...],
     ) -> None:
         super().__init__(message)
         self.action = action
-        self.status = status
+        self.installation = installation
         self.allowed_actions = allowed_actions
 
 
@@ -160,19 +162,19 @@ class InstallationAlreadyExists(ExpectedFailure):
         self.installation = installation
 
 
-class MetadataRejected(ExpectedFailure):
-    """The metadata violates at least one rule; all violations found are listed."""
-
-    def __init__(self, violations: tuple[MetadataViolation, ...]) -> None:
-        places = ", ".join(f"{violation.path or 'the whole'}: {violation.rule.value}" for violation in violations[:3])
-        more = f", and {len(violations) - 3} more" if len(violations) > 3 else ""  # noqa: PLR2004 - as many as are named
-        super().__init__(f"The metadata was not stored ({places}{more}).")
-        self.violations = violations
-
-
 class SlugTaken(ExpectedFailure):
     """Another application has this slug."""
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"Another application has the slug {slug!r}.")
         self.slug = slug
+
+
+class InvalidInput(ExpectedFailure):
+    """The input of a mutation breaks rules; all of its problems are listed."""
+
+    def __init__(self, problems: tuple[InputProblem, ...]) -> None:
+        named = [f"{'.'.join(problem.path)}: {problem.message}" for problem in problems[:_MAX_NAMED]]
+        more = [f"And {len(problems) - _MAX_NAMED} more."] if len(problems) > _MAX_NAMED else []
+        super().__init__(" ".join(["The input is invalid.", *named, *more]))
+        self.problems = problems

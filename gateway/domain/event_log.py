@@ -1,13 +1,13 @@
 """The state of the log in one snapshot: the last event that can be read, and the first that is kept."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
+from gateway.domain.records import record
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class LogState:
     """The log in one snapshot."""
 
@@ -43,7 +43,7 @@ class LogState:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Snapshot:
     """The events that were committed at one moment."""
 

@@ -1,7 +1,6 @@
 """Events: one for each version of an installation, in one append-only log."""
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import ClassVar
@@ -10,6 +9,7 @@ from uuid import UUID
 from gateway.domain.cursors import Position
 from gateway.domain.installations import InstallationStatus, StatusReasonCode, SyncStep
 from gateway.domain.principals import PrincipalKind
+from gateway.domain.records import record
 
 
 class EventKind(enum.Enum):
@@ -22,7 +22,7 @@ class EventKind(enum.Enum):
     AUTHORIZATION_RENEWED = "AUTHORIZATION_RENEWED"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Actor:
     """The caller that made the change, copied into the event, so that it outlives the credential."""
 
@@ -31,7 +31,7 @@ class Actor:
     label: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class StatusChanged:
     """`before` is None where the installation was created, `after` where it was deleted."""
 
@@ -42,19 +42,19 @@ class StatusChanged:
     message: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class MetadataUpdated:
     kind: ClassVar = EventKind.METADATA_UPDATED
     changed_keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class SyncProgressed:
     kind: ClassVar = EventKind.SYNC_PROGRESSED
     steps: tuple[SyncStep, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class ConnectionReported:
     kind: ClassVar = EventKind.CONNECTION_REPORTED
     succeeded: bool
@@ -62,7 +62,7 @@ class ConnectionReported:
     message: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class AuthorizationRenewed:
     kind: ClassVar = EventKind.AUTHORIZATION_RENEWED
     expires_at: datetime | None
@@ -71,7 +71,7 @@ class AuthorizationRenewed:
 Change = StatusChanged | MetadataUpdated | SyncProgressed | ConnectionReported | AuthorizationRenewed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class NewEvent:
     """A change of an installation that has no position in the log yet."""
 
@@ -85,7 +85,7 @@ class NewEvent:
     change: Change
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Event(NewEvent):
     """A change of an installation, at its position in the log."""
 

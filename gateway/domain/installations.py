@@ -1,9 +1,11 @@
 """Installations, and the applications and accounts that they connect."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import field
 from datetime import datetime
 from uuid import UUID
+
+from gateway.domain.records import record
 
 
 class InstallationStatus(enum.Enum):
@@ -17,6 +19,8 @@ class InstallationStatus(enum.Enum):
     """Not usable: deactivated, not authorized any more, or the connection failed too often."""
     PENDING_INTEGRATION = "PENDING_INTEGRATION"
     """A synchronisation runs; disconnecting now would lose data."""
+
+    __hash__ = object.__hash__  # as that of PrincipalKind
 
 
 class AuthorizationMethod(enum.Enum):
@@ -72,7 +76,7 @@ class SyncState(enum.Enum):
     """Its lease expired before the application reported again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Application:
     """A third-party client, listed in the marketplace or not."""
 
@@ -89,7 +93,7 @@ class Application:
     updated_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Account:
     """A company on the platform."""
 
@@ -97,14 +101,14 @@ class Account:
     name: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class StatusReason:
     code: StatusReasonCode
     message: str | None
     since: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class SyncStep:
     """A part of a synchronisation, named by the application (tags, tax-codes, vendors, …)."""
 
@@ -113,7 +117,7 @@ class SyncStep:
     total: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Sync:
     """The current or last synchronisation; `expires_at` is the end of its lease while it runs."""
 
@@ -126,11 +130,12 @@ class Sync:
     message: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Installation:
     """The connection between an application and an account.
 
-    `metadata` is the application's own JSON object as text, so that numbers and the order of keys stay as sent.
+    `metadata` is the application's own JSON object as text, so that numbers and the order of keys stay as sent. The
+    names are those that its application and its account had when it was read; None where they were not read with it.
     """
 
     id: UUID
@@ -145,4 +150,26 @@ class Installation:
     authorization_expires_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    activated_at: datetime | None
+    application_name: str | None = field(default=None, compare=False)
+    application_slug: str | None = field(default=None, compare=False)
+    account_name: str | None = field(default=None, compare=False)
+
+
+@record
+class InstallationColumns:
+    """The part of an installation that lists show mostly: no metadata, and nothing that has to be decided or made.
+
+    Of the times but that of its creation, those that were not read are None.
+    """
+
+    id: UUID
+    application_id: UUID
+    account_id: UUID
+    status: InstallationStatus
+    version: int
+    connection_failures: int
+    authorization_expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime | None
     activated_at: datetime | None

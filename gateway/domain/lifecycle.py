@@ -5,17 +5,19 @@ transition to store. Whether there is anything to do is asked before, through `i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
 from gateway.domain.events import (
+    Actor,
     AuthorizationRenewed,
     Change,
     ConnectionReported,
     MetadataUpdated,
+    NewEvent,
     StatusChanged,
     SyncProgressed,
 )
@@ -32,6 +34,8 @@ from gateway.domain.installations import (
     SyncStep,
 )
 from gateway.domain.metadata import changed_keys
+from gateway.domain.principals import Principal
+from gateway.domain.records import record
 
 _AUTHORIZED, _ACTIVATED = InstallationStatus.AUTHORIZED, InstallationStatus.ACTIVATED
 _INACTIVE, _PENDING = InstallationStatus.INACTIVE, InstallationStatus.PENDING_INTEGRATION
@@ -96,7 +100,7 @@ def is_noop(action: InstallationAction, installation: Installation, argument: ob
     return compare is not None and compare(installation, argument)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Transition:
     """What to store: the installation as it becomes (None: deleted), and the change for the event log.
 
@@ -105,6 +109,21 @@ class Transition:
 
     installation: Installation | None
     change: Change | None
+
+    def event(self, before: Installation | None, *, principal: Principal, now: datetime) -> NewEvent | None:
+        """Return the event to append; `before` is the installation as it was, None where it is created."""
+        installation = self.installation or before
+        if self.change is None or installation is None:
+            return None
+        return NewEvent(
+            occurred_at=now,
+            actor=Actor(kind=principal.kind, id=principal.id, label=principal.label),
+            installation_id=installation.id,
+            application_id=installation.application_id,
+            account_id=installation.account_id,
+            version=installation.version if self.installation else installation.version + 1,
+            change=self.change,
+        )
 
 
 def authorize(

@@ -4,44 +4,47 @@ It is stored as JSON text, and returned equal to what was sent: numbers as they 
 keys in their order; only whitespace between tokens and needless escapes are lost.
 """
 
+import json
 import math
+import re
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, Final
 
-from gateway.domain.errors import MetadataRejected
+from gateway.domain.input_checks import InputCheck
+from gateway.domain.input_problems import BrokenRule, InputProblemCode, Path
 from gateway.domain.json_text import read_json
-from gateway.domain.metadata_rules import (
-    MOST_BYTES,
-    MOST_DIGITS_AFTER_POINT,
-    MOST_DIGITS_BEFORE_POINT,
-    MOST_KEY_CHARACTERS,
-    MOST_KEYS,
-    MOST_LEVELS,
-    MOST_VALUES,
-    MOST_VIOLATIONS,
-    MetadataRule,
-    MetadataViolation,
-    Place,
-)
-from gateway.domain.text import has_lone_surrogate
+from gateway.domain.text import unstorable_characters
+
+MOST_KEYS = 50
+"""On the top level; below it only the size is limited."""
+MOST_KEY_CHARACTERS = 40
+"""Code points, on every level."""
+MOST_BYTES = 16 * 1024
+"""Of the stored text in UTF-8, which has no whitespace between tokens."""
+MOST_VALUES = MOST_BYTES // 2
+"""More values are too large in any case: each takes a byte and a separator. The check stops there."""
+MOST_LEVELS = 8
+"""Nested objects and arrays; the metadata object itself is the first level."""
+MOST_DIGITS_BEFORE_POINT = 131_072
+MOST_DIGITS_AFTER_POINT = 16_383
+"""The limits of Postgres' numeric, and so of jsonb (its manual, "Numeric Types").
+
+Trailing zeros count, and so does the exponent of a zero.
+"""
 
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
-def encode_metadata(value: object) -> str:
+def encode_metadata(value: object, check: InputCheck, *path: str) -> str:
     """Return the text to store, which both `json` and `jsonb` of Postgres accept.
 
-    Raises MetadataRejected with all violations, at most MOST_VIOLATIONS; TypeError for what is no JSON value.
+    Reports to `check` what breaks a rule, at its place below `path`. Raises TypeError for what is no JSON value.
     """
-    encoder = _Encoder()
     if isinstance(value, dict):
-        text = encoder.encode_whole(value)
-    else:
-        encoder.report(MetadataRule.NOT_AN_OBJECT, ())
-    if encoder.violations:
-        raise MetadataRejected(tuple(encoder.violations))
-    return text
+        return _encode_plain(value) or _Encoder(check, path).encode_whole(value)
+    check.report(path, BrokenRule(InputProblemCode.NOT_AN_OBJECT, "Must be a JSON object."))
+    return ""
 
 
 def decode_metadata(text: str) -> dict[str, Any]:
@@ -80,40 +83,61 @@ def changed_keys(before: str | dict[str, Any], after: str | dict[str, Any]) -> t
     """
     if before == after and isinstance(before, str):
         return ()
-    old, new = (_comparable(decode_metadata(side) if isinstance(side, str) else side) for side in (before, after))
-    return tuple(
-        sorted(key for key in old.keys() | new.keys() if key not in old or key not in new or old[key] != new[key])
-    )
+    old, new = (decode_metadata(side) if isinstance(side, str) else side for side in (before, after))
+    removed = [key for key in old if key not in new]
+    return tuple(sorted(removed + [key for key in new if key not in old or _differ(old[key], new[key])]))
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Return whether a reader gets another value. What Python holds for equal may differ: 1, 1.0 and True."""
+    return old != new or (not isinstance(old, str) and _comparable(old) != _comparable(new))
+
+
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+).encode
+_long_key: Final = re.compile(f'"[^"]{{{MOST_KEY_CHARACTERS + 1},}}":').search
+
+
+def _encode_plain(metadata: dict[str, object]) -> str | None:
+    """Return the text of metadata that clearly breaks no rule; None where `_Encoder` has to look at it.
+
+    It has neither fractions nor escaped characters, and few objects and lists. For 300 bytes that takes 6 us instead of
+    16, since the values are not looked at one by one.
+    """
+    try:
+        text = _encode(metadata)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):  # a Decimal, NaN, half a surrogate pair, too many digits or levels
+        return None
+    levels = text.count("{") + text.count("[")
+    doubtful = size > MOST_BYTES or levels > MOST_LEVELS or len(metadata) > MOST_KEYS or "\\" in text or _long_key(text)
+    return None if doubtful else text
 
 
 class _Encoder:
-    """Writes a value as text and collects its violations, in one pass."""
+    """Writes a value as text and reports its problems, in one pass."""
 
-    __slots__ = ("values_left", "violations")
+    __slots__ = ("_check", "_path", "_values_left")
 
-    def __init__(self) -> None:
-        self.violations: dict[MetadataViolation, None] = {}
-        """In the order found, each once: a key and its value may violate the same rule at the same path."""
-        self.values_left = MOST_VALUES
-
-    def report(self, rule: MetadataRule, place: Place) -> None:
-        self.violations[MetadataViolation.at(place, rule=rule)] = None
-        if len(self.violations) == MOST_VIOLATIONS:
-            raise MetadataRejected(tuple(self.violations))
+    def __init__(self, check: InputCheck, path: Path) -> None:
+        self._check = check
+        self._path = path
+        self._values_left = MOST_VALUES
 
     def encode_whole(self, metadata: dict[str, object]) -> str:
         if len(metadata) > MOST_KEYS:
-            self.report(MetadataRule.TOO_MANY_KEYS, ())
-        text = self._encode_object(metadata, (), 1)
+            self._check.report(self._path, _TOO_MANY_KEYS)
+        text = self._encode_object(metadata, self._path, 1)
         if len(text.encode(errors="surrogatepass")) > MOST_BYTES:
-            self.report(MetadataRule.TOO_LARGE, ())
+            self._check.report(self._path, _TOO_LARGE)
         return text
 
-    def _encode(self, value: object, place: Place, level: int) -> str:
-        self.values_left -= 1
-        if self.values_left < 0:
-            self.report(MetadataRule.TOO_LARGE, ())
-            raise MetadataRejected(tuple(self.violations))
+    def _encode(self, value: object, place: Path, level: int) -> str:
+        self._values_left -= 1
+        if self._values_left < 0:
+            self._check.report(self._path, _TOO_LARGE)
+            self._check.finish()
         match value:
             case str():
                 return self._encode_string(value, place)
@@ -121,8 +145,8 @@ class _Encoder:
                 return _CONSTANTS[value]
             case int() | Decimal() | float():
                 return self._encode_number(value, place)
-            case dict() | list() if level > MOST_LEVELS:
-                self.report(MetadataRule.TOO_DEEP, place)
+            case dict() | list() if level > MOST_LEVELS:  # what is below is neither checked nor counted in the size
+                self._check.report(place, _TOO_DEEP)
                 return "null"
             case dict():
                 return self._encode_object(value, place, level)
@@ -132,44 +156,57 @@ class _Encoder:
             case _:
                 raise TypeError(f"{type(value).__name__} is no JSON value")
 
-    def _encode_object(self, value: dict[str, object], place: Place, level: int) -> str:
+    def _encode_object(self, value: dict[str, object], place: Path, level: int) -> str:
         members = []
         for key, member in value.items():
             inside = (*place, key)
             if len(key) > MOST_KEY_CHARACTERS:
-                self.report(MetadataRule.KEY_TOO_LONG, inside)
+                self._check.report(inside, _KEY_TOO_LONG)
             members.append(f"{self._encode_string(key, inside)}:{self._encode(member, inside, level + 1)}")
         return f"{{{','.join(members)}}}"
 
-    def _encode_string(self, text: str, place: Place) -> str:
-        if "\0" in text:
-            self.report(MetadataRule.NUL_CHARACTER, place)
-        if not text.isascii() and has_lone_surrogate(text):
-            self.report(MetadataRule.LONE_SURROGATE, place)
+    def _encode_string(self, text: str, place: Path) -> str:
+        if "\0" in text or not text.isascii():
+            self._check.report(place, *unstorable_characters(text))
         return encode_basestring(text)
 
-    def _encode_number(self, number: float | Decimal, place: Place) -> str:
+    def _encode_number(self, number: float | Decimal, place: Path) -> str:
         rule = _rule_broken_by(number)
         if rule is not None:
-            self.report(rule, place)
+            self._check.report(place, rule)
             return "null"
         return _number_text(number)
 
 
-def _rule_broken_by(number: float | Decimal) -> MetadataRule | None:
+_TOO_MANY_KEYS = BrokenRule(InputProblemCode.TOO_MANY, f"May have {MOST_KEYS} keys at most.", MOST_KEYS)
+_KEY_TOO_LONG = BrokenRule(
+    InputProblemCode.TOO_LONG, f"The key may have {MOST_KEY_CHARACTERS} characters at most.", MOST_KEY_CHARACTERS
+)
+_TOO_LARGE = BrokenRule(InputProblemCode.TOO_LARGE, f"May take {MOST_BYTES} bytes of JSON at most.", MOST_BYTES)
+_TOO_DEEP = BrokenRule(
+    InputProblemCode.TOO_DEEP, f"May have {MOST_LEVELS} levels of objects and lists at most.", MOST_LEVELS
+)
+_NOT_A_NUMBER = BrokenRule(InputProblemCode.NOT_STORABLE, "NaN and Infinity are no JSON.")
+_NUMBER_OUT_OF_RANGE = BrokenRule(
+    InputProblemCode.NOT_STORABLE,
+    f"The number may have {MOST_DIGITS_BEFORE_POINT} digits before the point and {MOST_DIGITS_AFTER_POINT} after it.",
+)
+
+
+def _rule_broken_by(number: float | Decimal) -> BrokenRule | None:
     """Check one number. An infinite Decimal was written with too large an exponent, an infinite float is no number."""
     if isinstance(number, float):
-        return None if math.isfinite(number) else MetadataRule.NOT_A_NUMBER
+        return None if math.isfinite(number) else _NOT_A_NUMBER
     exact = Decimal(number)
     if exact.is_nan():
-        return MetadataRule.NOT_A_NUMBER
+        return _NOT_A_NUMBER
     exponent = exact.as_tuple().exponent
     fits = (
         isinstance(exponent, int)
         and -exponent <= MOST_DIGITS_AFTER_POINT
         and exact.adjusted() < MOST_DIGITS_BEFORE_POINT
     )
-    return None if fits else MetadataRule.NUMBER_OUT_OF_RANGE
+    return None if fits else _NUMBER_OUT_OF_RANGE
 
 
 def _number_text(number: float | Decimal) -> str:

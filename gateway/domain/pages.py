@@ -2,13 +2,14 @@
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 from uuid import UUID
 
 from gateway.domain.errors import BadUserInput
-from gateway.domain.installations import AuthorizationMethod, InstallationStatus
+from gateway.domain.installations import AuthorizationMethod, InstallationStatus, StatusReasonCode
+from gateway.domain.principals import PrincipalKind
+from gateway.domain.records import record
 
 DEFAULT_PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 100
@@ -23,6 +24,8 @@ class InstallationOrderField(enum.Enum):
     CREATED_AT = "CREATED_AT"
     UPDATED_AT = "UPDATED_AT"
 
+    __hash__ = object.__hash__  # as that of PrincipalKind
+
 
 class OrderDirection(enum.Enum):
     """Smallest first, or largest first."""
@@ -30,25 +33,44 @@ class OrderDirection(enum.Enum):
     ASC = "ASC"
     DESC = "DESC"
 
+    __hash__ = object.__hash__  # as that of PrincipalKind
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@record
 class InstallationOrder:
     field: InstallationOrderField = InstallationOrderField.CREATED_AT
     direction: OrderDirection = OrderDirection.DESC
 
+    @property
+    def column(self) -> str:
+        """The name of the attribute, and of the column, that installations are ordered by."""
+        return "created_at" if self.field is InstallationOrderField.CREATED_AT else "updated_at"
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@record
 class InstallationFilter:
-    """Conditions, of which all that are set hold; `metadata` is JSON text that has to be contained."""
+    """Conditions, of which all that are set hold; a set means any of its values, and an empty one matches nothing."""
 
-    application_id: UUID | None = None
-    account_id: UUID | None = None
-    statuses: tuple[InstallationStatus, ...] | None = None
+    application_ids: frozenset[UUID] | None = None
+    account_ids: frozenset[UUID] | None = None
+    statuses: frozenset[InstallationStatus] | None = None
+    reasons: frozenset[StatusReasonCode] | None = None
+    search: str | None = None
+    """Text that the name of the application or of the account contains, in any case."""
     updated_since: datetime | None = None
+    updated_before: datetime | None = None
+    authorization_expires_before: datetime | None = None
     metadata: str | None = None
+    """JSON text that the metadata has to contain."""
+    other_application_ids: frozenset[UUID] | None = None
+    """Not of these applications."""
+
+    @property
+    def matches_nothing(self) -> bool:
+        return frozenset() in (self.application_ids, self.account_ids, self.statuses, self.reasons)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class InstallationList:
     """A list of installations: of all of them, or of one parent's."""
 
@@ -58,7 +80,7 @@ class InstallationList:
     order: InstallationOrder
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class ApplicationFilter:
     """Conditions, of which all that are set hold; `search` is for name, slug and description."""
 
@@ -72,7 +94,27 @@ class ApplicationFilter:
     listed: bool | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
+class AccountFilter:
+    """Conditions, of which all that are set hold; `search` is for the name."""
+
+    id: UUID | None = None
+    installed_for: UUID | None = None
+    """Only accounts that have this application installed."""
+    search: str | None = None
+
+
+@record
+class ApiKeyFilter:
+    """Conditions, of which all that are set hold; `in_force`: neither revoked nor expired."""
+
+    kind: PrincipalKind | None = None
+    application_id: UUID | None = None
+    account_id: UUID | None = None
+    in_force: bool | None = None
+
+
+@record
 class Window(Generic[Place]):
     """A page: `size` rows after one place and before another, from the end where `backward`."""
 
@@ -80,6 +122,12 @@ class Window(Generic[Place]):
     backward: bool
     after: Place | None
     before: Place | None
+
+    def ascending(self, direction: OrderDirection) -> "Window[Place]":
+        """Return the window of the ascending list that has the rows of this one, of a list in this direction."""
+        if direction is OrderDirection.ASC:
+            return self
+        return Window(size=self.size, backward=not self.backward, after=self.before, before=self.after)
 
     def page(self, found: list[Item]) -> "Page[Item]":
         """Make a page of the rows found in this window's direction, of which one more than its size was asked for."""
@@ -89,7 +137,7 @@ class Window(Generic[Place]):
         return Page(items=items, has_next=more, has_previous=self.after is not None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class Page(Generic[Item]):
     items: list[Item]
     has_next: bool

@@ -48,7 +48,7 @@ def require_allowed(
     raise ActionNotAllowed(
         _reason(action, status=status, method=method),
         action=action,
-        status=status,
+        installation=installation,
         allowed_actions=allowed_actions(principal, installation=installation, application=application),
     )
 

@@ -3,7 +3,6 @@
 import enum
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 from uuid import UUID
 
 
@@ -19,19 +18,20 @@ class PrincipalKind(enum.Enum):
     SYSTEM = "SYSTEM"
     """The gateway itself, where it expires installations; no credential is issued for it."""
 
+    __hash__ = object.__hash__  # they are equal by identity; Enum's own is in Python, and takes ten times as long
+
     def fits(self, *, application_id: UUID | None, account_id: UUID | None) -> bool:
         """Return whether a credential of this kind may have these bounds."""
-        match self:
-            case PrincipalKind.PLATFORM:
-                return application_id is None and account_id is None
-            case PrincipalKind.APPLICATION:
-                return application_id is not None
-            case PrincipalKind.ACCOUNT:
-                return application_id is None and account_id is not None
-            case PrincipalKind.SYSTEM:
-                return False
-            case _:
-                assert_never(self)
+        given = (application_id is not None, account_id is not None)
+        return self in BOUNDS and all(needed in {None, has} for needed, has in zip(BOUNDS[self], given, strict=True))
+
+
+BOUNDS: dict[PrincipalKind, tuple[bool | None, bool | None]] = {
+    PrincipalKind.PLATFORM: (False, False),
+    PrincipalKind.APPLICATION: (True, None),
+    PrincipalKind.ACCOUNT: (False, True),
+}
+"""Whether a credential of the kind has an application, and an account; None: it may have one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +44,8 @@ class Principal:
     id: str | None = None
     """The credential's identifier, as it is stored in the event log."""
     label: str | None = None
+    api_key_id: UUID | None = None
+    """The API key that authenticated the caller; None: an access token did."""
     expires_at: datetime | None = None
     """When the credential expires, and with it every stream that it opened; None: only a revocation ends it."""
 

@@ -16,7 +16,6 @@ every combination of their types.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -37,24 +36,18 @@ from graphql import (
     OperationType,
     VariableNode,
     Visitor,
-    get_named_type,
     get_nullable_type,
-    is_scalar_type,
-    is_union_type,
     located_error,
     print_ast,
     visit,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
-from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql.execution.values import VariableValues, get_argument_values
 from graphql.pyutils import Path
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.execution import optimized_is_awaitable
-from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.types.arguments import convert_argument
-from strawberry.types.field import StrawberryField
-from strawberry.types.info import Info
 
+from gateway.execution.arguments import arguments_reader
 from gateway.execution.completers import (
     FieldWriter,
     Resolver,
@@ -66,12 +59,21 @@ from gateway.execution.completers import (
     resolver_writer,
     typename_writer,
 )
-from gateway.execution.errors import InvalidDocument
+from gateway.execution.direct import Unusual, direct_writer, needed_parts
 from gateway.execution.fragments import fragments_of
-from gateway.execution.runner import Completer, ExecutionState, Groups, Place, Position, RootField
+from gateway.execution.state import Completer, ExecutionState, Groups, Place, Position, RootField, WarmWriter
+from gateway.execution.strawberry_fields import (
+    argument_converter,
+    expected_failures,
+    is_called_directly,
+    strawberry_definition,
+    with_expected_failures,
+)
+from gateway.execution.variables import Variables
+from gateway.schema.context import FieldInfo
+from gateway.usecases.rows import NamesOf, Reference, RowsOf
 
 _MAX_VARIANTS: Final = 8
-_MAX_COERCION_ERRORS: Final = 10
 _MIN_COMPILED_FIELDS: Final = 60
 _CHARACTERS_PER_COMPILED_FIELD: Final = 8
 """A compiled field takes 1.3 kB, and fragments that spread each other can stand for any number of fields: the fields
@@ -91,22 +93,14 @@ class CompiledOperation:
         self._schema = schema
         self._operation = operation
         self._fragments = {name: FragmentDetails(node) for name, node in fragments_of(document).items()}
+        self._variables = Variables(schema, operation.variable_definitions or ())
         self._conditional = _conditional_variables(document)
-        self._fields_left = _MIN_COMPILED_FIELDS + len(source) // _CHARACTERS_PER_COMPILED_FIELD
+        self._fields_left = self._most_fields = _MIN_COMPILED_FIELDS + len(source) // _CHARACTERS_PER_COMPILED_FIELD
         self._variants: dict[tuple[Any, ...], Groups] = {}
 
     def coerced(self, variables: Mapping[str, Any] | None, *, hide_suggestions: bool = False) -> VariableValues:
         """Coerce a caller's variables. Raises InvalidDocument."""
-        values = get_variable_values(
-            self._schema,
-            self._operation.variable_definitions or (),
-            cast("dict[str, Any]", variables or {}),
-            max_errors=_MAX_COERCION_ERRORS,
-            hide_suggestions=hide_suggestions,
-        )
-        if isinstance(values, list):
-            raise InvalidDocument(values)
-        return values
+        return self._variables.coerced(variables, hide_suggestions=hide_suggestions)
 
     def variant(self, values: VariableValues) -> Groups:
         """Return the root fields for these variables."""
@@ -139,6 +133,7 @@ class CompiledOperation:
             fragments=self._fragments,
             conditional=conditional,
             count_field=count_field,
+            direct_left=self._most_fields,
         )
 
 
@@ -165,6 +160,8 @@ class _Compiler:
     conditional: VariableValues
     count_field: Callable[[], None]
     """Called for each field that is compiled."""
+    direct_left: int
+    """How many fields may have direct writers."""
 
     def root_fields(self) -> Groups:
         """Compile the root fields; the selections below are compiled as they are needed."""
@@ -175,7 +172,7 @@ class _Compiler:
     async def subscribe(self, state: ExecutionState) -> AsyncIterator[Any]:
         """Call the resolver that opens the source of the events. Raises GraphQLError."""
         root_type, ((key, details),) = self._root()
-        field, node = self._definition(root_type, details), details[0].node
+        field, node = self.definition(root_type, details), details[0].node
         try:
             arguments = get_argument_values(field, node, state.variable_values)
             source = cast("Any", field.subscribe)(None, self._info(root_type, field, details, state), **arguments)
@@ -190,82 +187,107 @@ class _Compiler:
 
     def _root_field(self, root_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> RootField:
         self.count_field()
-        field = self._definition(root_type, details)
+        field = self.definition(root_type, details)
         position = _position(root_type, field, details)
         if self.operation.operation is OperationType.SUBSCRIPTION:
             # `subscribe` has opened the stream; `field.resolve` takes an event of it, and needs nothing else.
             resolve = cast("Resolver", field.resolve)
         else:
-            resolve = self._resolver(root_type, field, details)
-        return RootField(key, position, resolve, self._completer(field.type, details, position))
+            resolve = self.resolver(root_type, field, details)
+        direct = WarmWriter(lambda: direct_writer(self, field.type, details))
+        return RootField(key, position, resolve, self._completer(field.type, details, position), direct)
 
-    def _definition(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField:
+    def definition(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField:
         """Return the definition of a field that validation has found in the schema, introspection included."""
         return cast("GraphQLField", self.schema.get_field(parent_type, details[0].node.name.value))
+
+    def count_direct(self, fields: int) -> None:
+        """Count fields whose direct writers are kept. Raises Unusual where they would be too many."""
+        self.direct_left -= fields
+        if self.direct_left < 0:
+            raise Unusual
+
+    def attribute(self, field: GraphQLField) -> str | None:
+        """Return the name of the source's attribute that the field is; None where it has a resolver."""
+        definition = strawberry_definition(field)
+        return definition.python_name if definition is not None and definition.is_basic_field else None
+
+    def reference(self, field: GraphQLField) -> Reference | None:
+        """Return what the field's resolver only looks up: its attribute `reference`."""
+        definition = strawberry_definition(field)
+        resolver = definition and definition.base_resolver
+        return getattr(resolver.wrapped_func, "reference", None) if resolver else None
+
+    def names(self, parent_type: GraphQLObjectType, field: GraphQLField) -> NamesOf | None:
+        """Return what sources may have of what the field refers to: what its parent's class calls `names`."""
+        found: Mapping[str, NamesOf] = getattr(strawberry_definition(parent_type).origin, "names", {})
+        return found.get(strawberry_definition(field).python_name)
+
+    def rows(self, parent_type: GraphQLObjectType, field: GraphQLField) -> RowsOf | None:
+        """Return where the rows are of which the field's objects are made: what its parent's class calls `rows`."""
+        definition = strawberry_definition(parent_type)
+        attribute = self.attribute(field)
+        return None if definition is None else getattr(definition.origin, "rows", {}).get(attribute)
+
+    def has_rows(self, object_type: GraphQLObjectType) -> bool:
+        """Return whether any field of the type has rows."""
+        definition = strawberry_definition(object_type)
+        return definition is not None and hasattr(definition.origin, "rows")
+
+    def possible_types(self, abstract_type: GraphQLAbstractType) -> dict[type, GraphQLObjectType]:
+        """Return the types of an interface or a union, by the classes of their sources."""
+        return {_source_type(possible): possible for possible in self.schema.get_possible_types(abstract_type)}
 
     def _writer(self, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> FieldWriter:
         self.count_field()
         if details[0].node.name.value == "__typename":
             return typename_writer(key, parent_type.name)
-        field = self._definition(parent_type, details)
+        field = self.definition(parent_type, details)
         position = _position(parent_type, field, details)
         complete = self._completer(field.type, details, position)
-        definition = _strawberry_definition(field)
-        if definition is not None and definition.is_basic_field:
-            return attribute_writer(key, attrgetter(definition.python_name), complete, position)
-        return resolver_writer(key, self._resolver(parent_type, field, details), complete, position)
+        attribute = self.attribute(field)
+        if attribute is not None:
+            return attribute_writer(key, attrgetter(attribute), complete, position)
+        return resolver_writer(key, self.resolver(parent_type, field, details), complete, position)
 
-    def _resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
+    def resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
         """Return a function that calls a field's resolver; its arguments are made once in a run.
 
         A direct call is what Strawberry would do after having worked out how to call the resolver. Equal fields, as
         aliases are, share the arguments.
         """
-        definition, node = _strawberry_definition(field), details[0].node
-        direct = definition is not None and _is_called_directly(field, definition)
+        definition, node = strawberry_definition(field), details[0].node
+        direct = is_called_directly(definition)
         call = cast("Callable[..., Any]", definition.base_resolver.wrapped_func if direct else field.resolve)
-        convert = self._argument_converter(field, definition) if direct else None
+        convert = argument_converter(self.schema, field, definition) if direct else None
         info_parameter = definition.base_resolver.info_parameter if direct else None
+        failures = expected_failures(self.schema, definition) if direct else ()
+        read = arguments_reader(field, node)
+        parts = needed_parts(self, field, details)
         written = (parent_type.name, node.name.value, *(print_ast(argument) for argument in node.arguments or ()))
 
         def bind(state: ExecutionState) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            arguments: dict[str, Any] | None = state.arguments.get(written)
+            arguments: dict[str, Any] | None = state.arguments.get(written) if field.args else {}
             if arguments is None:
-                arguments = get_argument_values(field, node, state.variable_values) if field.args else {}
+                arguments = read(state.variable_values)
                 if convert is not None:
-                    arguments = dict(starmap(convert, arguments.items()))
+                    arguments = convert(arguments)
                 state.arguments[written] = arguments
             if not direct:
                 return (self._info(parent_type, field, details, state),), arguments
             if info_parameter is not None:
-                raw_info = self._info(parent_type, field, details, state)
-                arguments = {**arguments, info_parameter.name: Info(_raw_info=raw_info, _field=definition)}
+                info = FieldInfo(_raw_info=cast("Any", state), _field=definition, parts=parts)
+                arguments = {**arguments, info_parameter.name: info}
             return (), arguments
 
         def resolve(source: Any, state: ExecutionState) -> Any:
             bound = state.arguments.get(resolve)
             if bound is None:
                 bound = state.arguments[resolve] = bind(state)
-            return call(source, *bound[0], **bound[1])
+            result = call(source, *bound[0], **bound[1])
+            return with_expected_failures(result, failures) if failures else result
 
         return resolve
-
-    def _argument_converter(
-        self, field: GraphQLField, definition: StrawberryField
-    ) -> Callable[[str, Any], tuple[str, Any]]:
-        """Return a function from a coerced argument to the resolver's: its Python name, and inputs as their classes."""
-        strawberry_schema = self.schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 - the way back
-        config, scalars = strawberry_schema.config, strawberry_schema.schema_converter.scalar_registry
-        known = {config.name_converter.from_argument(argument): argument for argument in definition.arguments}
-        scalar = {name for name, argument in field.args.items() if is_scalar_type(get_nullable_type(argument.type))}
-
-        def convert(name: str, value: Any) -> tuple[str, Any]:
-            argument = known[name]
-            if name not in scalar:
-                value = convert_argument(value, argument.type, scalars, config, path=(name,))
-            return argument.python_name, value
-
-        return convert
 
     def _info(
         self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails], state: ExecutionState
@@ -299,14 +321,11 @@ class _Compiler:
             case GraphQLObjectType() as object_type:
                 return self._object_completer(object_type, details, position)
             case abstract_type:
-                possible_types = self.schema.get_possible_types(cast("GraphQLAbstractType", abstract_type))
-                return abstract_completer(
-                    {
-                        _source_type(possible): self._object_completer(possible, details, position)
-                        for possible in possible_types
-                    },
-                    position,
-                )
+                possible = self.possible_types(cast("GraphQLAbstractType", abstract_type))
+                completers = {
+                    source: self._object_completer(each, details, position) for source, each in possible.items()
+                }
+                return abstract_completer(completers, position)
 
     def _object_completer(
         self, object_type: GraphQLObjectType, details: list[FieldDetails], position: Position
@@ -319,7 +338,9 @@ class _Compiler:
                 complete_null(position, state, container, key, parent)
                 return
             if writers is None:
-                writers = self._writers(object_type, details)
+                writers = tuple(
+                    self._writer(object_type, key, each) for key, each in self.selected(object_type, details)
+                )
             place = Place(parent, container, key, position)
             result: dict[str, Any] = {}
             container[key] = result
@@ -328,11 +349,14 @@ class _Compiler:
 
         return complete_object
 
-    def _writers(self, object_type: GraphQLObjectType, details: list[FieldDetails]) -> tuple[FieldWriter, ...]:
+    def selected(
+        self, object_type: GraphQLObjectType, details: list[FieldDetails]
+    ) -> list[tuple[str, list[FieldDetails]]]:
+        """Return the fields selected of an object, by their keys in the response."""
         collected = collect_subfields(
             self.schema, self.fragments, self.conditional, self.operation, object_type, details
         )
-        return tuple(self._writer(object_type, key, each) for key, each in collected.grouped_field_set.items())
+        return list(collected.grouped_field_set.items())
 
 
 def _position(parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Position:
@@ -340,23 +364,7 @@ def _position(parent_type: GraphQLObjectType, field: GraphQLField, details: list
     return Position(f"{parent_type.name}.{nodes[0].name.value}", nodes, not isinstance(field.type, GraphQLNonNull))
 
 
-def _strawberry_definition(element: GraphQLField | GraphQLObjectType) -> Any:
-    """Return the Strawberry definition of a field or a type; None for introspection."""
-    return element.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-
-
 def _source_type(object_type: GraphQLObjectType) -> type:
     """Return the class of the objects that a type describes: its own class, unless it names another one."""
-    origin = _strawberry_definition(object_type).origin
+    origin = strawberry_definition(object_type).origin
     return cast("type", getattr(origin, "source_type", origin))
-
-
-def _is_called_directly(field: GraphQLField, definition: StrawberryField) -> bool:
-    """Return whether Strawberry would only call the resolver. It handles exceptions where the type is a union."""
-    resolver = definition.base_resolver
-    return (
-        resolver is not None
-        and not definition.extensions
-        and not is_union_type(get_named_type(field.type))
-        and resolver.self_parameter is not None
-    )

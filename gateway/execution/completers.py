@@ -6,21 +6,22 @@ already what they have to be, ids that are UUIDs, and enum members, whose names 
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Sequence, ValuesView
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from graphql import GraphQLEnumType, GraphQLID, GraphQLScalarType, Undefined
 
-from gateway.execution.runner import (
+from gateway.execution.state import (
     UNCOUNTED_CHARACTERS,
     Completer,
     ExecutionState,
     PendingValue,
     Place,
     Position,
-    complete_items,
+    RemainingItems,
+    is_awaitable,
 )
 from gateway.usecases.batch_loader import MappedFuture
 
@@ -60,7 +61,7 @@ def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Pos
     return complete_leaf
 
 
-class _EnumNames(dict[enum.Enum, Any]):
+class EnumNames(dict[enum.Enum, Any]):
     """The names of an enum's members, as far as they were needed."""
 
     def __init__(self, leaf_type: GraphQLEnumType) -> None:
@@ -72,11 +73,14 @@ class _EnumNames(dict[enum.Enum, Any]):
         return name
 
 
-@cache
+enum_names = cache(EnumNames)
+"""The names of one enum: all its fields share them."""
+
+
 def _serializer(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
-    """Return the function that serializes values of the type; all its fields share it."""
+    """Return the function that serializes values of the type."""
     if isinstance(leaf_type, GraphQLEnumType):
-        return _EnumNames(leaf_type).__getitem__
+        return enum_names(leaf_type).__getitem__
     return leaf_type.coerce_output_value
 
 
@@ -86,15 +90,31 @@ def list_completer(complete_item: Completer, position: Position) -> Completer:
     def complete_list(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
             complete_null(position, state, container, key, parent)
-        elif not isinstance(value, Sequence | ValuesView) or isinstance(value, str | bytes):
+        elif not isinstance(value, Sequence | ValuesView | ItemsView) or isinstance(value, str | bytes):
             error = TypeError(f"Expected Iterable, but did not find one for field '{position.name}'.")
             state.fail(error, position, container, key, parent)
         else:
-            items = value if isinstance(value, Sequence) else tuple(value)  # introspection has the values of dicts
+            items = value if isinstance(value, Sequence) else tuple(value)  # introspection lists the views of dicts
             result = container[key] = [None] * len(items)
             complete_items(items, 0, state, complete_item, result, Place(parent, container, key, position))
 
     return complete_list
+
+
+def complete_items(
+    items: Sequence[Any],
+    first: int,
+    state: ExecutionState,
+    complete_item: Completer,
+    container: list[Any],
+    place: Place,
+) -> None:
+    """Complete the items of a list from `first` on; when the turn is over, leave the rest for the next one."""
+    for index in range(first, len(items)):
+        if index > first and state.must_pause():
+            state.remaining.append(RemainingItems(items, index, complete_item, container, place))
+            return
+        complete_item(items[index], state, container, index, place)
 
 
 def abstract_completer(completers: dict[type, Completer], position: Position) -> Completer:
@@ -146,12 +166,12 @@ def resolver_writer(key: str, resolve: Resolver, complete: Completer, position: 
     def write_resolved(source: Any, state: ExecutionState, result: dict[str, Any], place: Place) -> None:
         try:
             value = resolve(source, state)
-            if isinstance(value, MappedFuture) and value.future.done():
-                value = value.transform(value.future.result())
+            if isinstance(value, MappedFuture) and value.batch.done:
+                value = value.answer()
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, result, key, place)
             return
-        if isinstance(value, Awaitable):
+        if is_awaitable(value):
             result[key] = None  # keeps the field's place among the others
             state.pending.append(PendingValue(value, position, complete, result, key, place))
         else:

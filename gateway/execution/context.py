@@ -21,6 +21,10 @@ class ExecutionContext(Protocol):
     def has_read(self) -> bool:
         """Whether the result depends on rows that were read, and not on the operation and the event alone."""
 
+    @property
+    def subscription_size(self) -> int:
+        """How many subscriptions this one counts as, once it is open: 1, or the number of ids that it filters by."""
+
     def for_event(self) -> Self:
         """Return the same context with empty caches, for the next event of a subscription."""
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from graphql import (
     SKIP,
@@ -27,6 +27,7 @@ from graphql import (
     validate,
     visit,
 )
+from graphql.language.visitor import EnterLeaveVisitor
 from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry import Schema
@@ -35,8 +36,9 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from gateway.domain.errors import BadUserInput, GatewayError
 from gateway.execution.compiler import CompiledOperation
-from gateway.execution.costs import Cost, CostModel, estimate
-from gateway.execution.errors import InvalidDocument, OperationTooComplex
+from gateway.execution.cost_sums import Cost
+from gateway.execution.costs import CostModel, estimate
+from gateway.execution.errors import InvalidDocument, OperationTooComplex, ParseFailed, ValidationFailed
 from gateway.execution.fragments import fragments_of
 from gateway.execution.limits import DocumentLimits, check_size
 
@@ -131,6 +133,24 @@ class FairCache(Generic[Key, Value]):
         self.size += size
 
 
+class _RuleWithCache(Visitor):
+    """Remembers for the class of a rule which kinds of nodes it has no method for.
+
+    graphql-core looks for four methods of each rule and kind in every document: half of what a small one takes.
+    """
+
+    _nothing: ClassVar[EnterLeaveVisitor] = EnterLeaveVisitor(None, None)
+    _ignored: ClassVar[set[str]]
+
+    def get_enter_leave_for_kind(self, kind: str) -> EnterLeaveVisitor:
+        if kind in self._ignored:
+            return self._nothing
+        methods = super().get_enter_leave_for_kind(kind)
+        if methods == self._nothing:
+            self._ignored.add(kind)
+        return methods
+
+
 class Documents:
     """The operations used last: at most `max_count`, of at most `max_source_bytes`. Invalid documents are not kept."""
 
@@ -149,7 +169,10 @@ class Documents:
         self.schema = schema
         self.hide_suggestions = hide_suggestions
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
-        self._rules = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules)
+        self._rules = [
+            type(rule.__name__, (_RuleWithCache, rule), {"_ignored": set()})
+            for rule in (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule, *rules)
+        ]
         self._limits = limits
         self._costs = costs
         self._min_size = max_source_bytes // max_count  # so that the sum of the sizes bounds the count as well
@@ -172,8 +195,16 @@ class Documents:
             OperationTooComplex: It exceeds a limit.
             BadUserInput: It has no operation of that name, or several and no name was given.
         """
-        if (kept := self.get(source, name=name)) is not None:
-            return kept
+        return self.get(source, name=name) or self.keep(self.parse(source, name=name), owner=owner)
+
+    def keep(self, operation: Operation, *, owner: Hashable) -> Operation:
+        """Keep an operation in this owner's share of the cache, and return it."""
+        size = max(self._min_size, len(operation.source.encode(errors="surrogatepass")))
+        self._operations.put((operation.source, operation.name), operation, size=size, owner=owner)
+        return operation
+
+    def parse(self, source: str, *, name: str | None = None) -> Operation:
+        """Do what `prepare` does, without the cache: in any thread. It takes up to 100 ms."""
         document = self.check(source)
         definition = get_operation_ast(document, name)
         if definition is None:
@@ -183,7 +214,7 @@ class Documents:
                 else f"The document has no operation {name!r}."
             )
         root_fields = frozenset(root.name.value for root in _root_fields(document, definition))
-        operation = Operation(
+        return Operation(
             source=source,
             name=name,
             document=document,
@@ -194,9 +225,6 @@ class Documents:
             payload_variables=_payload_variables(document, definition),
             introspects_only=root_fields <= INTROSPECTION_FIELDS,
         )
-        size = max(self._min_size, len(source.encode(errors="surrogatepass")))
-        self._operations.put((source, name), operation, size=size, owner=owner)
-        return operation
 
     def check(self, source: str) -> DocumentNode:
         """Parse and validate a document, within its limits. Raises InvalidDocument and OperationTooComplex."""
@@ -209,20 +237,20 @@ class Documents:
             )
             check_size(document, self._limits)
         except GraphQLError as error:  # also where the document is nested too deeply
-            raise _refused([error]) from None
+            raise _refused([error], kind=ParseFailed) from None
         if errors := validate(
             self._schema, document, self._rules, max_errors=_MAX_ERRORS, hide_suggestions=self.hide_suggestions
         ):
-            raise _refused(errors)
+            raise _refused(errors, kind=ValidationFailed)
         return document
 
 
-def _refused(errors: Sequence[GraphQLError]) -> GatewayError:
+def _refused(errors: Sequence[GraphQLError], *, kind: type[GatewayError]) -> GatewayError:
     """Return the error of a document. Where graphql-core stopped at a limit, its message is the only sign of it."""
     for error in errors:
         if error.message.endswith(("Parsing aborted.", "Validation aborted.")) and "errors" not in error.message:
             return OperationTooComplex(error.message.removeprefix("Syntax Error: "))
-    return InvalidDocument(errors)
+    return InvalidDocument(errors, kind=kind)
 
 
 def _payload_variables(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:

@@ -6,16 +6,19 @@ orjson refuses what GraphQL may return: half of a surrogate pair in a string tha
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from gateway.domain.records import record
 from gateway.execution.errors import FormattedError, format_errors
 
+_OPTIONS: Final = orjson.OPT_UTC_Z
+"""Times in UTC end with Z."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@record
 class Response:
     """The response to an operation that ran."""
 
@@ -24,19 +27,30 @@ class Response:
     errors: tuple[FormattedError, ...] = ()
 
 
+@record
+class Payload:
+    """An event as its subscribers get it; one object for all who share it."""
+
+    body: bytes
+    text: str
+    """The body, decoded once for all WebSockets."""
+    cursor: str | None
+    """The event's cursor, where it has one."""
+
+
 def encode_response(
     data: Any, *, errors: Sequence[Exception] = (), extensions: dict[str, Any] | None = None
 ) -> Response:
     """Encode the result of an operation. Never raises: a value that cannot be encoded becomes an error."""
     members: dict[str, Any] = {"data": data}
-    formatted = tuple(each for error in errors for each in format_errors(error))
-    if formatted:
-        members["errors"] = formatted
+    formatted: tuple[FormattedError, ...] = ()
+    if errors:
+        members["errors"] = formatted = tuple(each for error in errors for each in format_errors(error))
     if extensions:
         members["extensions"] = extensions
     try:
         try:
-            body = orjson.dumps(members)
+            body = orjson.dumps(members, option=_OPTIONS)
         except TypeError:
             body = _encode_slowly(members)
     except Exception as error:  # noqa: BLE001 - as above
@@ -56,7 +70,7 @@ def encode(value: Any) -> bytes:
     Raises TypeError for what has no JSON form, and RecursionError where it is nested too deeply.
     """
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         return _encode_slowly(value)
 
@@ -75,7 +89,7 @@ def _encode_slowly(value: Any) -> bytes:
         case Decimal():
             return str(value).encode()
         case _:
-            return orjson.dumps(value)
+            return orjson.dumps(value, option=_OPTIONS)
 
 
 def _encode_string(value: str) -> bytes:

@@ -6,6 +6,7 @@ and nowhere before.
 """
 
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,9 @@ from graphql import GraphQLError
 from gateway.domain.errors import BadUserInput, GatewayError
 
 LOG = logging.getLogger("gateway.errors")
+
+_ARGUMENT = re.compile(r"(?:Variable '\$|Argument ')(\w+)'")
+"""How graphql-core's messages begin that are about a variable or an argument; nothing else of the error names it."""
 
 FormattedError = dict[str, Any]
 """An error of a response, as the GraphQL specification defines it: message, locations, path, extensions."""
@@ -26,13 +30,27 @@ class OperationTooComplex(GatewayError):
     code = "QUERY_TOO_COMPLEX"
 
 
+class ParseFailed(GatewayError):
+    """The document is not written in GraphQL."""
+
+    code = "GRAPHQL_PARSE_FAILED"
+
+
+class ValidationFailed(GatewayError):
+    """The document does not fit the schema."""
+
+    code = "GRAPHQL_VALIDATION_FAILED"
+
+
 class InvalidDocument(GatewayError):
     """The document does not parse or validate, or the variables do not fit it. Its code is that of the first error."""
 
-    def __init__(self, errors: Iterable[GraphQLError]) -> None:
+    def __init__(self, errors: Iterable[GraphQLError], *, kind: type[GatewayError]) -> None:
+        """`kind` says what the errors are, ParseFailed, ValidationFailed or BadUserInput, unless one has a cause."""
         self.graphql_errors = tuple(errors)
         super().__init__("; ".join(error.message for error in self.graphql_errors))
-        self.code = _request_error(self.graphql_errors[0]).code
+        self.kind = kind
+        self.code = _request_error(self.graphql_errors[0], kind=kind).code
 
 
 def format_errors(error: BaseException) -> list[FormattedError]:
@@ -42,7 +60,7 @@ def format_errors(error: BaseException) -> list[FormattedError]:
     """
     match error:
         case InvalidDocument():
-            return [_located(_format(_request_error(each)), each) for each in error.graphql_errors]
+            return [_located(_format(_request_error(each, kind=error.kind)), each) for each in error.graphql_errors]
         case GraphQLError():
             return [_located(_format(_field_error(error)), error)]
         case _:
@@ -62,16 +80,21 @@ def error_code(error: BaseException) -> str:
             return "INTERNAL"
 
 
-def _request_error(error: GraphQLError) -> GatewayError:
-    """Return the error of a request that GraphQL refused: its syntax, its validity, its variables."""
+def _request_error(error: GraphQLError, *, kind: type[GatewayError]) -> GatewayError:
+    """Return the error of a request that GraphQL refused: its syntax, its validity, its variables or arguments."""
     cause = error.original_error
-    return cause if isinstance(cause, GatewayError) else BadUserInput(error.message)
+    if isinstance(cause, GatewayError):
+        return cause
+    named = _ARGUMENT.match(error.message) if kind is BadUserInput else None
+    return kind(error.message, argument=named.group(1)) if named else kind(error.message)
 
 
 def _field_error(error: GraphQLError) -> BaseException:
     """Return the error of a field. graphql-core's own errors have no cause, and point at what the caller wrote."""
     cause = error.original_error
-    return _request_error(error) if cause is None or (isinstance(cause, GraphQLError) and cause.nodes) else cause
+    if cause is None or (isinstance(cause, GraphQLError) and cause.nodes):
+        return _request_error(error, kind=BadUserInput)
+    return cause
 
 
 def _format(error: BaseException) -> FormattedError:

@@ -8,173 +8,43 @@ would be answered, and no deadline would be noticed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from time import thread_time
-from typing import Any, Final, NamedTuple, Optional
+from collections import defaultdict
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
+from typing import Any
 
-from graphql import FieldNode, GraphQLError, located_error
-from graphql.execution.values import VariableValues
-
+from gateway.execution.completers import complete_items
+from gateway.execution.direct import write_items
 from gateway.execution.encoding import Response, encode_response
-from gateway.execution.errors import OperationTooComplex
+from gateway.execution.state import (
+    ExecutionState,
+    Groups,
+    LateValue,
+    Place,
+    Position,
+    RootField,
+    Writer,
+    is_awaitable,
+)
 from gateway.usecases.batch_loader import MappedFuture
 
-TURN_SECONDS: Final = 0.02
-"""The CPU that operations take between two turns of the event loop, all together. The rows that are requested in one
-turn are read together, so shorter turns take more statements."""
-MAX_RESPONSE_BYTES: Final = 8_000_000
-"""A page of 100 with 16 kB of metadata each, twice, is 3.3 MB."""
-UNCOUNTED_CHARACTERS: Final = 64
-"""Shorter strings are not counted: the cost of the operation limits their number."""
-
-
-class Turns:
-    """Divides the time of the event loop: between two of its turns, operations take TURN_SECONDS of CPU in all.
-
-    Each waits for its next turn in the order of arrival. A turn is measured by the thread's CPU, so that a busy machine
-    does not split the loads of one turn.
-    """
-
-    def __init__(self) -> None:
-        self.ends = 0.0
-        """In seconds of `thread_time`."""
-        self._lock = asyncio.Lock()
-
-    async def next(self) -> None:
-        """Let the event loop run everything else that is ready, and begin the next turn."""
-        async with self._lock:
-            await asyncio.sleep(0)
-        self.ends = thread_time() + TURN_SECONDS
-
-
-class Position(NamedTuple):
-    """A position in the operation: a field, or the items of its list."""
-
-    name: str
-    """`Type.field`."""
-    nodes: Sequence[FieldNode]
-    nullable: bool
+_VALUES_PER_CHECK = 16
+"""Until it is checked whether the turn is over."""
 
 
 @dataclass(slots=True, eq=False)
-class Place:
-    """The place of an object, a list or a failed value in the response."""
+class _Failure:
+    """The error of a root field's resolver."""
 
-    parent: Optional["Place"]
-    container: Any
-    key: str | int
-    position: Position
-    nulled: bool = False
-
-    def path(self) -> list[str | int]:
-        """Return the keys from the root of the data to this place."""
-        path, place = list[str | int](), self
-        while place.parent is not None:
-            path.append(place.key)
-            place = place.parent
-        return path[::-1]
-
-    def is_detached(self) -> bool:
-        """Return whether the value is no longer part of the response, because a place above it became null."""
-        place: Place | None = self
-        while place is not None:
-            if place.nulled:
-                return True
-            place = place.parent
-        return False
-
-
-Completer = Callable[[Any, "ExecutionState", Any, Any, Place], None]
-"""Writes a resolved value to `container[key]`: called with value, state, container, key and the place above. It adds
-errors to the state, and raises none."""
-
-
-class RootField(NamedTuple):
-    """A field of the operation's root type."""
-
-    key: str
-    position: Position
-    resolve: Callable[[Any, "ExecutionState"], Any]
-    complete: Completer
-
-
-class PendingValue(NamedTuple):
-    """A value that is awaited, and its place in the response."""
-
-    value: Awaitable[Any]
-    position: Position
-    complete: Completer
-    container: Any
-    key: str | int
-    parent: Place
-
-
-class RemainingItems(NamedTuple):
-    """The items of a list that wait for the next turn."""
-
-    items: Sequence[Any]
-    first: int
-    complete_item: Completer
-    container: list[Any]
-    place: Place
-
-
-Groups = list[list[RootField]]
-"""The root fields: the groups run one after the other, the fields of a group together."""
-
-
-@dataclass(kw_only=True, slots=True)
-class ExecutionState:
-    """What the functions of a compiled operation share during one run."""
-
-    context: Any
-    variable_values: VariableValues
-    root_value: Any = None
-    turns: Turns = field(default_factory=Turns)
-    max_response_bytes: int = MAX_RESPONSE_BYTES
-    arguments: dict[object, Any] = field(default_factory=dict)
-    """The arguments of each resolver, made once for all objects of a list."""
-    errors: list[GraphQLError] = field(default_factory=list)
-    pending: list[PendingValue] = field(default_factory=list)
-    remaining: list[RemainingItems] = field(default_factory=list)
-    characters: int = 0
-
-    def fail(self, error: Exception, position: Position, container: Any, key: str | int, parent: Place) -> None:
-        """Add a field's error, and write null to the nearest place that may be null."""
-        place: Place | None = Place(parent, container, key, position)
-        assert place is not None  # noqa: S101 - for the loop's type
-        if place.is_detached():
-            return
-        self.errors.append(located_error(error, position.nodes, place.path()))
-        while not place.position.nullable and place.parent is not None:
-            place = place.parent
-        place.nulled = True
-        place.container[place.key] = None
-
-    def must_pause(self) -> bool:
-        """Return whether the rest has to wait: the turn is over, or the response too large."""
-        return thread_time() > self.turns.ends or self.characters > self.max_response_bytes
-
-    def too_large(self) -> OperationTooComplex:
-        """Return the error of a response that is larger than it may be."""
-        return OperationTooComplex(
-            f"The response would be larger than {self.max_response_bytes} bytes. Ask for shorter pages, or for less of"
-            " each item.",
-            limit="responseBytes",
-            allowed=self.max_response_bytes,
-        )
-
-    async def pause(self) -> None:
-        """Wait for the next turn. Raises OperationTooComplex where the response is too large."""
-        if self.characters > self.max_response_bytes:
-            raise self.too_large()
-        await self.turns.next()
+    error: Exception
 
 
 async def execute(groups: Groups, state: ExecutionState, *, extensions: dict[str, Any] | None = None) -> Response:
     """Run an operation and encode its response. Raises OperationTooComplex where the response is too large."""
-    response = encode_response(await run(groups, state), errors=state.errors, extensions=extensions)
+    try:
+        response = encode_response(await run(groups, state), errors=state.errors, extensions=extensions)
+    finally:
+        state.arguments.clear()  # they refer to the state: the garbage collector alone would find both
     if len(response.body) > state.max_response_bytes:
         raise state.too_large()
     return response
@@ -185,32 +55,123 @@ async def run(groups: Groups, state: ExecutionState) -> Any:
     data: dict[str, Any] = {}
     response = {"data": data}
     root = Place(None, response, "data", Position("", (), nullable=True))
-    if thread_time() > state.turns.ends:  # before anything is requested, rather than between the objects of a list
+    if state.turns.is_over():  # before anything is requested, rather than between the objects of a list
         await state.turns.next()
-    try:
-        for group in groups:
-            for root_field in group:
-                data[root_field.key] = None  # keeps the field's place among the others
-                try:
-                    value = root_field.resolve(state.root_value, state)
-                except Exception as error:  # noqa: BLE001 - any error is the field's
-                    state.fail(error, root_field.position, data, root_field.key, root)
-                    continue
-                if isinstance(value, Awaitable):
-                    state.pending.append(
-                        PendingValue(value, root_field.position, root_field.complete, data, root_field.key, root)
-                    )
-                else:
-                    root_field.complete(value, state, data, root_field.key, root)
-            while (state.pending or state.remaining) and not root.nulled:
-                await (_complete_remaining(state) if state.remaining else _complete_pending(state))
-            if root.nulled:
-                break
-    finally:
-        for pending in state.pending:
-            if isinstance(pending.value, Coroutine):
-                pending.value.close()
+    for group in groups:
+        values = await _resolve(group, state)
+        for root_field in group:
+            data[root_field.key] = None  # keeps the field's place among the others
+        writers = [root_field.direct.get() for root_field in group]
+        if not await _write(group, values, writers, data, state):
+            await _complete(group, values, data, root, state)
+        if root.nulled:
+            break
     return response["data"]
+
+
+async def _resolve(group: list[RootField], state: ExecutionState) -> list[Any]:
+    """Return the values of the root fields, or the failures of their resolvers."""
+    values: list[Any] = []
+    for root_field in group:
+        try:
+            values.append(root_field.resolve(state.root_value, state))
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            values.append(_Failure(error))
+    awaited = [at for at, value in enumerate(values) if is_awaitable(value)]
+    if awaited:
+        settled = await _settled([values[at] for at in awaited])
+        for at, outcome in zip(awaited, settled, strict=True):
+            if at and state.must_pause():
+                await state.pause()
+            try:
+                values[at] = _answer(outcome)
+            except Exception as error:  # noqa: BLE001 - any error is the field's
+                values[at] = _Failure(error)
+    return values
+
+
+async def _write(
+    group: list[RootField], values: list[Any], writers: list[Writer | None], data: dict[str, Any], state: ExecutionState
+) -> bool:
+    """Write the values directly; return False where they have to be completed. Raises OperationTooComplex."""
+    try:
+        for root_field, value, writer in zip(group, values, writers, strict=True):
+            if writer is None or value.__class__ is _Failure:
+                return False
+            data[root_field.key] = writer.write(value, state)
+        while state.references or state.late or state.rest:
+            if state.references:
+                await _write_references(state)
+            else:
+                await (_write_rest(state) if state.rest else _write_late(state))
+    except Exception:
+        if state.characters > state.max_response_bytes:
+            raise
+        state.characters = 0
+        for root_field in group:
+            root_field.direct.suspend()
+        return False
+    else:
+        return True
+    finally:
+        if state.late or state.rest or state.references:
+            _close([late.value for late in state.late])
+            state.late, state.rest = [], []
+            state.references.clear()
+
+
+async def _write_rest(state: ExecutionState) -> None:
+    """Write the items that were left for the next turn."""
+    await state.pause()
+    batch, state.rest = state.rest, []
+    for items, first, writer, result in batch:
+        write_items(items, first, writer, result, state)
+
+
+async def _write_references(state: ExecutionState) -> None:
+    """Look up the rows that objects refer to, all together, and write them."""
+    batch, state.references = state.references, defaultdict(list)
+    loaders = state.context.loaders
+    lookups = [
+        (referenced, getattr(loaders, referenced.cache), [each for each, _ in entries], entries)
+        for referenced, entries in batch.items()
+    ]
+    for _, cache, ids, _ in lookups:
+        cache.request_all(ids)
+    for referenced, cache, ids, entries in lookups:
+        key = referenced.key
+        for at, ((_, result), row) in enumerate(zip(entries, await cache.rows(ids), strict=True), start=1):
+            if at % _VALUES_PER_CHECK == 0 and state.must_pause():
+                await state.pause()
+            result[key] = referenced.writer.write(row, state)
+
+
+async def _write_late(state: ExecutionState) -> None:
+    """Await all values that come later and write them."""
+    batch: list[LateValue]
+    batch, state.late = state.late, []
+    settled = await _settled([late.value for late in batch])
+    for at, ((_, writer, container, key), outcome) in enumerate(zip(batch, settled, strict=True), start=1):
+        if at % _VALUES_PER_CHECK == 0 and state.must_pause():
+            await state.pause()
+        container[key] = writer.write(_answer(outcome), state)
+
+
+async def _complete(
+    group: list[RootField], values: list[Any], data: dict[str, Any], root: Place, state: ExecutionState
+) -> None:
+    """Complete the values, and what comes below them."""
+    try:
+        for (key, position, _, complete, _), value in zip(group, values, strict=True):
+            data[key] = None
+            if value.__class__ is _Failure:
+                state.fail(value.error, position, data, key, root)
+            else:
+                complete(value, state, data, key, root)
+        while (state.pending or state.remaining) and not root.nulled:
+            await (_complete_remaining(state) if state.remaining else _complete_pending(state))
+    finally:
+        _close([pending.value for pending in state.pending])
 
 
 async def _complete_remaining(state: ExecutionState) -> None:
@@ -221,62 +182,69 @@ async def _complete_remaining(state: ExecutionState) -> None:
         complete_items(items, first, state, complete_item, container, place)
 
 
-def complete_items(
-    items: Sequence[Any],
-    first: int,
-    state: ExecutionState,
-    complete_item: Completer,
-    container: list[Any],
-    place: Place,
-) -> None:
-    """Complete the items of a list from `first` on; when the turn is over, leave the rest for the next one."""
-    for index in range(first, len(items)):
-        if index > first and state.must_pause():
-            state.remaining.append(RemainingItems(items, index, complete_item, container, place))
-            return
-        complete_item(items[index], state, container, index, place)
-
-
 async def _complete_pending(state: ExecutionState) -> None:
     """Await all pending values and complete them."""
     batch, state.pending = state.pending, []
     settled = await _settled([pending.value for pending in batch])
-    for (_, position, complete, container, key, parent), outcome in zip(batch, settled, strict=True):
+    for at, ((_, position, complete, container, key, parent), outcome) in enumerate(zip(batch, settled, strict=True)):
+        if at and state.must_pause():
+            await state.pause()
         try:
-            mapped = isinstance(outcome, MappedFuture)
-            value = outcome.transform(outcome.future.result()) if mapped else outcome.result()
-        except asyncio.CancelledError:
-            state.fail(RuntimeError("The value's task was cancelled."), position, container, key, parent)
+            value = _answer(outcome)
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, container, key, parent)
         else:
             complete(value, state, container, key, parent)
-        if state.must_pause():
-            await state.pause()
 
 
-async def _settled(awaitables: list[Awaitable[Any]]) -> list[Any]:
-    """Await all; return futures that are done, and MappedFutures whose futures are.
+async def _settled(awaitables: list[Awaitable[Any]]) -> "list[MappedFuture[Any, Any] | asyncio.Future[Any]]":
+    """Await all; return futures that are done, and MappedFutures whose batches are.
 
-    Coroutines become tasks of this run, and are cancelled with it. A MappedFuture is shared with other requests: it is
-    waited for, and never cancelled.
+    Coroutines become tasks of this run, and are cancelled with it. A batch is shared with other requests: it is waited
+    for, and never cancelled.
     """
-    if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):  # the common case needs no task
+    if len(awaitables) == 1 and awaitables[0].__class__ is MappedFuture:  # the common cases need no task
+        await awaitables[0].batch.wait()
+        return [awaitables[0]]
+    if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
             done.set_result(await awaitables[0])
         except Exception as error:  # noqa: BLE001 - any error is the field's
             done.set_exception(error)
         return [done]
-    settled: list[MappedFuture[Any, Any] | asyncio.Future[Any]] = [
-        value if isinstance(value, MappedFuture) else asyncio.ensure_future(value) for value in awaitables
-    ]
-    futures = {value.future if isinstance(value, MappedFuture) else value for value in settled}
+    settled: list[MappedFuture[Any, Any] | asyncio.Future[Any]] = []
+    tasks: list[asyncio.Future[Any]] = []
+    for value in awaitables:
+        if isinstance(value, MappedFuture):
+            settled.append(value)
+        else:
+            tasks.append(asyncio.ensure_future(value))
+            settled.append(tasks[-1])
     try:
-        if waited_for := {future for future in futures if not future.done()}:
-            await asyncio.wait(waited_for)
+        for each in settled:
+            if isinstance(each, MappedFuture) and not each.batch.done:
+                await each.batch.wait()
+        if tasks:
+            await asyncio.wait(tasks)
     finally:
-        for value in settled:
-            if not isinstance(value, MappedFuture):
-                value.cancel()
+        for task in tasks:
+            task.cancel()
     return settled
+
+
+def _answer(settled: "MappedFuture[Any, Any] | asyncio.Future[Any]") -> Any:
+    """Return the result of what is done, or raise its error."""
+    if isinstance(settled, MappedFuture):
+        return settled.answer()
+    try:
+        return settled.result()
+    except asyncio.CancelledError:
+        raise RuntimeError("The value's task was cancelled.") from None
+
+
+def _close(awaitables: list[Awaitable[Any]]) -> None:
+    """Close the coroutines that were never awaited."""
+    for value in awaitables:
+        if isinstance(value, Coroutine):
+            value.close()

@@ -1,4 +1,4 @@
-"""Subscriptions: each subscriber has its own stream of events, and equal subscribers share the payload of each.
+"""Subscriptions: equal subscribers share the payload of each event, and while they are live also the stream of events.
 
 A `SharedSubscription` is one operation with one set of payload variables and one set of the caller's bounds. It exists
 while it has subscribers: the first one to reach an event has it executed and encoded, and those that were waiting for
@@ -8,33 +8,49 @@ again where it shows rows beside itself: they may have changed or gone meanwhile
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from cachetools import LRUCache
 from graphql.execution.values import VariableValues
 
 from gateway.domain.errors import TimedOut
+from gateway.domain.event_filters import EventFilter
+from gateway.domain.events import Event
 from gateway.execution.context import ExecutionContext
-from gateway.execution.encoding import error_response
+from gateway.execution.encoding import Payload, error_response
 from gateway.execution.errors import OperationTooComplex
-from gateway.execution.runner import ExecutionState, Groups, Turns, execute
+from gateway.execution.live_subscribers import LiveSubscribers, Sink
+from gateway.execution.runner import execute
+from gateway.execution.state import ExecutionState, Groups, Turns
+from gateway.feed.event_stream import EventStream
 
 _MAX_PAYLOADS: Final = 64
 """Renderings kept of a shared subscription: its subscribers are seldom more than a few events apart."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Payload:
-    """An event as its subscribers get it; one object for all who share it."""
+DELIVERY: Final = 40
+"""Units for one event to one subscriber, beside its rendering: read from the log, taken, and sent as a frame."""
+_BYTES_PER_UNIT: Final = 1_000
+"""Of a payload, for each subscriber that it is sent to."""
+_MAX_OWED: Final = 10_000
+"""Units of deliveries that a caller may owe: it pays for some hundred at once, since each payment takes 10 us."""
 
-    body: bytes
-    text: str
-    """The body, decoded once for all WebSockets."""
-    cursor: str | None
-    """The event's cursor, where it has one."""
+
+class Rate(Protocol):
+    """The rate of a caller, in units of cost."""
+
+    @property
+    def owed(self) -> int:
+        """What is to be paid with the next `wait`."""
+
+    def owe(self, cost: int) -> None:
+        """Add to what is to be paid."""
+
+    async def wait(self, cost: int) -> None:
+        """Pay the cost, and what is owed, as soon as the rate allows it."""
 
 
 class PayloadStream:
@@ -43,37 +59,77 @@ class PayloadStream:
     Iterate it in one task only; cancelling that task closes the source too. Close it in any case.
     """
 
-    __slots__ = ("_on_close", "_shared", "_source")
+    __slots__ = ("_live", "_on_close", "_shared", "_source")
 
     def __init__(
         self, shared: "SharedSubscription", source: AsyncIterator[Any], *, on_close: Callable[[], None]
     ) -> None:
         self._shared: SharedSubscription | None = shared
         self._on_close = on_close
-        self._source = source
+        self._source: AsyncIterator[Any] | None = source
+        """None while the subscriber is live."""
+        self._live: LiveSubscribers | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Payload:
-        if self._shared is None:
+        payload = await self.next_or_join(None)
+        assert payload is not None  # noqa: S101 - without a sink, it does not join
+        return payload
+
+    async def next_or_join(self, sink: Sink | None) -> Payload | None:
+        """Return the next payload; or None, once the subscriber has received all: from then on they go to the sink.
+
+        This lasts until `leave`, or until the sink is told that it has ended or falls behind.
+        """
+        shared, source = self._shared, self._source
+        if shared is None or source is None:
             raise StopAsyncIteration
-        asked_at = self._shared.begun
+        await shared.pay()
+        asked_at = shared.begun
         try:
-            event = await anext(self._source)
+            if sink is None or not isinstance(source, EventStream):
+                event = await anext(source)
+            else:
+                while not (events := await source.take(1)):
+                    if source.is_level and shared.join(self, source, sink):
+                        return None
+                    await source.changed(until_level=True)
+                (event,) = events
         except Exception:  # also StopAsyncIteration
             await self.aclose()
             raise
-        return await self._shared.payload(event, asked_at=asked_at)
+        payload = await shared.payload(event, asked_at=asked_at)
+        shared.owe((payload,))
+        return payload
 
-    async def aclose(self) -> None:
-        """Close the source, and leave the shared subscription."""
+    def go_live(self, live: LiveSubscribers) -> None:
+        """Give the own stream up."""
+        self._live, self._source = live, None
+
+    def fall_behind(self, source: EventStream) -> None:
+        """Go on with a stream of its own."""
+        self._live, self._source = None, source
+
+    def leave(self) -> None:
+        """Leave the shared subscription."""
         shared, self._shared = self._shared, None
         if shared is None:
             return
+        live, self._live = self._live, None
+        if live is not None:
+            live.remove(self)
+        if isinstance(self._source, EventStream):  # a task that has not begun would not close it
+            self._source.close()
         shared.release()
         self._on_close()
-        if (close := getattr(self._source, "aclose", None)) is not None:
+
+    async def aclose(self) -> None:
+        """Leave the shared subscription, and close the source."""
+        self.leave()
+        source, self._source = self._source, None
+        if (close := getattr(source, "aclose", None)) is not None:
             await close()
 
 
@@ -96,14 +152,47 @@ class SharedSubscription:
     turns: Turns
     event_seconds: float
     """Which executing one event may take."""
-    charge: Callable[[], Awaitable[None]] | None
-    """Waits until the caller's quota allows the next rendering; None: it has no limit."""
+    cost: int
+    """Of one rendering, in units."""
+    rate: Rate | None
+    """Of the caller, which pays for each rendering and for each delivery; None: it has no limit."""
     on_unused: Callable[[], object]
     subscribers: int = 0
     """Each one calls `release` once."""
     begun: int = 0
     """How many renderings have begun to read."""
+    live: dict[EventFilter, LiveSubscribers] = field(default_factory=dict, init=False)
+    """By the filter of their stream: the operation's other variables may make different ones."""
     _renderings: LRUCache[Hashable, _Rendering] = field(default_factory=partial(LRUCache, _MAX_PAYLOADS), init=False)
+
+    def owe(self, payloads: Sequence[Payload], *, times: int = 1) -> None:
+        """Have the caller pay for sending these so often, with its next payment."""
+        if self.rate is not None:
+            self.rate.owe(_cost(payloads) * times)
+
+    async def pay(self) -> None:
+        """Wait until the caller has paid what it owes, where that is much; the events wait in the log meanwhile."""
+        if self.rate is not None and self.rate.owed > _MAX_OWED:
+            await self.rate.wait(0)
+
+    @staticmethod
+    def payable(payloads: Sequence[Payload], *, most: int) -> int:
+        """Return to how many subscribers these may be sent before the next payment."""
+        return min(max(_MAX_OWED // _cost(payloads), 1), most)
+
+    def join(self, stream: PayloadStream, source: EventStream, sink: Sink) -> bool:
+        """Make a subscriber live, unless those who are have not received exactly what it has; return whether it is."""
+        matching = source.buffer.matching
+        live = self.live.get(matching)
+        if live is None:
+            live = self.live[matching] = LiveSubscribers(self, source)
+        elif live.is_level:
+            source.close()
+        else:
+            return False
+        live.add(stream, sink)
+        stream.go_live(live)
+        return True
 
     async def payload(self, event: Any, *, asked_at: int) -> Payload:
         """Return the event's payload; shared by `share_key` when the event has one.
@@ -111,15 +200,23 @@ class SharedSubscription:
         `asked_at` is `begun` when the subscriber asked for its next event: it gets nothing that was read before.
         """
         share_key = getattr(event, "share_key", None)
-        if share_key is None:
+        if share_key is None or self.subscribers == 1:
             return await self._render(event, _Rendering())
-        rendering = self._renderings.get(share_key)
+        task = self._rendering(event, asked_at)
+        return task.result() if task.done() else await asyncio.shield(task)  # cancelling one leaves the task running
+
+    async def payloads(self, events: Sequence[Event], *, asked_at: int) -> list[Payload]:
+        """Return the payloads of events, rendered together and shared."""
+        tasks = [self._rendering(event, asked_at) for event in events]
+        await asyncio.wait(tasks)  # which leaves them running where it is cancelled
+        return [task.result() for task in tasks]
+
+    def _rendering(self, event: Any, asked_at: int) -> asyncio.Task[Payload]:
+        rendering = self._renderings.get(event.share_key)
         if rendering is None or rendering.number <= asked_at:
-            rendering = self._renderings[share_key] = _Rendering()
+            rendering = self._renderings[event.share_key] = _Rendering()
             rendering.task = asyncio.create_task(self._render(event, rendering))
-        if rendering.task.done():
-            return rendering.task.result()
-        return await asyncio.shield(rendering.task)  # cancelling one subscriber leaves the shared task running
+        return rendering.task
 
     def release(self) -> None:
         """Remove one subscriber; with the last one the shared subscription ends."""
@@ -131,8 +228,8 @@ class SharedSubscription:
             rendering.task.cancel()
 
     async def _render(self, event: Any, rendering: _Rendering) -> Payload:
-        if self.charge is not None:
-            await self.charge()
+        if self.rate is not None:
+            await self.rate.wait(self.cost)
         self.begun += 1
         rendering.number = self.begun
         context = self.context.for_event()
@@ -151,3 +248,8 @@ class SharedSubscription:
         if not context.has_read:
             rendering.number = math.inf
         return Payload(body=response.body, text=response.body.decode(), cursor=getattr(event, "cursor", None))
+
+
+def _cost(payloads: Sequence[Payload]) -> int:
+    """Return the units for sending these to one subscriber."""
+    return sum([DELIVERY + len(payload.body) // _BYTES_PER_UNIT for payload in payloads])

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from gateway.domain.cursors import Position
@@ -16,6 +17,8 @@ from gateway.storage.events import MOST_WAITING, LogPage, log_snapshot, read_eve
 
 _logger = logging.getLogger(__name__)
 
+_PageKey = tuple[EventFilter, Position, int]
+
 
 class BacklogReader:
     """Reads that queue, and that wait while the database is unavailable. No connection is held between reads.
@@ -28,10 +31,35 @@ class BacklogReader:
         self._database: Final = database
         self._subscribers: Final = subscribers
         self._semaphore: Final = asyncio.Semaphore(max_concurrent)
+        self._reading: Final[dict[_PageKey, asyncio.Task[LogPage]]] = {}
         self._next_snapshot: asyncio.Task[Snapshot] | None = None
 
     async def page(self, *, matching: EventFilter, after: Position, limit: int) -> LogPage:
-        """Read the events after a position. Raises CursorExpired."""
+        """Return the events after a position, from one read for all subscribers that ask for them at a time.
+
+        A page that is not full is not older than the log reader's last snapshot before this call. Raises CursorExpired.
+        """
+        key, latest = (matching, after, limit), self._subscribers.latest
+        reading = self._reading.get(key)
+        if reading is not None:
+            page = await asyncio.shield(reading)
+            end = page.state.latest
+            if len(page.events) == limit or latest is None or (end.epoch == latest.epoch and end >= latest):
+                return page
+        older, reading = reading, self._reading.get(key)
+        if reading is None or reading is older:
+            reading = self._reading[key] = asyncio.create_task(self._read_page(key))
+            reading.add_done_callback(partial(self._end_reading, key))
+        return await asyncio.shield(reading)
+
+    def _end_reading(self, key: _PageKey, task: asyncio.Task[LogPage]) -> None:
+        if self._reading.get(key) is task:
+            del self._reading[key]
+        # Retrieves the exception where no task waits for it any more; asyncio would log it.
+        task.cancelled() or task.exception()
+
+    async def _read_page(self, key: _PageKey) -> LogPage:
+        matching, after, limit = key
         backoff = Backoff()
         while True:
             try:

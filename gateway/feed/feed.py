@@ -50,7 +50,11 @@ class Feed:
         self._backlog: Final = BacklogReader(database, subscribers=self._subscribers, max_concurrent=max_backlog_reads)
         connecting = partial(connect, url, timeout_seconds=timeout_seconds)
         log_rate, throttle = SmoothedRate(), partial(Throttle, shortest=min_interval_seconds)
-        self._notifier: Final = Notifier(connect=connecting, stats=self.stats, log_rate=log_rate, throttle=throttle())
+        woken = asyncio.Event()
+        self._notifier: Final = Notifier(
+            connect=connecting, stats=self.stats, log_rate=log_rate, throttle=throttle(), log_reader_woken=woken
+        )
+        self.notify: Final = self._notifier.notify
         self._log_reader: Final = LogReader(
             connect=connecting,
             subscribers=self._subscribers,
@@ -59,6 +63,7 @@ class Feed:
             log_rate=log_rate,
             throttle=throttle(),
             listeners=listeners or {},
+            woken=woken,
             on_failover=database.expire_connections,
             poll_seconds=poll_seconds,
             batch_size=4 * batch_size,  # it reads each event once for all subscribers
@@ -84,12 +89,6 @@ class Feed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = ()
         self._subscribers.close()
-
-    def notify(self) -> None:
-        """Notify the log readers of all processes of new events. Called after each commit; never blocks."""
-        if self.stats.subscribers:
-            self._log_reader.woken.set()
-        self._notifier.notify()
 
     def follow(self, matching: EventFilter, *, after: Position | None = None) -> EventStream:
         """Return the matching events: those after a position, or those committed from now on; then live."""

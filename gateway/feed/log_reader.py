@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
-from gateway.domain.event_filters import EventFilter
+from gateway.domain.event_filters import ALL_EVENTS
 from gateway.domain.pages import Window
 from gateway.feed.backoff import Backoff, SmoothedRate, Throttle
 from gateway.feed.connections import Connect
@@ -29,7 +29,6 @@ from gateway.storage.events import EVENTS_CHANNEL, LogPage, WantedKeys, ensure_e
 
 _logger = logging.getLogger(__name__)
 
-_ALL_EVENTS = EventFilter()
 _EVENTS_PER_TURN = 32
 """Events delivered in one turn of the event loop; with many subscribers, other work would wait for more."""
 _SHORTEST_RECHECK_SECONDS = 0.005
@@ -51,7 +50,7 @@ class LogReader:
     """Called when another server is read than before: other connections may still be to the old one."""
     poll_seconds: float
     batch_size: int
-    woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    woken: asyncio.Event
     """Set it to have the log read soon."""
     _position: Position | None = field(default=None, init=False)
     _recheck_seconds: float = field(default=_SHORTEST_RECHECK_SECONDS, init=False)
@@ -105,7 +104,7 @@ class LogReader:
         try:
             [page] = await read_pages(
                 connection,
-                matching=_ALL_EVENTS,
+                matching=ALL_EVENTS,
                 window=Window(size=self.batch_size, backward=False, after=self._position, before=None),
                 limit=self.batch_size,
                 interest=interest,
@@ -115,6 +114,7 @@ class LogReader:
         state = page.state
         if state.server != self.subscribers.server:
             return await self._resync(connection)
+        self.subscribers.latest = state.latest
         self.log_rate.update(state.latest.id)
         self.stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
         if self.subscribers.new and isinstance(interest, WantedKeys):
@@ -145,6 +145,9 @@ class LogReader:
             self._position = page.end
         else:  # everything that can be read was read, or no subscriber has interest in it
             self._position = max(self._position or start, page.state.latest)
+        self.subscribers.delivered = self._position
+        if self.subscribers.awaiting:
+            self.subscribers.wake_awaiting()
 
     async def _resync(self, connection: DriverConnection) -> float:
         """Skip to the end of the log, and have all subscribers read from the log what lies between.
@@ -153,9 +156,13 @@ class LogReader:
         are kept.
         """
         snapshot = await log_snapshot(connection)
+        self.subscribers.latest = snapshot.latest
         self.log_rate.update(snapshot.latest.id)
         self.subscribers.resync(reader_position=self._position)
         self._position = snapshot.latest
+        self.subscribers.delivered = self._position
+        if self.subscribers.awaiting:
+            self.subscribers.wake_awaiting()
         horizon = snapshot.horizon
         self.stats.horizon_lag_seconds = self._horizon_lag(horizon) if horizon < snapshot.next_xid else 0.0
         server, self.subscribers.server = self.subscribers.server, snapshot.server

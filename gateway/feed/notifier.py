@@ -26,6 +26,8 @@ class Notifier:
     stats: FeedStats
     log_rate: SmoothedRate
     throttle: Throttle
+    log_reader_woken: asyncio.Event
+    """Wakes the log reader of this process, which need not wait for the notification."""
     process_id: int | None = None
     """The Postgres process that sends this notifier's notifications."""
     sent_for: float = 0.0
@@ -35,7 +37,9 @@ class Notifier:
     _requested_at: float | None = field(default=None, init=False)
 
     def notify(self) -> None:
-        """Request a notification after a commit. Never blocks, never fails."""
+        """Wake the log readers of all processes after a commit. Never blocks, never fails."""
+        if self.stats.subscribers:
+            self.log_reader_woken.set()
         self.stats.notify_requests += 1
         if self._requested_at is None:
             self._requested_at = time.monotonic()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -22,7 +22,7 @@ class SubscriberBuffer:
     It accepts events only while `buffering`. When it is full it drops them all, and the subscriber reads the log again.
     """
 
-    __slots__ = ("_max_size", "_waiter", "buffering", "closed", "events", "matching", "seen")
+    __slots__ = ("_waiter", "buffering", "closed", "counted", "events", "matching", "max_size", "seen")
 
     def __init__(self, *, matching: EventFilter, max_size: int) -> None:
         self.matching: Final = matching
@@ -32,8 +32,17 @@ class SubscriberBuffer:
         """Whether the feed has stopped: no more events will come."""
         self.seen: Position | None = None
         """The subscriber has taken all events up to here that were delivered since buffering started."""
-        self._max_size: Final = max_size
+        self.max_size: Final = max_size
+        self.counted = 1
+        """As how many subscribers it counts in the gauge: those that share its events."""
         self._waiter: asyncio.Future[None] | None = None
+
+    def copy(self) -> "SubscriberBuffer":
+        """Return a buffer of one subscriber in the same state."""
+        copy = SubscriberBuffer(matching=self.matching, max_size=self.max_size)
+        copy.events.extend(self.events)
+        copy.buffering, copy.closed, copy.seen = self.buffering, self.closed, self.seen
+        return copy
 
     def start_buffering(self) -> None:
         """Accept, from now on, what the log reader delivers."""
@@ -47,7 +56,7 @@ class SubscriberBuffer:
             return
         if not self.events:
             self.seen = before
-        elif len(self.events) >= self._max_size:
+        elif len(self.events) >= self.max_size:
             self.invalidate()
             return
         self.events.append(event)
@@ -88,7 +97,7 @@ class _Group:
         self.buffers: Final[dict[SubscriberBuffer, None]] = {}
 
 
-_Groups = dict[EventFilter, _Group]
+_Index = dict[UUID | None, dict[_Group, None]]
 
 
 class SubscriberIndex:
@@ -96,42 +105,61 @@ class SubscriberIndex:
 
     def __init__(self, *, stats: FeedStats) -> None:
         self._stats: Final = stats
-        self._by_installation: Final[dict[UUID | None, _Groups]] = {}
-        self._by_account: Final[dict[UUID | None, _Groups]] = {}
-        self._by_application: Final[dict[UUID | None, _Groups]] = {}
+        self._groups: Final[dict[EventFilter, _Group]] = {}
+        self._by_installation: Final[_Index] = {}
+        self._by_account: Final[_Index] = {}
+        self._by_application: Final[_Index] = {}
         self.server: datetime | None = None
         """The server that events are delivered from, see LogState; None before any was read."""
+        self.latest: Position | None = None
+        """The end of the log in the log reader's last snapshot; None before the first."""
+        self.delivered: Position | None = None
+        """The log reader has delivered everything up to here."""
         self.new: list[SubscriberBuffer] = []
         """Those added since `interest` was called."""
+        self.awaiting: dict[SubscriberBuffer, None] = {}
+        """Those to wake with `wake_awaiting`."""
 
     def __iter__(self) -> Iterator[SubscriberBuffer]:
-        for index in (self._by_installation, self._by_account, self._by_application):
-            for groups in index.values():
-                for group in groups.values():
-                    yield from group.buffers
+        for group in self._groups.values():
+            yield from group.buffers
 
-    def add(self, buffer: SubscriberBuffer) -> None:
-        index, key = self._index_of(buffer.matching)
-        groups = index.setdefault(key, {})
-        group = groups.setdefault(buffer.matching, _Group(buffer.matching))
+    def add(self, buffer: SubscriberBuffer, *, like: SubscriberBuffer | None = None) -> None:
+        """Add a subscriber; one that is like another is as new as that."""
+        group = self._groups.get(buffer.matching)
+        if group is None:
+            group = self._groups[buffer.matching] = _Group(buffer.matching)
+            index, keys = self._index_of(buffer.matching)
+            for key in keys:
+                index.setdefault(key, {})[group] = None
         if buffer not in group.buffers:
             group.buffers[buffer] = None
-            self.new.append(buffer)
-            self._stats.subscribers += 1
+            if like is None or like in self.new:
+                self.new.append(buffer)
+            self._stats.subscribers += buffer.counted
 
     def remove(self, buffer: SubscriberBuffer) -> None:
         """Remove a subscriber; one that is not in the index is ignored."""
-        index, key = self._index_of(buffer.matching)
-        groups = index.get(key, {})
-        group = groups.get(buffer.matching)
+        group = self._groups.get(buffer.matching)
         if group is None or buffer not in group.buffers:
             return
         del group.buffers[buffer]
-        self._stats.subscribers -= 1
-        if not group.buffers:
-            del groups[buffer.matching]
-        if not groups:
-            del index[key]
+        self._stats.subscribers -= buffer.counted
+        if group.buffers:
+            return
+        del self._groups[buffer.matching]
+        index, keys = self._index_of(buffer.matching)
+        for key in keys:
+            del index[key][group]
+            if not index[key]:
+                del index[key]
+
+    def count(self, buffer: SubscriberBuffer, subscribers: int) -> None:
+        """Count a buffer as so many subscribers."""
+        group = self._groups.get(buffer.matching)
+        if group is not None and buffer in group.buffers:
+            self._stats.subscribers += subscribers - buffer.counted
+        buffer.counted = subscribers
 
     def interest(self) -> WantedKeys | HasInterest | None:
         """Return what to read of the log: events of these keys, events that the function accepts, or all (None).
@@ -169,10 +197,20 @@ class SubscriberIndex:
                 self._by_application.get(event.application_id),
                 self._by_application.get(None),
             ):
-                for group in groups.values() if groups is not None else ():
+                for group in groups or ():
                     if group.matching.matches(event):
                         for buffer in group.buffers:
                             buffer.push(event, before=before)
+
+    def await_delivery(self, buffer: SubscriberBuffer) -> None:
+        """Wake a subscriber with the next `wake_awaiting`."""
+        self.awaiting[buffer] = None
+
+    def wake_awaiting(self) -> None:
+        """Wake those that wait until `delivered` has changed, or until others have received what was delivered."""
+        awaiting, self.awaiting = self.awaiting, {}
+        for buffer in awaiting:
+            buffer.wake()
 
     def resync(self, *, reader_position: Position | None) -> None:
         """Have all subscribers read the log, because the log reader skips events."""
@@ -185,10 +223,15 @@ class SubscriberIndex:
             buffer.closed = True
             buffer.wake()
 
-    def _index_of(self, matching: EventFilter) -> tuple[dict[UUID | None, _Groups], UUID | None]:
-        """Choose the narrowest index that the filter has a key for; an account has fewer events than an application."""
-        if matching.installation_id is not None:
-            return self._by_installation, matching.installation_id
-        if matching.account_id is not None:
-            return self._by_account, matching.account_id
-        return self._by_application, matching.application_id
+    def _index_of(self, matching: EventFilter) -> tuple[_Index, Collection[UUID | None]]:
+        """Choose the narrowest index that the filter has keys for; an account has fewer events than an application.
+
+        An event has one key of each index, so that it is matched once. None is the key of all events.
+        """
+        if matching.matches_nothing:
+            return {}, ()
+        if matching.installation_ids is not None:
+            return self._by_installation, matching.installation_ids
+        if matching.account_ids is not None:
+            return self._by_account, matching.account_ids
+        return self._by_application, matching.application_ids or (None,)

@@ -24,6 +24,12 @@ class DocumentNotFound(GatewayError):
     code = "PERSISTED_DOCUMENT_NOT_FOUND"
 
 
+class PersistedQueryNotSupported(GatewayError):
+    """No automatic persisted queries are kept. Clients that know the code send whole documents from then on."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+
+
 class UntrustedDocument(Forbidden):
     """The document is not registered."""
 
@@ -64,6 +70,7 @@ class OperationResolver:
 
         Raises:
             DocumentNotFound: No document has the digest.
+            PersistedQueryNotSupported: The same, where clients have no way to make the digest known.
             UntrustedDocument: The document has to be registered.
             BadUserInput: The digest is malformed, or is not that of the document.
             RateLimited: Looking a document up costs as much as a row.
@@ -75,11 +82,12 @@ class OperationResolver:
                 text = self._automatic.get(digest) or await self._find_registered(digest, caller)
             if text is not None:
                 return text, True
-            # The message that clients of automatic persisted queries recognise.
-            automatic = request.document_id is None
-            raise DocumentNotFound(
-                "PersistedQueryNotFound" if automatic else "No document is known by this documentId."
-            )
+            if request.document_id is not None:
+                raise DocumentNotFound("No document is known by this documentId.")
+            # The messages that clients of automatic persisted queries recognise.
+            if self._automatic.max_size or self._policy.trusted_only:
+                raise DocumentNotFound("PersistedQueryNotFound")
+            raise PersistedQueryNotSupported("PersistedQueryNotSupported")
         if digest is not None and digest != sha256_of(request.query):
             raise BadUserInput("The document's SHA-256 is not the one that the request names.")
         if await self._is_trusted(request.query, caller):

@@ -7,7 +7,7 @@ charge the caller, run the operation and encode its response. Both raise Gateway
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,13 +17,16 @@ from gateway.domain.errors import BadUserInput, GatewayError, TimedOut, Unauthen
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.context import ExecutionContext, MakeContext
 from gateway.execution.documents import Documents, Operation
-from gateway.execution.encoding import Response
+from gateway.execution.encoding import Payload, Response
 from gateway.execution.errors import OperationTooComplex, error_code
-from gateway.execution.runner import ExecutionState, Turns, execute
-from gateway.execution.subscriptions import Payload, PayloadStream, SharedSubscription
+from gateway.execution.runner import execute
+from gateway.execution.state import ExecutionState, Turns
+from gateway.execution.subscriptions import PayloadStream, SharedSubscription
+from gateway.operations.deadlines import Deadline, Deadlines
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
-from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
+from gateway.operations.quotas import CallerPlaces, ConcurrencyLimiter, Places, Quota, RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest, check_variables, parse_json
+from gateway.operations.worker_thread import CpuTime, WorkerThread
 from gateway.storage.database import METER, ConnectionShares, StatementMeter, connection_share
 
 Result = TypeVar("Result")
@@ -36,18 +39,27 @@ its stream is open.
 """
 
 _PREPARATION = 100
-"""Units for a document that is not cached, and one for each 10 characters; what it takes beyond is settled afterwards.
+"""Units for a document that is not cached, and one for each 10 characters; what it takes beyond is owed afterwards, and
+as much again: it is compiled when it first runs, and takes the place of others in the cache.
 Invalid documents are not cached, and cost no less."""
 _BYTES_PER_UNIT = 10
 """Of a request's body: JSON full of decimals takes 0.29 us a byte to parse, text 0.001."""
-_FREE_BYTES = 1_000
+FREE_BYTES = 1_000
+"""A body that is not larger may be parsed without asking the pipeline."""
 _MAX_BYTES_AT_ONCE = 50_000
+_MAX_CHARACTERS_AT_ONCE = 500
+"""Of a document: so many take 5 ms to parse and validate, and the longest ones 100."""
 _SETTLED_UNITS = 10_000
 """What an operation's statements take beyond its estimated cost is settled where it exceeds this: less is noise."""
 _RESPONSE_BYTES_PER_UNIT = 200
 """A response of 1 MB takes 5 ms to read, encode and send."""
 _FREE_RESPONSE_BYTES = 50_000
-_OPENING = 100
+_MAX_RUNNING = 32
+"""Queries and mutations of one caller that run at a time; the others wait, and are charged when they begin. A page of
+60 with 16 kB of metadata each takes 2 MB while it runs."""
+_ID = 100
+"""Units for each id that a subscription filters by: its backlog reads as much as a query by this id."""
+_OPENING = 200
 """Units for opening a subscription, which pays for its events later."""
 
 
@@ -84,9 +96,10 @@ class OperationPipeline:
         self._platform_shares = ConnectionShares(most=max(pool_size * 4 // 5, 1))
         """The platform acts for everybody."""
         self._shared: dict[Hashable, SharedSubscription] = {}
+        self._running = Places(_MAX_RUNNING)
         self._turns = Turns()
-        self._parsing = asyncio.Lock()
-        self._operation_seconds = operation_seconds
+        self._json_thread, self._documents_thread = WorkerThread(), WorkerThread()
+        self._deadlines = Deadlines(operation_seconds)
         self._run_to_completion = run_to_completion
         self._observe = observe
 
@@ -112,37 +125,70 @@ class OperationPipeline:
             self._resolver.keep_automatic(request, caller)
         return operation
 
+    def kept(self, request: GraphQLRequest, caller: Principal | None) -> Operation | None:
+        """Return at once what `prepare` would return; None where that has to be called."""
+        if caller is None or self._policy.trusted_only or request.document_id or request.extensions:
+            return None
+        return None if request.query is None else self.documents.get(request.query, name=request.operation_name)
+
     async def parse(self, text: bytes, caller: Principal | None) -> Any:
         """Return the value of a request's JSON, whose size is charged. Raises MalformedRequest and RateLimited."""
-        if len(text) > _FREE_BYTES:
+        if len(text) > FREE_BYTES:
             await self._rate_limiter.charge(caller, cost=len(text) // _BYTES_PER_UNIT)
-        if len(text) > _MAX_BYTES_AT_ONCE:  # one thread gives the event loop a turn every 5 ms, several less often
-            async with self._parsing:
-                return await asyncio.to_thread(parse_json, text)
+        if len(text) > _MAX_BYTES_AT_ONCE:
+            return await self._json_thread.run(partial(parse_json, text))
         return parse_json(text)
 
     async def _prepare_new(self, text: str, request: GraphQLRequest, caller: Principal | None) -> Operation:
         """Parse and validate a document; charge the CPU that it takes."""
-        charged = _PREPARATION + len(text) // 10
-        await self._turns.next()
-        await self._rate_limiter.charge(caller, cost=charged)  # what the document before it took is settled by now
-        started = time.thread_time()
-        try:
-            return self.documents.prepare(text, name=request.operation_name, owner=limit_key(caller))
-        except GatewayError as error:
-            if self._observe is not None:
-                self._observe(None, error.code, 0.0)
-            raise
-        finally:
-            microseconds = (time.thread_time() - started) * 1e6
-            await self._rate_limiter.settle(caller, cost=round(microseconds) - charged)
+        charged, cpu = _PREPARATION + len(text) // 10, CpuTime()
+        rate = self._rate_limiter.of(caller)
+        async with nullcontext() if rate is None else rate.preparing:
+            await self._turns.next()
+            if rate is not None:
+                await rate.charge(charged)  # with what the document before it took
+            if (kept := self.documents.get(text, name=request.operation_name)) is not None:
+                return kept
+            parse = partial(cpu.measure, self.documents.parse, text, name=request.operation_name)
+            try:
+                operation = await self._documents_thread.run(parse) if len(text) > _MAX_CHARACTERS_AT_ONCE else parse()
+            except GatewayError as error:
+                if self._observe is not None:
+                    self._observe(None, error.code, 0.0)
+                raise
+            finally:
+                if rate is not None:
+                    rate.owe(round(2e6 * cpu.seconds) - charged)
+            return self.documents.keep(operation, owner=limit_key(caller))
 
-    async def execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
-        """Run a query or a mutation. A mutation that has begun is finished even if its awaiter is cancelled."""
-        work = self._execute(operation, request, caller)
-        if self._observe is not None:
-            work = self._observed(self._observe, operation.type, work)
-        return await (self._run_to_completion(work) if operation.type is OperationType.MUTATION else work)
+    async def execute(
+        self, operation: Operation, request: GraphQLRequest, caller: Principal | None, *, awaiter_stays: bool = False
+    ) -> Response:
+        """Run a query or a mutation. A mutation that has begun is finished even if its awaiter is cancelled.
+
+        It needs no task of its own, which takes 8 us, if its `awaiter_stays` until the gateway stops.
+        """
+        key = caller and caller.bounds
+        place = self._running.take(key) or await self._wait_for_place(key)
+        try:
+            work = self._execute(operation, request, caller)
+            if self._observe is not None:
+                work = self._observed(self._observe, operation.type, work)
+            if operation.type is OperationType.MUTATION and not awaiter_stays:
+                return await self._run_to_completion(work)
+            return await work
+        finally:
+            self._running.leave(place)
+
+    async def _wait_for_place(self, caller: Hashable) -> CallerPlaces:
+        """Take the next place. Raises TimedOut where the operations before this one leave none in its time."""
+        try:
+            return await asyncio.wait_for(self._running.wait(caller), self._deadlines.seconds)
+        except TimeoutError:
+            raise TimedOut(
+                f"The operation did not begin within {self._deadlines.seconds:g} seconds: {_MAX_RUNNING} others of its"
+                " caller run at a time."
+            ) from None
 
     async def subscribe(
         self,
@@ -197,13 +243,15 @@ class OperationPipeline:
         if operation.type is OperationType.SUBSCRIPTION:
             raise BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart.")
         context = self._make_context(caller=caller)
-        cost = await self._charge(operation, request, caller)
+        cost = self._cost(operation, request, caller)
+        if self._quotas[caller and caller.kind].minute is not None:
+            await self._rate_limiter.charge(caller, cost=cost)
         extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
         meter, size = StatementMeter(), 0
         METER.set(meter)
         connection_share.set(partial(self._share_taken, caller))
         try:
-            async with asyncio.timeout(self._operation_seconds) as limit:
+            with Deadline(self._deadlines) as deadline:
                 await context.prepare(operation.root_fields)
                 values = operation.compiled.coerced(request.variables, hide_suggestions=self.documents.hide_suggestions)
                 state = ExecutionState(context=context, variable_values=values, turns=self._turns)
@@ -211,26 +259,29 @@ class OperationPipeline:
                 size = len(response.body)
                 return response
         except TimeoutError:
-            if not limit.expired():
+            if not deadline.expired:
                 raise
             context.abandon()
-            raise TimedOut(f"The operation was stopped after {self._operation_seconds:g} seconds.") from None
+            raise TimedOut(f"The operation was stopped after {self._deadlines.seconds:g} seconds.") from None
         except OperationTooComplex as error:
             if operation.type is not OperationType.MUTATION:
                 raise
             raise OperationTooComplex(f"{error.message} What it changed stays changed.", **error.extensions) from None
         finally:
             beyond = round(meter.seconds * 1e6) - cost
-            size_cost = size // _RESPONSE_BYTES_PER_UNIT
-            if beyond > _SETTLED_UNITS or size > _FREE_RESPONSE_BYTES:
-                await self._rate_limiter.settle(caller, cost=max(beyond, 0) + size_cost)
+            if beyond <= _SETTLED_UNITS:
+                beyond = meter.units
+            if beyond or size > _FREE_RESPONSE_BYTES:
+                rate = self._rate_limiter.of(caller)
+                if rate is not None:
+                    await rate.settle(beyond + size // _RESPONSE_BYTES_PER_UNIT)
 
-    async def _charge(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> int:
-        """Charge the estimated cost and return it. Raises OperationTooComplex and RateLimited."""
+    def _cost(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> int:
+        """Return the estimated cost. Raises OperationTooComplex where it is more than the caller may spend at once."""
         if request.variables:
             check_variables(request.variables)
         cost = operation.cost.constant or operation.cost.value(request.variables)
-        quota = self._quotas[None if caller is None else caller.kind]
+        quota = self._quotas[caller and caller.kind]
         subscribes = operation.type is OperationType.SUBSCRIPTION
         allowed = quota.event if subscribes else quota.operation
         if cost > allowed:
@@ -242,20 +293,20 @@ class OperationPipeline:
                 allowed=allowed,
                 cost=cost,
             )
-        if quota.minute is not None:
-            await self._rate_limiter.charge(caller, cost=min(cost, _OPENING) if subscribes else cost)
         return cost
 
     def _cost_extension(self, cost: int, caller: Principal | None) -> dict[str, Any]:
-        quota = self._quotas[None if caller is None else caller.kind]
+        quota = self._quotas[caller and caller.kind]
         return {"cost": {"estimated": cost, "allowed": quota.operation}}
 
     async def _subscribe(
         self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
     ) -> PayloadStream:
         caller, variables = context.caller, request.variables
-        quota = self._quotas[None if caller is None else caller.kind]
-        cost = await self._charge(operation, request, caller)
+        cost = self._cost(operation, request, caller)
+        if self._quotas[caller and caller.kind].minute is not None:
+            await self._rate_limiter.charge(caller, cost=min(cost, _OPENING))
+        held = 1
         self._subscriptions.acquire(caller)
         connection_share.set(partial(self._share_taken, caller))
         try:
@@ -266,6 +317,9 @@ class OperationPipeline:
                 name: value for name, value in (variables or {}).items() if name in operation.payload_variables
             }
             source = await operation.compiled.subscribe(state)
+            if context.subscription_size > held:
+                await self._count_ids(caller, more=context.subscription_size - held)
+                held = context.subscription_size
             key = (operation.source, operation.name, repr(payload_variables), context.share_key)
             shared = self._shared.get(key)
             if shared is None:
@@ -274,17 +328,27 @@ class OperationPipeline:
                     context=context,
                     variable_values=values,
                     turns=self._turns,
-                    event_seconds=self._operation_seconds,
-                    charge=partial(self._rate_limiter.wait, caller, cost=cost) if quota.minute else None,
+                    event_seconds=self._deadlines.seconds,
+                    cost=cost,
+                    rate=self._rate_limiter.of(caller),
                     on_unused=lambda: self._shared.pop(key),
                 )
             shared.subscribers += 1
-            return PayloadStream(shared, source, on_close=lambda: self._subscriptions.release(caller))
+            return PayloadStream(shared, source, on_close=lambda: self._subscriptions.release(caller, held))
         except BaseException:
-            self._subscriptions.release(caller)
+            self._subscriptions.release(caller, held)
             raise
+
+    async def _count_ids(self, caller: Principal | None, *, more: int) -> None:
+        """Charge the ids that a subscription filters by, and count them as further subscriptions.
+
+        Each takes as much of the feed's index as a subscription (0.5 kB), and a range of the log in each backlog.
+        """
+        if self._quotas[caller and caller.kind].minute is not None:
+            await self._rate_limiter.charge(caller, cost=more * _ID)
+        self._subscriptions.acquire(caller, more)
 
     def _share_taken(self, caller: Principal | None) -> AbstractAsyncContextManager[None]:
         platform = caller is not None and caller.kind is PrincipalKind.PLATFORM
-        key = caller and (caller.kind, caller.application_id, caller.account_id)
+        key = caller and caller.bounds
         return (self._platform_shares if platform else self._shares).taken(key)

@@ -7,11 +7,12 @@ continuously; so by default no caller takes more than a second of CPU before it 
 
 import asyncio
 import math
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
+from cachetools import LRUCache
 from throttled.asyncio import RateLimiterType, Throttled
 from throttled.asyncio.rate_limiter import per_min
 from throttled.asyncio.store import MemoryStore
@@ -42,8 +43,58 @@ class Quota:
         return self.operation // 10
 
 
+class CallerRate:
+    """The rate of one caller, and what it owes: the cost of what it was given before it could be charged."""
+
+    __slots__ = ("_burst", "_key", "_limiter", "_queue", "owed", "preparing")
+
+    def __init__(self, limiter: Throttled, *, key: str, burst: int) -> None:
+        self.owed = 0
+        """At most what may be spent at once, so that nothing keeps its caller waiting for more than some seconds."""
+        self.preparing = asyncio.Lock()
+        """Held while a document of this caller is parsed: otherwise others wait until hundreds of them are."""
+        self._limiter = limiter
+        self._key = key
+        self._burst = burst
+        self._queue = asyncio.Lock()
+
+    def owe(self, cost: int) -> None:
+        """Add to what is paid with the next charge."""
+        self.owed = min(self.owed + max(cost, 0), self._burst)
+
+    async def charge(self, cost: int) -> None:
+        """Take the cost of something to be done, and what is owed. Raises RateLimited."""
+        owed, self.owed = self.owed, 0
+        result = await self._limiter.limit(self._key, cost=min(cost + owed, self._burst))
+        if result.limited:
+            self.owe(owed)
+            raise RateLimited(
+                f"The {self._burst} units of cost that may be spent at once are spent. Try again later.",
+                retryAfter=math.ceil(max(result.state.retry_after, 1)),
+            )
+
+    async def wait(self, cost: int) -> None:
+        """Take the cost, and what is owed, as soon as the rate allows it; those that wait are served in order."""
+        async with self._queue:
+            while cost or self.owed:
+                try:
+                    await self.charge(cost)
+                except RateLimited as error:
+                    await asyncio.sleep(error.extensions["retryAfter"])
+                else:
+                    break
+
+    async def settle(self, cost: int) -> None:
+        """Owe as much of the cost as is left to spend: it is measured by the clock, and others may have caused it."""
+        self.owe(min(cost, await self.remaining()))
+
+    async def remaining(self) -> int:
+        """Return what can still be spent at once."""
+        return max((await self._limiter.peek(self._key)).remaining - self.owed, 0)
+
+
 class RateLimiter:
-    """The rates of all callers, by kind; None stands for anonymous callers, who share one quota."""
+    """The rates of all callers, by kind; anonymous callers share one."""
 
     def __init__(self, quotas: Mapping[PrincipalKind | None, Quota]) -> None:
         limiter = partial(
@@ -54,39 +105,75 @@ class RateLimiter:
             for kind, quota in quotas.items()
             if quota.minute
         }
+        self._rates: LRUCache[str, CallerRate] = LRUCache(MAX_CALLERS)
 
-    async def charge(self, caller: Principal | None, *, cost: int) -> None:
-        """Take the cost of something to be done for this caller. Raises RateLimited."""
+    def of(self, caller: Principal | None) -> CallerRate | None:
+        """Return the rate of a caller; None where it has no limit."""
         limited = self._limiters.get(None if caller is None else caller.kind)
         if limited is None:
-            return
+            return None
         burst, limiter = limited
-        result = await limiter.limit(limit_key(caller), cost=min(cost, burst))
-        if result.limited:
-            raise RateLimited(
-                f"The {burst} units of cost that may be spent at once are spent. Try again later.",
-                retryAfter=math.ceil(max(result.state.retry_after, 1)),
-            )
+        key = limit_key(caller)
+        rate = self._rates.get(key)
+        if rate is None:
+            rate = self._rates[key] = CallerRate(limiter, key=key, burst=burst)
+        return rate
 
-    async def settle(self, caller: Principal | None, *, cost: int) -> None:
-        """Take what something has cost beyond its charge; as much as is left."""
-        limited = self._limiters.get(None if caller is None else caller.kind)
-        if limited is not None and cost > 0:
-            left = await self.remaining(caller)
-            await limited[1].limit(limit_key(caller), cost=min(cost, left))
+    async def charge(self, caller: Principal | None, *, cost: int) -> None:
+        """Take the cost of something to be done for this caller, and what it owes. Raises RateLimited."""
+        if (rate := self.of(caller)) is not None:
+            await rate.charge(cost)
 
-    async def remaining(self, caller: Principal | None) -> int:
-        """Return what a caller whose rate is limited can still spend at once."""
-        _, limiter = self._limiters[None if caller is None else caller.kind]
-        return (await limiter.peek(limit_key(caller))).remaining
 
-    async def wait(self, caller: Principal | None, *, cost: int) -> None:
-        """Take the cost as soon as the caller's quota allows it."""
-        while True:
-            try:
-                return await self.charge(caller, cost=cost)
-            except RateLimited as error:
-                await asyncio.sleep(error.extensions["retryAfter"])
+@dataclass(slots=True, eq=False)
+class CallerPlaces:
+    """The places of one caller, while it has taken some."""
+
+    caller: Hashable
+    taken: int = 0
+    waiting: "deque[asyncio.Future[None]]" = field(default_factory=deque)
+
+
+class Places:
+    """Lets each caller do `most` things at a time. Those that come later wait, and are served in their order."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._callers: dict[Hashable, CallerPlaces] = {}
+
+    def take(self, caller: Hashable) -> CallerPlaces | None:
+        """Take a place until `leave`; None: no one is free."""
+        places = self._callers.get(caller)
+        if places is None:
+            places = self._callers[caller] = CallerPlaces(caller)
+        elif places.taken == self._most:
+            return None
+        places.taken += 1
+        return places
+
+    async def wait(self, caller: Hashable) -> CallerPlaces:
+        """Take the next place that is left."""
+        places = self._callers[caller]
+        turn = asyncio.get_running_loop().create_future()
+        places.waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it got the place in the same turn of the loop
+                self.leave(places)
+            raise
+        return places
+
+    def leave(self, places: CallerPlaces) -> None:
+        """Give the place to the one that has waited longest."""
+        while places.waiting:
+            turn = places.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        places.taken -= 1
+        if not places.taken:
+            del self._callers[places.caller]
 
 
 class ConcurrencyLimiter:
@@ -97,16 +184,16 @@ class ConcurrencyLimiter:
         self._things = things
         self._open: Counter[str] = Counter()
 
-    def acquire(self, caller: Principal | None) -> None:
-        """Count one more, until `release`. Raises RateLimited where the caller has as many as it may."""
+    def acquire(self, caller: Principal | None, count: int = 1) -> None:
+        """Count so many more, until `release`. Raises RateLimited where that is more than the caller may have."""
         key = limit_key(caller)
-        if self._open[key] >= self._limit:
+        if self._open[key] + count > self._limit:
             raise RateLimited(f"At most {self._limit} {self._things} may be open at a time.", retryAfter=1)
-        self._open[key] += 1
+        self._open[key] += count
 
-    def release(self, caller: Principal | None) -> None:
+    def release(self, caller: Principal | None, count: int = 1) -> None:
         key = limit_key(caller)
-        self._open[key] -= 1
+        self._open[key] -= count
         if not self._open[key]:
             del self._open[key]
 

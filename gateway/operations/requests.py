@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Any, Final
 
 from gateway.domain.errors import BadUserInput
 from gateway.domain.json_text import read_json
+from gateway.domain.records import record
 from gateway.execution.errors import OperationTooComplex
 
 MAX_NAME_CHARACTERS = 255
@@ -15,12 +16,14 @@ MAX_VARIABLE_VALUES = 20_000
 MAX_VARIABLE_CHARACTERS = 100_000
 """Of one string."""
 
+_CONTAINERS: Final = (dict, list)
+
 
 class MalformedRequest(BadUserInput):
     """The request is not a GraphQL request."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record
 class GraphQLRequest:
     """The parameters of one request, named as in the GraphQL-over-HTTP specification."""
 
@@ -48,18 +51,19 @@ def graphql_request(parameters: Any) -> GraphQLRequest:
     """Return the request of a JSON object. Raises MalformedRequest, which names the wrong parameter."""
     if not isinstance(parameters, dict):
         raise MalformedRequest("A request is a JSON object with a query.")
-    for name in ("variables", "extensions"):
-        if not isinstance(parameters.get(name), dict | None):
+    variables, extensions = parameters.get("variables"), parameters.get("extensions")
+    for name, value in (("variables", variables), ("extensions", extensions)):
+        if value is not None and not isinstance(value, dict):
             raise MalformedRequest(f"The parameter {name} has to be an object.")
     query, document_id = parameters.get("query"), parameters.get("documentId")
-    extensions = parameters.get("extensions") or {}
+    extensions = extensions or {}
     names_document = document_id is not None or "persistedQuery" in extensions
     if not isinstance(query, str) and not (names_document and query is None):
         raise MalformedRequest("The parameter query has to be a string: a GraphQL document.")
-    if not isinstance(document_id, str | None):
+    if document_id is not None and not isinstance(document_id, str):
         raise MalformedRequest("The parameter documentId has to be a string.")
     operation_name = parameters.get("operationName")
-    if not isinstance(operation_name, str | None) or len(operation_name or "") > MAX_NAME_CHARACTERS:
+    if operation_name is not None and not _is_name(operation_name):
         raise MalformedRequest(
             f"The parameter operationName has to be a string of at most {MAX_NAME_CHARACTERS} characters."
         )
@@ -67,9 +71,13 @@ def graphql_request(parameters: Any) -> GraphQLRequest:
         query=query,
         document_id=document_id,
         operation_name=operation_name or None,
-        variables=parameters.get("variables"),
+        variables=variables,
         extensions=extensions,
     )
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_NAME_CHARACTERS
 
 
 def graphql_request_from_url(parameters: Mapping[str, str]) -> GraphQLRequest:
@@ -83,11 +91,17 @@ def graphql_request_from_url(parameters: Mapping[str, str]) -> GraphQLRequest:
 
 def check_variables(variables: Mapping[str, Any]) -> None:
     """Raise OperationTooComplex where there are too many values, or a string is too long."""
-    pending: list[Any] = [variables]
-    count = 0
+    pending: list[Any] = list(variables.values())
+    count = len(pending)
     while pending:
+        if count > MAX_VARIABLE_VALUES:
+            raise OperationTooComplex(
+                f"The variables have more than {MAX_VARIABLE_VALUES} values.",
+                limit="values",
+                allowed=MAX_VARIABLE_VALUES,
+            )
         value = pending.pop()
-        if isinstance(value, str):
+        if value.__class__ is str:
             if len(value) > MAX_VARIABLE_CHARACTERS:
                 raise OperationTooComplex(
                     f"A string in the variables has {len(value)} characters; at most"
@@ -95,12 +109,6 @@ def check_variables(variables: Mapping[str, Any]) -> None:
                     limit="stringCharacters",
                     allowed=MAX_VARIABLE_CHARACTERS,
                 )
-        elif isinstance(value, dict | list):
+        elif isinstance(value, _CONTAINERS):
             count += len(value)
-            if count > MAX_VARIABLE_VALUES:
-                raise OperationTooComplex(
-                    f"The variables have more than {MAX_VARIABLE_VALUES} values.",
-                    limit="values",
-                    allowed=MAX_VARIABLE_VALUES,
-                )
             pending.extend(value.values() if isinstance(value, dict) else value)

@@ -1,10 +1,8 @@
 """The mutations of applications, accounts and API keys, which are for the platform alone."""
 
-from typing import Any
-
 import strawberry
 
-from gateway.domain.errors import BadUserInput
+from gateway.domain.api_keys import ApiKey
 from gateway.domain.installations import Account, Application
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
@@ -20,23 +18,11 @@ from gateway.schema.results import (
     RegisterAccountResult,
     RegisterApplicationResult,
     RevokeApiKeyResult,
-    RevokedApiKey,
     UpdateApplicationResult,
 )
-from gateway.schema.scalars import parse_optional_uuid, parse_uuid
 from gateway.usecases import api_keys, marketplace
 
 _CHANGEABLE = ("name", "description", "categories", "logo_url", "requires_configuration", "listed")
-
-
-def _changes(given: UpdateApplicationInput) -> dict[str, Any]:
-    changes = {name: value for name in _CHANGEABLE if (value := getattr(given, name)) is not strawberry.UNSET}
-    for name, value in changes.items():
-        if value is None and name != "logo_url":
-            raise BadUserInput(f"{name} cannot be null. Leave it out to keep it as it is.", argument=name)
-    if "categories" in changes:
-        changes["categories"] = tuple(changes["categories"])
-    return changes
 
 
 @strawberry.type
@@ -67,8 +53,8 @@ class AdminMutations:
         return await marketplace.update_application_details(
             info.context.services,
             info.context.principal,
-            application_id=parse_uuid(input.id, argument="id"),
-            changes=_changes(input),
+            application_id=input.id,
+            changes={name: value for name in _CHANGEABLE if (value := getattr(input, name)) is not strawberry.UNSET},
         )
 
     @strawberry.mutation(
@@ -79,7 +65,7 @@ class AdminMutations:
         return await marketplace.register_account(
             info.context.services,
             info.context.principal,
-            account_id=parse_optional_uuid(input.id, argument="id"),
+            account_id=input.id,
             name=input.name,
         )
 
@@ -92,26 +78,18 @@ class AdminMutations:
             info.context.services,
             info.context.principal,
             kind=input.kind,
-            application_id=parse_optional_uuid(input.application_id, argument="applicationId"),
-            account_id=parse_optional_uuid(input.account_id, argument="accountId"),
+            application_id=input.application_id,
+            account_id=input.account_id,
             label=input.label,
             expires_at=input.expires_at,
         )
-        return IssuedApiKey(
-            id=strawberry.ID(str(issued.api_key.id)),
-            secret=issued.secret,
-            kind=issued.api_key.kind,
-            label=issued.api_key.label,
-            expires_at=issued.api_key.expires_at,
-        )
+        return IssuedApiKey(api_key=issued.api_key, secret=issued.secret)
 
     @strawberry.mutation(
         description="Revokes an API key. Only for the platform.",
         graphql_type=RevokeApiKeyResult,
     )
-    async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> RevokedApiKey:
-        row, revoked_at = await api_keys.revoke_key(
-            info.context.services, info.context.principal, api_key_id=parse_uuid(input.id, argument="id")
-        )
+    async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> ApiKey:
+        revoked = await api_keys.revoke_key(info.context.services, info.context.principal, api_key_id=input.id)
         info.context.api_key_cache.clear()
-        return RevokedApiKey(id=strawberry.ID(str(row.id)), label=row.label, revoked_at=revoked_at)
+        return revoked

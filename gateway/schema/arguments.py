@@ -4,7 +4,10 @@ from typing import Annotated
 
 import strawberry
 
+from gateway.domain.pages import OrderDirection
 from gateway.schema.inputs import (
+    AccountFilter,
+    ApiKeyFilter,
     ApplicationBy,
     ApplicationFilter,
     InstallationEventFilter,
@@ -12,8 +15,8 @@ from gateway.schema.inputs import (
     InstallationOrder,
 )
 
-Id = Annotated[strawberry.ID, strawberry.argument(description="The id of the object, a UUID.")]
-Ids = Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids, each a UUID.")]
+Id = Annotated[strawberry.ID, strawberry.argument(description="The id of the object.")]
+Ids = Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids.")]
 By = Annotated[ApplicationBy, strawberry.argument(description="The id or the slug of the application.")]
 AccountId = Annotated[
     strawberry.ID | None,
@@ -53,24 +56,20 @@ OrderBy = Annotated[
     InstallationOrder | None,
     strawberry.argument(description="The order of the list; by default, the newest installations come first."),
 ]
+Direction = Annotated[
+    OrderDirection | None,
+    strawberry.argument(description="The order of the events: by default, the oldest come first."),
+]
 Applications = Annotated[
     ApplicationFilter | None, strawberry.argument(description="Which applications to return; by default, all.")
 ]
+Accounts = Annotated[
+    AccountFilter | None, strawberry.argument(description="Which accounts to return; by default, all.")
+]
+ApiKeys = Annotated[ApiKeyFilter | None, strawberry.argument(description="Which API keys to return; by default, all.")]
 Installations = Annotated[
     InstallationFilter | None, strawberry.argument(description="Which installations to return; by default, all.")
 ]
 Events = Annotated[
     InstallationEventFilter | None, strawberry.argument(description="Which events to return; by default, all.")
-]
-
-OfInstallation = Annotated[
-    strawberry.ID | None, strawberry.argument(description="The id of an installation: only its events are delivered.")
-]
-OfApplication = Annotated[
-    strawberry.ID | None,
-    strawberry.argument(description="The id of an application: only events of its installations are delivered."),
-]
-OfAccount = Annotated[
-    strawberry.ID | None,
-    strawberry.argument(description="The id of an account: only events of its installations are delivered."),
 ]

@@ -2,24 +2,31 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Concatenate, Self, TypeAlias, TypeVar
+from uuid import UUID
 
 import strawberry
+from asyncpg import Record
 
-from gateway.domain.cursors import Position
+from gateway.domain.cursors import Keyset, Position
 from gateway.domain.errors import Unauthenticated
+from gateway.domain.installations import Account, Application, Installation
+from gateway.domain.pages import InstallationList, Page, Window
 from gateway.domain.principals import Principal
 from gateway.feed.feed import Feed
 from gateway.storage.database import Connection, Database
+from gateway.storage.installation_pages import Parts
 from gateway.usecases.api_keys import ApiKeyCache
-from gateway.usecases.batch_loader import MAX_STATEMENTS, BatchLoader, BatchLoaders, RequestCache
+from gateway.usecases.batch_loader import MAX_STATEMENTS, BatchLoader, BatchLoaders, MappedFuture, RequestCache
+from gateway.usecases.installation_lists import as_account_list, list_installations
 from gateway.usecases.services import Services
 from gateway.usecases.visibility import visible_installation
 
 Key = TypeVar("Key")
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 
 Find: TypeAlias = Callable[Concatenate[Connection, Principal, ...], Coroutine[Any, Any, Mapping[Key, Row]]]
@@ -35,21 +42,66 @@ class Loaders:
     def __init__(self, database: Database, principal: Principal, shared: BatchLoaders) -> None:
         self._database = database
         self._principal = principal
-        self._limiter = asyncio.Semaphore(MAX_STATEMENTS)
+        self._limiter: asyncio.Semaphore | None = None
         self._own: dict[Hashable, RequestCache[Any, Any]] = {}
-        self.installations = RequestCache(shared.installations, visible=partial(visible_installation, principal))
-        self.applications = RequestCache(shared.applications)
+        self._shared = shared
+        self._shares_page = False
+        # Made when they are first used: most operations use one at most.
+        self._installations: RequestCache[UUID, Installation] | None = None
+        self._applications: RequestCache[UUID, Application] | None = None
+        self._accounts: RequestCache[UUID, Account] | None = None
+
+    @property
+    def installations(self) -> RequestCache[UUID, Installation]:
+        """By id."""
+        if self._installations is None:
+            visible = partial(visible_installation, self._principal)
+            self._installations = RequestCache(self._shared.installations, visible)
+        return self._installations
+
+    @property
+    def applications(self) -> RequestCache[UUID, Application]:
         """By the id that a visible installation has: a caller that sees an installation also sees its application."""
-        self.accounts = RequestCache(shared.accounts)
+        if self._applications is None:
+            self._applications = RequestCache(self._shared.applications)
+        return self._applications
+
+    @property
+    def accounts(self) -> RequestCache[UUID, Account]:
         """By the id that a visible installation has: a caller that sees an installation also sees its account."""
+        if self._accounts is None:
+            self._accounts = RequestCache(self._shared.accounts)
+        return self._accounts
 
     def batched(self, find: Find[Key, Row], **question: Hashable) -> RequestCache[Key, Row]:
         """Return what this operation loads by `find`: one statement serves all keys of the same question."""
         asked = (find, *question.values())
         if asked not in self._own:
+            if self._limiter is None:
+                self._limiter = asyncio.Semaphore(MAX_STATEMENTS)
             select = partial(find, principal=self._principal, **question)
             self._own[asked] = RequestCache(BatchLoader(self._database, select, limiter=self._limiter))
         return self._own[asked]
+
+    def installations_page(
+        self,
+        listed: InstallationList,
+        window: Window[Keyset],
+        *,
+        parts: Parts,
+        parent: UUID | None,
+        transform: Callable[[Page[Record]], Answer],
+    ) -> MappedFuture[Any, Answer | None]:
+        """Return what `transform` makes of a page of the list, or of that of its parent.
+
+        The first list of an operation is read together with equal ones of other operations, if it is of one account.
+        """
+        if not self._shares_page and (shared := as_account_list(self._principal, listed, window)) is not None:
+            self._shares_page = True
+            account_id, account_list = shared
+            pages = RequestCache(self._shared.pages(account_list, window, parts=parts))
+            return pages.load(account_id, lambda rows: transform(window.page(rows)))
+        return self.batched(list_installations, listed=listed, window=window, parts=parts).load(parent, transform)
 
     def abandon(self) -> None:
         """Cancel the statements that run for this operation alone; those that others wait for too go on."""
@@ -70,21 +122,27 @@ class Context:
     last_event_id: str | None = None
     """The cursor that a reconnecting SSE client sends; used where `after` is not given."""
     event_position: Position | None = None
+    subscription_size: int = 1
+    """See ExecutionContext; set by the resolver of a subscription."""
     has_read: bool = False
     """Whether a resolver has used the loaders; of an event, everything but its own fields is read by them."""
+    _loaders: Loaders | None = field(default=None, init=False)
 
-    @cached_property
+    @property
     def principal(self) -> Principal:
         """The caller. Raises Unauthenticated where it is anonymous."""
         if self.caller is None:
             raise Unauthenticated("Show an API key: Authorization: Bearer <key>.")
         return self.caller
 
-    @cached_property
+    @property
     def loaders(self) -> Loaders:
         """The loaders of this operation."""
-        self.has_read = True
-        return Loaders(self.services.database, self.principal, self.batch_loaders)
+        loaders = self._loaders
+        if loaders is None:
+            self.has_read = True
+            loaders = self._loaders = Loaders(self.services.database, self.principal, self.batch_loaders)
+        return loaders
 
     @property
     def share_key(self) -> Hashable:
@@ -107,3 +165,11 @@ class Context:
 
 
 Info: TypeAlias = strawberry.Info[Context, None]
+
+
+@dataclass(kw_only=True)
+class FieldInfo(strawberry.Info[Context, None]):
+    """What compiled execution gives resolvers: of an info, they use the context alone."""
+
+    parts: Parts
+    """Those that are selected of the rows of the field's page."""

@@ -5,6 +5,8 @@ import enum
 import strawberry
 
 from gateway.domain.actions import InstallationAction
+from gateway.domain.events import EventKind
+from gateway.domain.input_problems import InputProblemCode
 from gateway.domain.installations import (
     AuthorizationMethod,
     DeactivationReason,
@@ -101,6 +103,34 @@ _DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
             "SYSTEM": "The gateway itself, for what happens when a time is reached.",
         },
     ),
+    EventKind: (
+        "The kinds of events.",
+        {
+            "STATUS_CHANGED": "An installation was created, changed its status, or was deleted.",
+            "METADATA_UPDATED": "The metadata changed. Only callers that may read metadata get these events.",
+            "SYNC_PROGRESSED": "The application reported the progress of a synchronisation.",
+            "CONNECTION_REPORTED": "The application reported whether it can reach its own system.",
+            "AUTHORIZATION_RENEWED": "The user authorized again: the status is unchanged, and the expiry is new.",
+        },
+    ),
+    InputProblemCode: (
+        "What can be wrong with a value of an input.",
+        {
+            "REQUIRED": "The value is missing, or null where it must not be.",
+            "BLANK": "The text has no character but spaces.",
+            "TOO_LONG": "The text or key has more characters than the limit.",
+            "TOO_SHORT": "The text has fewer characters than the limit.",
+            "TOO_LARGE": "The number is above the limit, or the JSON takes more bytes.",
+            "TOO_SMALL": "The number is below the limit.",
+            "TOO_MANY": "The list or object has more items than the limit.",
+            "TOO_DEEP": "The JSON is nested more deeply than the limit.",
+            "MALFORMED": "The value does not have the form that its field needs, as an id or a URL.",
+            "NOT_IN_FUTURE": "The time is past.",
+            "NOT_AN_OBJECT": "The JSON is no object.",
+            "NOT_STORABLE": "The database cannot represent the character or number.",
+            "CONFLICTING": "The value does not go with another one of the input.",
+        },
+    ),
     InstallationOrderField: (
         "The fields that a list of installations can be ordered by.",
         {
@@ -114,10 +144,13 @@ _DESCRIPTIONS: dict[type[enum.Enum], tuple[str, dict[str, str]]] = {
     ),
 }
 
+_NAMES: dict[type[enum.Enum], str] = {EventKind: "InstallationEventKind"}
+"""The names that are not those of the domain."""
+
 
 def describe_enums() -> None:
     """Register the domain's enums with Strawberry, before any type uses them."""
     for python_enum, (description, values) in _DESCRIPTIONS.items():
-        strawberry.enum(python_enum, description=description)
+        strawberry.enum(python_enum, name=_NAMES.get(python_enum), description=description)
         for value in python_enum.__strawberry_definition__.values:  # type: ignore[attr-defined]  # set just above
             value.description = values.get(value.name)

@@ -1,15 +1,17 @@
 """Expected failures as clients see them: typed members of a mutation's result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import strawberry
 from strawberry.types.lazy_type import LazyType
 
-from gateway.domain import errors, metadata_rules
+from gateway.domain import errors, input_problems
 from gateway.domain.actions import InstallationAction
-from gateway.domain.installations import Installation, InstallationStatus
+from gateway.domain.input_problems import InputProblemCode
+from gateway.domain.installations import Installation
 
 _InstallationType: Any = LazyType("Installation", "gateway.schema.nodes")
 
@@ -49,11 +51,11 @@ class ApiKeyNotFound(Error):
 @strawberry.type(description="The status of the installation, or its application, does not allow the action now.")
 class ActionNotAllowed(Error):
     action: InstallationAction = strawberry.field(description="The requested action.")
-    status: InstallationStatus | None = strawberry.field(
-        description="The status of the installation; null if there is no installation."
-    )
     allowed_actions: list[InstallationAction] = strawberry.field(
         description="The actions that the caller can carry out now."
+    )
+    installation: Installation | None = strawberry.field(
+        description="The installation as it is now; null if there is none.", graphql_type=_InstallationType | None
     )
 
 
@@ -62,37 +64,39 @@ class VersionConflict(Error):
     expected_version: int = strawberry.field(description="The version that the caller expected.")
     current_version: int = strawberry.field(description="The current version.")
     installation: Installation = strawberry.field(
-        description="The installation as it is now.", graphql_type=_InstallationType
+        description="The installation as it is now.", graphql_type=_InstallationType | None
     )
 
 
 @strawberry.type(description="The application is already installed for the account, with other metadata.")
 class InstallationAlreadyExists(Error):
     installation: Installation = strawberry.field(
-        description="The existing installation.", graphql_type=_InstallationType
+        description="The existing installation.", graphql_type=_InstallationType | None
     )
-
-
-@strawberry.type(description="A rule that the metadata breaks.")
-class MetadataViolation:
-    path: str = strawberry.field(
-        description="The place in the metadata as a JSON Pointer (RFC 6901); empty for the whole."
-    )
-    limit: int | None = strawberry.field(description="The limit that the rule sets; null if it sets none.")
-
-    @strawberry.field(name="rule", description="The name of the rule, such as TOO_MANY_KEYS.")
-    def rule_name(self) -> str:
-        return cast("metadata_rules.MetadataViolation", self).rule.value
-
-
-@strawberry.type(description="The metadata breaks rules. All violations that were found are listed.")
-class MetadataRejected(Error):
-    violations: list[MetadataViolation] = strawberry.field(description="Each violation of a rule.")
 
 
 @strawberry.type(description="Another application has this slug.")
 class SlugTaken(Error):
     slug: str = strawberry.field(description="The requested slug.")
+
+
+@strawberry.type(description="One thing that is wrong with an input.")
+class InputProblem:
+    path: Sequence[str] = strawberry.field(
+        description="The fields that lead from `input` to the value; places in lists are digits, from 0. In keys of"
+        " metadata, characters that do not print are escaped, and what follows 40 characters is cut.",
+        graphql_type=list[str],
+    )
+    code: InputProblemCode = strawberry.field(description="What is wrong.")
+    message: str = strawberry.field(description="What is wrong with the value, for people.")
+    limit: int | None = strawberry.field(description="The limit that the value exceeds; null if there is none.")
+
+
+@strawberry.type(description="Values of the input are wrong. All problems are listed, but no more than 100.")
+class InvalidInput(Error):
+    problems: Sequence[input_problems.InputProblem] = strawberry.field(
+        description="Everything that is wrong with the input.", graphql_type=list[InputProblem]
+    )
 
 
 @dataclass(frozen=True)

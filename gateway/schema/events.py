@@ -9,27 +9,27 @@ from strawberry.types.lazy_type import LazyType
 
 from gateway.domain import events as domain
 from gateway.domain.cursors import decode_position
-from gateway.domain.event_filters import ALL_KINDS, EventFilter
-from gateway.domain.events import EventKind
+from gateway.domain.event_filters import ALL_EVENTS, EventFilter
 from gateway.domain.installations import Installation, InstallationStatus
 from gateway.domain.installations import SyncStep as Step
-from gateway.domain.pages import Page, window
+from gateway.domain.pages import OrderDirection, Page, window
 from gateway.domain.principals import PrincipalKind
-from gateway.schema.arguments import After, Before, Events, First, Last
+from gateway.schema.arguments import After, Before, Direction, Events, First, Last
 from gateway.schema.connections import PageInfo, page_info
 from gateway.schema.context import Info
 from gateway.schema.inputs import InstallationEventFilter
-from gateway.schema.scalars import parse_optional_uuid
+from gateway.schema.node import Node
 from gateway.schema.status import StatusReason, SyncStep
 from gateway.usecases import reads
 from gateway.usecases.batch_loader import MappedFuture
-from gateway.usecases.visibility import visible_actor, visible_events
+from gateway.usecases.visibility import visible_actor
 
 
 @strawberry.type(description="The caller that caused an event.")
 class Actor:
     kind: PrincipalKind = strawberry.field(description="The kind of the caller.")
     id: str | None = strawberry.field(
+        name="principalId",
         description="The id of the API key, or the subject of the access token; null for the gateway itself. Only for"
         " the platform, and for callers of the same application or account.",
         graphql_type=strawberry.ID | None,
@@ -41,9 +41,11 @@ class Actor:
 
 
 @strawberry.interface(description="A change of an installation, as the event log keeps it.")
-class InstallationEvent:
+class InstallationEvent(Node):
     row: strawberry.Private[domain.Event]
-    id: strawberry.ID = strawberry.field(description="The id of the event, unique among all events.")
+    id: str = strawberry.field(
+        description="The id of the event, the same text as `cursor`.", graphql_type=strawberry.ID
+    )
     cursor: str = strawberry.field(description="The position of the event in the log, to pass as `after`.")
     occurred_at: datetime = strawberry.field(description="When the change happened.")
     installation_id: strawberry.ID = strawberry.field(
@@ -93,7 +95,9 @@ class InstallationConnectionReported(InstallationEvent):
 
 @strawberry.type(description="The user authorized again: the status is unchanged, and the expiry is new.")
 class InstallationAuthorizationRenewed(InstallationEvent):
-    expires_at: datetime | None = strawberry.field(description="When the authorization expires; null if it does not.")
+    authorization_expires_at: datetime | None = strawberry.field(
+        description="When the authorization expires; null if it does not."
+    )
 
 
 EVENT_TYPES = (
@@ -112,7 +116,7 @@ def resolve_event(row: domain.Event, _info: object = None, **_arguments: object)
     """
     shared: dict[str, Any] = {
         "row": row,
-        "id": strawberry.ID(str(row.position.id)),
+        "id": row.cursor,
         "cursor": row.cursor,
         "occurred_at": row.occurred_at,
         "installation_id": strawberry.ID(str(row.installation_id)),
@@ -131,7 +135,7 @@ def resolve_event(row: domain.Event, _info: object = None, **_arguments: object)
                 **shared, succeeded=change.succeeded, failures=change.failures, message=change.message
             )
         case domain.AuthorizationRenewed(expires_at=expires_at):
-            return InstallationAuthorizationRenewed(**shared, expires_at=expires_at)
+            return InstallationAuthorizationRenewed(**shared, authorization_expires_at=expires_at)
         case _:
             assert_never(row.change)
 
@@ -142,7 +146,7 @@ class InstallationEventEdge:
     cursor: str = strawberry.field(description="The position of the event in the log, to pass as `after`.")
 
 
-@strawberry.type(description="A page of events, oldest first.")
+@strawberry.type(description="A page of events.")
 class InstallationEventConnection:
     edges: list[InstallationEventEdge] = strawberry.field(description="The events of the page with their cursors.")
     nodes: list[InstallationEvent] = strawberry.field(description="The events of the page.")
@@ -160,42 +164,48 @@ def _connection(page: Page[domain.Event]) -> InstallationEventConnection:
     )
 
 
-def event_filter(
-    info: Info, given: InstallationEventFilter | None, *, kinds: frozenset[EventKind] = ALL_KINDS
-) -> EventFilter:
-    """Return the filter of the requested events that the caller sees."""
-    wanted = given or InstallationEventFilter()
-    return visible_events(
-        info.context.principal,
-        installation_id=parse_optional_uuid(wanted.installation_id, argument="installationId"),
-        application_id=parse_optional_uuid(wanted.application_id, argument="applicationId"),
-        account_id=parse_optional_uuid(wanted.account_id, argument="accountId"),
-        kinds=kinds,
-    )
+def event_filter(filter: InstallationEventFilter | None) -> EventFilter:
+    """Return the filter of the events that are asked for. Raises BadUserInput."""
+    return filter.value() if filter else ALL_EVENTS
 
 
 def list_history(
     self: Installation,
     info: Info,
+    filter: Events = None,
+    direction: Direction = None,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
 ) -> MappedFuture[Any, InstallationEventConnection | None]:
     """Resolve a page of an installation's history; the same page of several installations is read by one statement."""
-    asked = window(first=first, after=after, last=last, before=before, place=decode_position)
-    return info.context.loaders.batched(reads.list_histories, window=asked).load(self.id, _connection)
+    pages = info.context.loaders.batched(
+        reads.list_histories,
+        matching=event_filter(filter),
+        direction=direction or OrderDirection.ASC,
+        window=window(first=first, after=after, last=last, before=before, place=decode_position),
+    )
+    return pages.load(self.id, _connection)
 
 
 async def list_events(
     self: object,  # noqa: ARG001 - Strawberry passes the parent, here the root value
     info: Info,
     filter: Events = None,
+    direction: Direction = None,
     first: First = None,
     after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> InstallationEventConnection:
     """Resolve a page of the event log."""
-    asked = window(first=first, after=after, last=None, before=None, place=decode_position)
-    return _connection(
-        await reads.list_events(info.context.services, matching=event_filter(info, filter), window=asked)
+    context = info.context
+    page = await reads.list_events(
+        context.services,
+        context.principal,
+        matching=event_filter(filter),
+        direction=direction or OrderDirection.ASC,
+        window=window(first=first, after=after, last=last, before=before, place=decode_position),
     )
+    return _connection(page)

@@ -3,28 +3,52 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import strawberry
 
 from gateway.domain import pages
-from gateway.domain.errors import BadUserInput, MetadataRejected
+from gateway.domain.errors import BadUserInput, InvalidInput
+from gateway.domain.event_filters import ALL_KINDS, EventFilter
+from gateway.domain.events import EventKind
+from gateway.domain.input_checks import InputCheck
 from gateway.domain.installations import (
     AuthorizationMethod,
     DeactivationReason,
     InstallationStatus,
+    StatusReasonCode,
     SyncOutcome,
     SyncStep,
 )
-from gateway.domain.metadata import encode_metadata
+from gateway.domain.metadata import MOST_BYTES, MOST_KEY_CHARACTERS, MOST_KEYS, MOST_LEVELS, encode_metadata
 from gateway.domain.pages import InstallationOrderField, OrderDirection
 from gateway.domain.principals import PrincipalKind
-from gateway.domain.text import checked_text
-from gateway.schema.scalars import JsonValue, parse_optional_uuid
-from gateway.usecases.marketplace import LONGEST_CATEGORY, LONGEST_NAME
+from gateway.domain.text import MOST_MESSAGE_CHARACTERS, MOST_URL_CHARACTERS, checked_text
+from gateway.schema.scalars import JsonValue, parse_optional_uuid, parse_uuid
+from gateway.usecases.api_keys import LONGEST_LABEL
+from gateway.usecases.marketplace import LONGEST_CATEGORY, LONGEST_DESCRIPTION, LONGEST_NAME, MOST_CATEGORIES
+from gateway.usecases.syncs import LONGEST_LEASE_SECONDS, LONGEST_STEP_NAME, MOST_STEPS
+
+MAX_VALUES: Final = 100
+"""As many installations as a page has; each value is a range of an index, or several."""
+Value = TypeVar("Value")
 
 _optional: Callable[..., Any] = partial(strawberry.field, default=None)
 _unset: Callable[..., Any] = partial(strawberry.field, default=strawberry.UNSET)
+_APPLICATION_NAME = f"The name of the application, for people: at most {LONGEST_NAME} characters."
+_APPLICATION_DESCRIPTION = f"What the application does, for people: at most {LONGEST_DESCRIPTION:,} characters."
+_CATEGORIES = (
+    f"The categories of the marketplace that list the application: at most {MOST_CATEGORIES}, of at most"
+    f" {LONGEST_CATEGORY} characters each."
+)
+_LOGO_URL = f"The URL of the application's logo, http or https, of at most {MOST_URL_CHARACTERS:,} characters"
+_MESSAGE = f"A message about it, for people: at most {MOST_MESSAGE_CHARACTERS:,} characters."
+_METADATA_LIMITS = (
+    f"At most {MOST_KEYS} keys, {MOST_KEY_CHARACTERS} characters in a key, {MOST_LEVELS} levels, and {MOST_BYTES:,}"
+    " bytes of JSON."
+)
+_checked = partial(checked_text, may_be_blank=True)
 
 
 @strawberry.input(one_of=True, description="Identifies an application by exactly one of these fields.")
@@ -44,42 +68,89 @@ class ApplicationFilter:
 
     def value(self) -> pages.ApplicationFilter:
         return pages.ApplicationFilter(
-            search=_search_text(self.search, name="search", most=LONGEST_NAME),
-            category=_search_text(self.category, name="category", most=LONGEST_CATEGORY),
+            search=_search_text(self.search),
+            category=None if self.category is None else _checked(self.category, name="category", most=LONGEST_CATEGORY),
             authorization_method=self.authorization_method,
             listed=self.listed,
         )
 
 
-def _search_text(value: str | None, *, name: str, most: int) -> str | None:
-    return None if value is None else checked_text(value, name=name, most=most, may_be_blank=True)
+def _search_text(value: str | None) -> str | None:
+    """Return the text that is searched; None where every text contains it. Raises BadUserInput."""
+    return _checked(value, name="search", most=LONGEST_NAME) if value else None
 
 
-@strawberry.input(description="A filter of installations: those that match all given fields.")
+@strawberry.input(description="A filter of accounts: those that match all given fields.")
+class AccountFilter:
+    search: str | None = _optional(description="Text that the name contains, in any case.")
+
+    def value(self) -> pages.AccountFilter:
+        return pages.AccountFilter(search=_search_text(self.search))
+
+
+@strawberry.input(description="A filter of API keys: those that match all given fields.")
+class ApiKeyFilter:
+    kind: PrincipalKind | None = _optional(description="The kind of caller that the API key authenticates.")
+    application_id: strawberry.ID | None = _optional(description="The id of the application that the caller is.")
+    account_id: strawberry.ID | None = _optional(
+        description="The id of the account that the caller is a user of, or is bound to."
+    )
+    in_force: bool | None = _optional(description="Whether the API key is neither revoked nor expired.")
+
+    def value(self) -> pages.ApiKeyFilter:
+        return pages.ApiKeyFilter(
+            kind=self.kind,
+            application_id=parse_optional_uuid(self.application_id, argument="applicationId"),
+            account_id=parse_optional_uuid(self.account_id, argument="accountId"),
+            in_force=self.in_force,
+        )
+
+
+@strawberry.input(
+    description="A filter of installations: those that match all given fields. A list means any of its values."
+)
 class InstallationFilter:
-    application_id: strawberry.ID | None = _optional(description="The id of the application.")
-    account_id: strawberry.ID | None = _optional(description="The id of the account.")
-    status: list[InstallationStatus] | None = _optional(description="The allowed statuses.")
+    application_ids: list[strawberry.ID] | None = _optional(description="The ids of at most 100 applications.")
+    account_ids: list[strawberry.ID] | None = _optional(description="The ids of at most 100 accounts.")
+    statuses: list[InstallationStatus] | None = _optional(description="The allowed statuses.")
+    reasons: list[StatusReasonCode] | None = _optional(description="The allowed reasons for the status.")
+    search: str | None = _optional(
+        description="Text that the name of the application or of the account contains, in any case. If more than 500"
+        " applications or accounts have such a name, the error says so: search for more of it."
+    )
     updated_since: datetime | None = _optional(description="Only installations that changed at this time or later.")
+    updated_before: datetime | None = _optional(
+        description="Only installations that have not changed at this time or later."
+    )
+    authorization_expires_before: datetime | None = _optional(
+        description="Only installations whose authorization expires, or expired, before this time."
+    )
     metadata: JsonValue | None = _optional(
         description="A JSON object that the metadata contains. Only for callers that may read metadata."
     )
 
     def value(self) -> pages.InstallationFilter:
         return pages.InstallationFilter(
-            application_id=parse_optional_uuid(self.application_id, argument="applicationId"),
-            account_id=parse_optional_uuid(self.account_id, argument="accountId"),
-            statuses=None if self.status is None else tuple(dict.fromkeys(self.status)),
+            application_ids=_any_id(self.application_ids, argument="applicationIds"),
+            account_ids=_any_id(self.account_ids, argument="accountIds"),
+            statuses=_any_of(self.statuses, argument="statuses"),
+            reasons=_any_of(self.reasons, argument="reasons"),
+            search=_search_text(self.search),
             updated_since=self.updated_since,
+            updated_before=self.updated_before,
+            authorization_expires_before=self.authorization_expires_before,
             metadata=None if self.metadata is None else _containment(self.metadata),
         )
 
 
 def _containment(metadata: object) -> str:
+    check = InputCheck()
+    text = encode_metadata(metadata, check, "metadata")
     try:
-        return encode_metadata(metadata)
-    except MetadataRejected as rejected:
-        raise BadUserInput(f"No metadata can contain this: {rejected.message}", argument="metadata") from rejected
+        check.finish()
+    except InvalidInput as invalid:
+        raise BadUserInput(f"No metadata can contain this. {invalid.message}", argument="metadata") from invalid
+    return text
 
 
 @strawberry.input(description="The order of a list of installations; equal ones are ordered by id.")
@@ -88,15 +159,55 @@ class InstallationOrder:
     direction: OrderDirection = strawberry.field(description="The direction of the order.")
 
 
-@strawberry.input(description="A filter of events: those that match all given fields.")
+@strawberry.input(
+    description="A filter of events: those that match all given fields; a list means any of its values. A list has at"
+    " most 100 values; without `installationIds`, there are at most 100 pairs of `applicationIds` and `accountIds`."
+)
 class InstallationEventFilter:
-    installation_id: strawberry.ID | None = _optional(description="The id of the installation.")
-    application_id: strawberry.ID | None = _optional(
-        description="The id of the application whose installations the events are of."
+    installation_ids: list[strawberry.ID] | None = _optional(description="The ids of installations.")
+    application_ids: list[strawberry.ID] | None = _optional(
+        description="The ids of the applications whose installations the events are of."
     )
-    account_id: strawberry.ID | None = _optional(
-        description="The id of the account whose installations the events are of."
+    account_ids: list[strawberry.ID] | None = _optional(
+        description="The ids of the accounts whose installations the events are of."
     )
+    kinds: list[EventKind] | None = _optional(description="The kinds of events.")
+    to: list[InstallationStatus] | None = _optional(
+        description="Only changes of status that led to one of these statuses."
+    )
+    occurred_since: datetime | None = _optional(description="Only events that occurred at this time or later.")
+    occurred_before: datetime | None = _optional(description="Only events that occurred before this time.")
+
+    def value(self) -> EventFilter:
+        kinds = _any_of(self.kinds, argument="kinds")
+        matching = EventFilter(
+            installation_ids=_any_id(self.installation_ids, argument="installationIds"),
+            application_ids=_any_id(self.application_ids, argument="applicationIds"),
+            account_ids=_any_id(self.account_ids, argument="accountIds"),
+            kinds=ALL_KINDS if kinds is None else kinds,
+            to=_any_of(self.to, argument="to"),
+            occurred_since=self.occurred_since,
+            occurred_before=self.occurred_before,
+        )
+        pairs = len(matching.application_ids or ()) * len(matching.account_ids or ())
+        if matching.installation_ids is None and pairs > MAX_VALUES:
+            raise BadUserInput(
+                f"Filter by at most {MAX_VALUES} pairs of application and account, not {pairs}.",
+                argument="accountIds",
+            )
+        return matching
+
+
+def _any_of(values: list[Value] | None, *, argument: str) -> frozenset[Value] | None:
+    """Return the values of a list that may be left out. Raises BadUserInput where it is too long."""
+    if values is not None and len(values) > MAX_VALUES:
+        raise BadUserInput(f"{argument} has at most {MAX_VALUES} values, not {len(values)}.", argument=argument)
+    return None if values is None else frozenset(values)
+
+
+def _any_id(values: list[strawberry.ID] | None, *, argument: str) -> frozenset[UUID] | None:
+    ids = _any_of(values, argument=argument)
+    return None if ids is None else frozenset(parse_uuid(each, argument=argument) for each in ids)
 
 
 @strawberry.input(description="An application to register.")
@@ -105,10 +216,10 @@ class RegisterApplicationInput:
         description="The readable name in addresses, which cannot be changed: 2 to 63 lower-case letters, digits, and"
         " single hyphens between them."
     )
-    name: str = strawberry.field(description="The name of the application, for people.")
-    description: str | None = _optional(description="What the application does, for people.")
-    categories: list[str] | None = _optional(description="The categories of the marketplace that list the application.")
-    logo_url: str | None = _optional(description="The URL of the application's logo, http or https.")
+    name: str = strawberry.field(description=_APPLICATION_NAME)
+    description: str | None = _optional(description=_APPLICATION_DESCRIPTION)
+    categories: list[str] | None = _optional(description=_CATEGORIES)
+    logo_url: str | None = _optional(description=f"{_LOGO_URL}.")
     authorization_method: AuthorizationMethod = strawberry.field(
         description="How a user authorizes the application. It cannot be changed."
     )
@@ -124,10 +235,10 @@ class RegisterApplicationInput:
 @strawberry.input(description="The changes of an application: fields that are left out are not changed.")
 class UpdateApplicationInput:
     id: strawberry.ID = strawberry.field(description="The id of the application.")
-    name: str | None = _unset(description="The name of the application, for people.")
-    description: str | None = _unset(description="What the application does, for people.")
-    categories: list[str] | None = _unset(description="The categories of the marketplace that list the application.")
-    logo_url: str | None = _unset(description="The URL of the application's logo, http or https; null removes it.")
+    name: str | None = _unset(description=_APPLICATION_NAME)
+    description: str | None = _unset(description=_APPLICATION_DESCRIPTION)
+    categories: list[str] | None = _unset(description=_CATEGORIES)
+    logo_url: str | None = _unset(description=f"{_LOGO_URL}; null removes it.")
     requires_configuration: bool | None = _unset(
         description="With OAUTH: whether the application has to activate an installation after its authorization."
     )
@@ -137,7 +248,7 @@ class UpdateApplicationInput:
 @strawberry.input(description="An account to register, or to rename if one with this id exists.")
 class RegisterAccountInput:
     id: strawberry.ID | None = _optional(description="The id of the account on the platform; by default, a new id.")
-    name: str = strawberry.field(description="The name of the company.")
+    name: str = strawberry.field(description=f"The name of the company: at most {LONGEST_NAME} characters.")
 
 
 @strawberry.input(description="The caller that a new API key authenticates.")
@@ -148,8 +259,13 @@ class IssueApiKeyInput:
         description="For ACCOUNT: the account of the caller. For APPLICATION: the only account that the caller may act"
         " for; by default, all that have the application installed."
     )
-    label: str = strawberry.field(description="The label of the API key, which events name as part of their actor.")
-    expires_at: datetime | None = _optional(description="When the API key expires; by default, never.")
+    label: str = strawberry.field(
+        description=f"The label of the API key, which events name as part of their actor: at most {LONGEST_LABEL}"
+        " characters."
+    )
+    expires_at: datetime | None = _optional(
+        description="When the API key expires, a time in the future; by default, never."
+    )
 
 
 @strawberry.input(description="The API key to revoke.")
@@ -163,7 +279,9 @@ class AuthorizeInstallationInput:
     account_id: strawberry.ID = strawberry.field(
         description="The account that the user authorized the application for."
     )
-    expires_at: datetime | None = _optional(description="When the authorization expires; by default, never.")
+    expires_at: datetime | None = _optional(
+        description="When the authorization expires, a time in the future; by default, never."
+    )
 
 
 @strawberry.input(description="The installation to complete, and its metadata.")
@@ -175,7 +293,7 @@ class CreateInstallationInput:
         description="The id of the account; by default, of the account that the caller is bound to."
     )
     metadata: JsonValue | None = _optional(
-        description="The application's own JSON object; by default, the metadata is not changed."
+        description=f"The application's own JSON object; by default, the metadata is not changed. {_METADATA_LIMITS}"
     )
 
 
@@ -198,9 +316,10 @@ class ActivateInstallationInput(_VersionedInput):
 
 @strawberry.input(one_of=True, description="A change of metadata by exactly one of these fields.")
 class MetadataChange:
-    replace: JsonValue | None = _unset(description="A JSON object that replaces the metadata.")
+    replace: JsonValue | None = _unset(description=f"A JSON object that replaces the metadata. {_METADATA_LIMITS}")
     merge: JsonValue | None = _unset(
-        description="A JSON Merge Patch (RFC 7396) to apply to the metadata; null deletes a key.",
+        description="A JSON Merge Patch (RFC 7396) to apply to the metadata; null deletes a key. The result has the"
+        f" limits of all metadata. {_METADATA_LIMITS}",
     )
 
 
@@ -211,9 +330,12 @@ class UpdateInstallationMetadataInput(_VersionedInput):
 
 @strawberry.input(description="The progress of one step of a synchronisation.")
 class SyncStepInput:
-    name: str = strawberry.field(description="The application's name for this step.")
-    done: int = strawberry.field(description="How many items of this step are done.")
-    total: int | None = _optional(description="How many items this step has, if known.")
+    name: str = strawberry.field(
+        description="The application's name for this step, which no other step has: at most"
+        f" {LONGEST_STEP_NAME} characters."
+    )
+    done: int = strawberry.field(description="How many items of this step are done, from 0.")
+    total: int | None = _optional(description="How many items this step has, from 0, if known.")
 
 
 def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
@@ -225,38 +347,41 @@ def to_sync_steps(steps: list[SyncStepInput] | None) -> tuple[SyncStep, ...]:
 class StartInstallationSyncInput(_VersionedInput):
     lease_seconds: int = strawberry.field(
         default=300,
-        description="The lease: after this many seconds without a report of progress, the synchronisation has failed."
+        description=f"The lease, from 1 to {LONGEST_LEASE_SECONDS:,}: after this many seconds without a report of"
+        " progress, the synchronisation has failed."
         " The gateway may limit how long it takes in all; `Sync.expiresAt` says when the lease ends.",
     )
     steps: list[SyncStepInput] | None = _optional(
-        description="The steps of the synchronisation, as far as they are known."
+        description=f"The steps of the synchronisation, as far as they are known: at most {MOST_STEPS}."
     )
 
 
 @strawberry.input(description="The progress of a synchronisation, whose lease is renewed.")
 class ReportInstallationSyncProgressInput(_InstallationInput):
     steps: list[SyncStepInput] = strawberry.field(
-        description="The progress of every step; it replaces the steps of the last report."
+        description=f"The progress of every step, of at most {MOST_STEPS}; it replaces the steps of the last report."
     )
-    message: str | None = _optional(description="A message about it, for people.")
+    message: str | None = _optional(description=_MESSAGE)
 
 
 @strawberry.input(description="The outcome of a synchronisation.")
 class FinishInstallationSyncInput(_InstallationInput):
-    outcome: SyncOutcome = strawberry.field(description="The outcome.")
-    message: str | None = _optional(description="A message about it, for people.")
+    outcome: SyncOutcome = strawberry.field(description="Whether the synchronisation succeeded.")
+    message: str | None = _optional(description=_MESSAGE)
 
 
 @strawberry.input(description="Whether the application can reach its own system.")
 class ReportInstallationConnectionInput(_InstallationInput):
     succeeded: bool = strawberry.field(description="Whether the system was reached.")
-    message: str | None = _optional(description="A message about it, for people.")
+    message: str | None = _optional(description=_MESSAGE)
 
 
 @strawberry.input(description="The installation to deactivate, and the reason.")
 class DeactivateInstallationInput(_VersionedInput):
-    reason: DeactivationReason = strawberry.field(default=DeactivationReason.DEACTIVATED, description="The reason.")
-    message: str | None = _optional(description="A message about the reason, for people.")
+    reason: DeactivationReason = strawberry.field(
+        default=DeactivationReason.DEACTIVATED, description="Why the installation becomes INACTIVE."
+    )
+    message: str | None = _optional(description=_MESSAGE)
 
 
 @strawberry.input(description="The installation to delete.")

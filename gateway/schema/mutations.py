@@ -31,7 +31,6 @@ from gateway.schema.results import (
     StartInstallationSyncResult,
     UpdateInstallationMetadataResult,
 )
-from gateway.schema.scalars import parse_optional_uuid, parse_uuid
 from gateway.usecases import installations, syncs
 
 
@@ -46,8 +45,8 @@ class Mutation(AdminMutations):
         return await installations.authorize_installation(
             info.context.services,
             info.context.principal,
-            application_id=parse_uuid(input.application_id, argument="applicationId"),
-            account_id=parse_uuid(input.account_id, argument="accountId"),
+            application_id=input.application_id,
+            account_id=input.account_id,
             expires_at=input.expires_at,
         )
 
@@ -61,8 +60,8 @@ class Mutation(AdminMutations):
         return await installations.create_installation(
             info.context.services,
             info.context.principal,
-            application_id=parse_optional_uuid(input.application_id, argument="applicationId"),
-            account_id=parse_optional_uuid(input.account_id, argument="accountId"),
+            application_id=input.application_id,
+            account_id=input.account_id,
             metadata=input.metadata,
         )
 
@@ -75,7 +74,7 @@ class Mutation(AdminMutations):
         return await installations.activate_installation(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             expected_version=input.expected_version,
         )
 
@@ -85,7 +84,7 @@ class Mutation(AdminMutations):
     )
     async def update_installation_metadata(self, info: Info, input: UpdateInstallationMetadataInput) -> Installation:
         services, principal = info.context.services, info.context.principal
-        installation_id, version = parse_uuid(input.id, argument="id"), input.expected_version
+        installation_id, version = input.id, input.expected_version
         if input.change.replace is not strawberry.UNSET:
             return await installations.replace_metadata(
                 services,
@@ -110,7 +109,7 @@ class Mutation(AdminMutations):
         return await syncs.start_installation_sync(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             lease_seconds=input.lease_seconds,
             steps=to_sync_steps(input.steps),
             expected_version=input.expected_version,
@@ -127,7 +126,7 @@ class Mutation(AdminMutations):
         return await syncs.report_installation_sync_progress(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             steps=to_sync_steps(input.steps),
             message=input.message,
         )
@@ -140,7 +139,7 @@ class Mutation(AdminMutations):
         return await syncs.finish_installation_sync(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             outcome=input.outcome,
             message=input.message,
         )
@@ -156,7 +155,7 @@ class Mutation(AdminMutations):
         return await installations.report_installation_connection(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             succeeded=input.succeeded,
             message=input.message,
         )
@@ -170,7 +169,7 @@ class Mutation(AdminMutations):
         return await installations.deactivate_installation(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             reason=input.reason,
             message=input.message,
             expected_version=input.expected_version,
@@ -181,10 +180,15 @@ class Mutation(AdminMutations):
         graphql_type=DeleteInstallationResult,
     )
     async def delete_installation(self, info: Info, input: DeleteInstallationInput) -> DeletedInstallation:
-        row, deleted_at = await installations.delete_installation(
+        deleted, deleted_at = await installations.delete_installation(
             info.context.services,
             info.context.principal,
-            installation_id=parse_uuid(input.id, argument="id"),
+            installation_id=input.id,
             expected_version=input.expected_version,
         )
-        return DeletedInstallation(id=strawberry.ID(str(row.id)), deleted_at=deleted_at)
+        return DeletedInstallation(
+            deleted_installation_id=deleted.id,
+            application_id=deleted.application_id,
+            account_id=deleted.account_id,
+            deleted_at=deleted_at,
+        )

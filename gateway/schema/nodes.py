@@ -1,44 +1,34 @@
-"""The types with an id: applications, accounts, installations.
+"""The types whose ids are those of rows: applications, accounts, API keys, installations.
 
 Their sources are the domain's objects as storage reads them: no object of these classes is ever made. A field without
 a resolver is the attribute of the same name, and `self` in a resolver is the domain's object.
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 from uuid import UUID
 
 import strawberry
 from strawberry.types.lazy_type import LazyType
 
+from gateway.domain import api_keys, policy
 from gateway.domain import installations as domain
-from gateway.domain import policy
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import BadUserInput
 from gateway.domain.installations import AuthorizationMethod, InstallationStatus
+from gateway.domain.principals import PrincipalKind
 from gateway.schema.arguments import AccountId
 from gateway.schema.connections import InstallationConnection, list_installations
 from gateway.schema.context import Info
 from gateway.schema.events import InstallationEventConnection, list_history
+from gateway.schema.node import Node
 from gateway.schema.scalars import JsonText, JsonValue, parse_optional_uuid
 from gateway.schema.status import StatusReason, Sync
+from gateway.storage.installation_pages import ACCOUNT_NAMES, APPLICATION_NAMES
 from gateway.usecases.batch_loader import MappedFuture
-from gateway.usecases.reads import find_installations_by_pair
+from gateway.usecases.reads import find_accounts, find_applications, find_installations_by_pair
+from gateway.usecases.rows import NamesOf, references
 from gateway.usecases.visibility import reads_metadata
-
-
-@strawberry.interface(description="An object with an id of its own, which is the same in logs and in the database.")
-class Node:
-    source_type: ClassVar[type]
-    """The domain's class whose objects are the sources of this type."""
-    id: UUID = strawberry.field(
-        description="The id of the object: a UUID in lower case, unique among all objects.", graphql_type=strawberry.ID
-    )
-
-    @classmethod
-    def is_type_of(cls, source: object, _info: object) -> bool:
-        """Return whether a source is one of this type's; Strawberry asks."""
-        return isinstance(source, cls.source_type)
 
 
 @strawberry.type(description="A third-party client in the marketplace.")
@@ -86,9 +76,70 @@ class Account(Node):
     )
 
 
+@strawberry.type(description="A credential of a caller. Its secret is not stored.")
+class ApiKey(Node):
+    source_type = api_keys.ApiKey
+    beginning: strawberry.Private[str]
+    application_id: strawberry.Private[UUID | None]
+    account_id: strawberry.Private[UUID | None]
+    kind: PrincipalKind = strawberry.field(description="The kind of caller that the API key authenticates.")
+    label: str = strawberry.field(description="The label of the API key, which events name as part of their actor.")
+    created_at: datetime = strawberry.field(description="When the API key was issued.")
+    expires_at: datetime | None = strawberry.field(description="When the API key expires; null if it does not.")
+    revoked_at: datetime | None = strawberry.field(description="When the API key was revoked; null if it was not.")
+    last_used_at: datetime | None = strawberry.field(
+        description="When the API key was last used, as far as it is stored: gateways store it from time to time."
+    )
+
+    @strawberry.field(description="The beginning of the API key, which is not secret and identifies it.")
+    def prefix(self) -> str:
+        return self.beginning
+
+    @strawberry.field(
+        description="The application that the caller is; null if there is none that you see.",
+        graphql_type=Application | None,
+    )
+    def bound_application(self, info: Info) -> MappedFuture[Any, domain.Application | None] | None:
+        bound = self.application_id
+        return None if bound is None else info.context.loaders.batched(find_applications).load(bound)
+
+    @strawberry.field(
+        description="The account that the caller is a user of, or is bound to; null if there is none that you see.",
+        graphql_type=Account | None,
+    )
+    def bound_account(self, info: Info) -> MappedFuture[Any, domain.Account | None] | None:
+        bound = self.account_id
+        return None if bound is None else info.context.loaders.batched(find_accounts).load(bound)
+
+
+class OfPair(Protocol):
+    """The source of a type that belongs to an application and an account."""
+
+    application_id: UUID
+    account_id: UUID
+
+
+@references("applications", by="application_id")
+def load_application(self: OfPair, info: Info) -> MappedFuture[Any, domain.Application | None]:
+    """Resolve the application of an installation, or of one that was deleted."""
+    return info.context.loaders.applications.load(self.application_id)
+
+
+@references("accounts", by="account_id")
+def load_account(self: OfPair, info: Info) -> MappedFuture[Any, domain.Account | None]:
+    """Resolve the account of an installation, or of one that was deleted."""
+    return info.context.loaders.accounts.load(self.account_id)
+
+
 @strawberry.type(description="The connection between an application and a company's account.")
 class Installation(Node):
     source_type = domain.Installation
+    names: ClassVar = {
+        "application": NamesOf(
+            APPLICATION_NAMES, {"id": "application_id", "name": "application_name", "slug": "application_slug"}
+        ),
+        "account": NamesOf(ACCOUNT_NAMES, {"id": "account_id", "name": "account_name"}),
+    }
     application_id: strawberry.Private[UUID]
     account_id: strawberry.Private[UUID]
     metadata: strawberry.Private[str]
@@ -106,13 +157,12 @@ class Installation(Node):
         description="When the installation last became ACTIVATED; null if it never was."
     )
 
-    @strawberry.field(description="The application that is installed.", graphql_type=Application)
-    def application(self, info: Info) -> MappedFuture[Any, domain.Application | None]:
-        return info.context.loaders.applications.load(self.application_id)
-
-    @strawberry.field(description="The account that the application is installed for.", graphql_type=Account)
-    def account(self, info: Info) -> MappedFuture[Any, domain.Account | None]:
-        return info.context.loaders.accounts.load(self.account_id)
+    application = strawberry.field(
+        resolver=load_application, description="The application that is installed.", graphql_type=Application
+    )
+    account = strawberry.field(
+        resolver=load_account, description="The account that the application is installed for.", graphql_type=Account
+    )
 
     @strawberry.field(
         name="metadata",
@@ -136,6 +186,6 @@ class Installation(Node):
 
     history = strawberry.field(
         resolver=list_history,
-        description="The events of the installation, oldest first.",
+        description="The events of the installation; by default the oldest first.",
         graphql_type=InstallationEventConnection,
     )

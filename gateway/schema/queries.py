@@ -1,24 +1,37 @@
 """The queries."""
 
 import asyncio
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeAlias
+from uuid import UUID
 
 import strawberry
 
+from gateway.domain import api_keys as domain_keys
 from gateway.domain import installations as domain
-from gateway.domain.cursors import encode_position
+from gateway.domain.cursors import Position, decode_position, encode_position
 from gateway.domain.errors import BadUserInput, Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.schema.arguments import By, Id, Ids
-from gateway.schema.connections import InstallationConnection, list_applications, list_installations
+from gateway.schema.connections import (
+    InstallationConnection,
+    list_accounts,
+    list_api_keys,
+    list_applications,
+    list_installations,
+)
 from gateway.schema.context import Info
-from gateway.schema.events import list_events
-from gateway.schema.nodes import Account, Application, Installation, Node
+from gateway.schema.events import InstallationEvent, list_events, resolve_event
+from gateway.schema.inputs import MAX_VALUES
+from gateway.schema.node import Node
+from gateway.schema.nodes import Account, ApiKey, Application, Installation
 from gateway.schema.scalars import parse_uuid
 from gateway.usecases import reads
 from gateway.usecases.batch_loader import MappedFuture
 
-MAX_NODES = 100
+NodeSource: TypeAlias = (
+    domain.Installation | domain.Application | domain.Account | domain_keys.ApiKey | InstallationEvent
+)
 
 
 @strawberry.type(description="The caller.")
@@ -52,18 +65,36 @@ class Viewer:
         pair = (principal.application_id, principal.account_id)
         return info.context.loaders.batched(reads.find_installations_by_pair).load(pair)
 
+    @strawberry.field(
+        description="The API key that authenticated the caller; null if an access token did.",
+        graphql_type=ApiKey | None,
+    )
+    def api_key(self, info: Info) -> MappedFuture[Any, domain_keys.ApiKey | None] | None:
+        own = info.context.principal.api_key_id
+        return None if own is None else info.context.loaders.batched(reads.find_api_keys).load(own)
+
+
+def _node_id(value: str, *, argument: str) -> UUID | Position:
+    """Parse the id of a row or of an event. Raises BadUserInput."""
+    with suppress(BadUserInput):
+        return decode_position(value, argument=argument)
+    return parse_uuid(value, argument=argument)
+
 
 async def find_node(
     self: object,  # noqa: ARG001 - Strawberry passes the parent, here the root value
     info: Info,
     id: Id,
-) -> domain.Installation | domain.Application | domain.Account | None:
+) -> NodeSource | None:
     """Resolve the object with an id, whichever type it has."""
-    loaders, node_id = info.context.loaders, parse_uuid(id, argument="id")
+    loaders, node_id = info.context.loaders, _node_id(id, argument="id")
+    if isinstance(node_id, Position):
+        return await loaders.batched(reads.find_events).load(node_id, resolve_event)
     return (
         await loaders.installations.load(node_id)
         or await loaders.batched(reads.find_applications).load(node_id)
         or await loaders.batched(reads.find_accounts).load(node_id)
+        or await loaders.batched(reads.find_api_keys).load(node_id)
     )
 
 
@@ -75,22 +106,21 @@ class Query:
 
     node = strawberry.field(
         resolver=find_node,
-        description="The application, account or installation with this id; null if the caller sees none.",
+        description="The application, account, installation, API key or event with this id; null if the caller sees"
+        " none.",
         graphql_type=Node | None,
     )
 
     @strawberry.field(
-        description="The applications, accounts and installations with these ids, in this order; null for each that"
-        " the caller does not see.",
+        description="The applications, accounts, installations, API keys and events with these ids, in this order;"
+        " null for each that the caller does not see.",
         graphql_type=list[Node | None],
     )
-    async def nodes(
-        self, info: Info, ids: Ids
-    ) -> list[domain.Installation | domain.Application | domain.Account | None]:
-        if len(ids) > MAX_NODES:
-            raise BadUserInput(f"Ask for at most {MAX_NODES} nodes at a time, not {len(ids)}.", argument="ids")
+    async def nodes(self, info: Info, ids: Ids) -> list[NodeSource | None]:
+        if len(ids) > MAX_VALUES:
+            raise BadUserInput(f"Ask for at most {MAX_VALUES} nodes at a time, not {len(ids)}.", argument="ids")
         for each in ids:
-            parse_uuid(each, argument="ids")
+            _node_id(each, argument="ids")
         return list(await asyncio.gather(*(find_node(self, info, each) for each in ids)))
 
     @strawberry.field(
@@ -115,6 +145,16 @@ class Query:
     def account(self, info: Info, id: Id) -> MappedFuture[Any, domain.Account | None]:
         return info.context.loaders.batched(reads.find_accounts).load(parse_uuid(id, argument="id"))
 
+    accounts = strawberry.field(
+        resolver=list_accounts,
+        description="The accounts that the caller sees, ordered by name. An application sees the accounts that have it"
+        " installed.",
+    )
+
+    api_keys = strawberry.field(
+        resolver=list_api_keys, description="The API keys, the newest first. Only for the platform."
+    )
+
     @strawberry.field(
         description="One installation, by its id; null if the caller does not see it.",
         graphql_type=Installation | None,
@@ -130,8 +170,8 @@ class Query:
 
     installation_events = strawberry.field(
         resolver=list_events,
-        description="The events of the installations that the caller sees, oldest first: the log that subscriptions"
-        " deliver.",
+        description="The events of the installations that the caller sees, by default the oldest first: the log that"
+        " subscriptions deliver.",
     )
 
     @strawberry.field(

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
+from uuid import UUID
 
 import strawberry
 
-from gateway.domain.principals import PrincipalKind
+from gateway.domain import api_keys as keys
 from gateway.schema.errors import (
     AccountNotFound,
     ActionNotAllowed,
@@ -13,35 +14,34 @@ from gateway.schema.errors import (
     ApplicationNotFound,
     InstallationAlreadyExists,
     InstallationNotFound,
-    MetadataRejected,
+    InvalidInput,
     SlugTaken,
     VersionConflict,
 )
-from gateway.schema.nodes import Account, Application, Installation
+from gateway.schema.nodes import Account, ApiKey, Application, Installation, load_account, load_application
 
 
 @strawberry.type(description="The installation is deleted; its events stay.")
 class DeletedInstallation:
-    id: strawberry.ID = strawberry.field(description="The id of the deleted installation.")
+    deleted_installation_id: UUID = strawberry.field(
+        description="The id that the installation had.", graphql_type=strawberry.ID
+    )
+    application_id: strawberry.Private[UUID]
+    account_id: strawberry.Private[UUID]
     deleted_at: datetime = strawberry.field(description="When the installation was deleted.")
+
+    application = strawberry.field(
+        resolver=load_application, description="The application that was installed.", graphql_type=Application
+    )
+    account = strawberry.field(
+        resolver=load_account, description="The account that the application was installed for.", graphql_type=Account
+    )
 
 
 @strawberry.type(description="A new API key.")
 class IssuedApiKey:
-    id: strawberry.ID = strawberry.field(
-        description="The id of the API key, which is not secret: pass it to `revokeApiKey`."
-    )
+    api_key: keys.ApiKey = strawberry.field(description="The API key, without its secret.", graphql_type=ApiKey)
     secret: str = strawberry.field(description="The secret of the API key. It cannot be read again: store it now.")
-    kind: PrincipalKind = strawberry.field(description="The kind of caller that the API key authenticates.")
-    label: str = strawberry.field(description="The label of the API key.")
-    expires_at: datetime | None = strawberry.field(description="When the API key expires; null if it does not.")
-
-
-@strawberry.type(description="The API key is revoked.")
-class RevokedApiKey:
-    id: strawberry.ID = strawberry.field(description="The id of the API key.")
-    label: str = strawberry.field(description="The label of the API key.")
-    revoked_at: datetime = strawberry.field(description="When the API key was revoked.")
 
 
 def _result(mutation: str) -> Any:
@@ -49,34 +49,32 @@ def _result(mutation: str) -> Any:
     return strawberry.union(f"{mutation}Result", description=f"The result of `{name}`.")
 
 
-_Changed: TypeAlias = Installation | InstallationNotFound | ActionNotAllowed
+_Found: TypeAlias = Installation | InstallationNotFound | ActionNotAllowed
 
-RegisterApplicationResult = Annotated[Application | SlugTaken, _result("RegisterApplication")]
-UpdateApplicationResult = Annotated[Application | ApplicationNotFound, _result("UpdateApplication")]
-RegisterAccountResult = Annotated[Account, _result("RegisterAccount")]
-IssueApiKeyResult = Annotated[IssuedApiKey | ApplicationNotFound | AccountNotFound, _result("IssueApiKey")]
-RevokeApiKeyResult = Annotated[RevokedApiKey | ApiKeyNotFound, _result("RevokeApiKey")]
+RegisterApplicationResult = Annotated[Application | SlugTaken | InvalidInput, _result("RegisterApplication")]
+UpdateApplicationResult = Annotated[Application | ApplicationNotFound | InvalidInput, _result("UpdateApplication")]
+RegisterAccountResult = Annotated[Account | InvalidInput, _result("RegisterAccount")]
+IssueApiKeyResult = Annotated[
+    IssuedApiKey | ApplicationNotFound | AccountNotFound | InvalidInput, _result("IssueApiKey")
+]
+RevokeApiKeyResult = Annotated[ApiKey | ApiKeyNotFound | InvalidInput, _result("RevokeApiKey")]
 AuthorizeInstallationResult = Annotated[
-    Installation | ApplicationNotFound | AccountNotFound, _result("AuthorizeInstallation")
+    Installation | ApplicationNotFound | AccountNotFound | InvalidInput, _result("AuthorizeInstallation")
 ]
 CreateInstallationResult = Annotated[
-    Installation
-    | ApplicationNotFound
-    | AccountNotFound
-    | ActionNotAllowed
-    | InstallationAlreadyExists
-    | MetadataRejected,
+    Installation | ApplicationNotFound | AccountNotFound | ActionNotAllowed | InstallationAlreadyExists | InvalidInput,
     _result("CreateInstallation"),
 ]
-ActivateInstallationResult = Annotated[_Changed | VersionConflict, _result("ActivateInstallation")]
+ActivateInstallationResult = Annotated[_Found | VersionConflict | InvalidInput, _result("ActivateInstallation")]
 UpdateInstallationMetadataResult = Annotated[
-    _Changed | VersionConflict | MetadataRejected, _result("UpdateInstallationMetadata")
+    _Found | VersionConflict | InvalidInput, _result("UpdateInstallationMetadata")
 ]
-StartInstallationSyncResult = Annotated[_Changed | VersionConflict, _result("StartInstallationSync")]
-ReportInstallationSyncProgressResult = Annotated[_Changed, _result("ReportInstallationSyncProgress")]
-FinishInstallationSyncResult = Annotated[_Changed, _result("FinishInstallationSync")]
-ReportInstallationConnectionResult = Annotated[_Changed, _result("ReportInstallationConnection")]
-DeactivateInstallationResult = Annotated[_Changed | VersionConflict, _result("DeactivateInstallation")]
+StartInstallationSyncResult = Annotated[_Found | VersionConflict | InvalidInput, _result("StartInstallationSync")]
+ReportInstallationSyncProgressResult = Annotated[_Found | InvalidInput, _result("ReportInstallationSyncProgress")]
+FinishInstallationSyncResult = Annotated[_Found | InvalidInput, _result("FinishInstallationSync")]
+ReportInstallationConnectionResult = Annotated[_Found | InvalidInput, _result("ReportInstallationConnection")]
+DeactivateInstallationResult = Annotated[_Found | VersionConflict | InvalidInput, _result("DeactivateInstallation")]
 DeleteInstallationResult = Annotated[
-    DeletedInstallation | InstallationNotFound | ActionNotAllowed | VersionConflict, _result("DeleteInstallation")
+    DeletedInstallation | InstallationNotFound | ActionNotAllowed | VersionConflict | InvalidInput,
+    _result("DeleteInstallation"),
 ]

@@ -1,6 +1,7 @@
 """Subscriptions: the events of the log, from a cursor or from now on, as they are committed."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import cast
 
 import strawberry
@@ -8,10 +9,10 @@ import strawberry
 from gateway.domain.cursors import decode_position
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Event, EventKind
-from gateway.schema.arguments import Events, OfAccount, OfApplication, OfInstallation, Since
+from gateway.schema.arguments import Events, Since
 from gateway.schema.context import Info
 from gateway.schema.events import InstallationEvent, InstallationStatusChanged, event_filter
-from gateway.schema.inputs import InstallationEventFilter
+from gateway.usecases.visibility import visible_events
 
 _STATUS_CHANGES = frozenset({EventKind.STATUS_CHANGED})
 
@@ -19,7 +20,8 @@ _STATUS_CHANGES = frozenset({EventKind.STATUS_CHANGED})
 def _events(info: Info, matching: EventFilter, *, after: str | None) -> AsyncIterator[Event]:
     cursor = info.context.last_event_id if after is None else after
     position = None if cursor is None else decode_position(cursor, argument="after")
-    return info.context.feed.follow(matching, after=position)
+    info.context.subscription_size = max(1, matching.ids)
+    return info.context.feed.follow(visible_events(info.context.principal, matching), after=position)
 
 
 @strawberry.type(description="The subscriptions, over WebSocket, server-sent events or multipart responses.")
@@ -31,18 +33,11 @@ class Subscription:
         " cursor."
     )
     def installation_status_changed(
-        self,
-        info: Info,
-        installation_id: OfInstallation = None,
-        application_id: OfApplication = None,
-        account_id: OfAccount = None,
-        after: Since = None,
+        self, info: Info, filter: Events = None, after: Since = None
     ) -> AsyncIterator[InstallationStatusChanged]:
-        given = InstallationEventFilter(
-            installation_id=installation_id, application_id=application_id, account_id=account_id
-        )
-        events = _events(info, event_filter(info, given, kinds=_STATUS_CHANGES), after=after)
-        return cast("AsyncIterator[InstallationStatusChanged]", events)
+        asked = event_filter(filter)
+        status_changes = replace(asked, kinds=asked.kinds & _STATUS_CHANGES)
+        return cast("AsyncIterator[InstallationStatusChanged]", _events(info, status_changes, after=after))
 
     @strawberry.subscription(
         description="Delivers each event that the caller sees once and in order. With `after`, first the events since"
@@ -51,4 +46,4 @@ class Subscription:
     def installation_events(
         self, info: Info, filter: Events = None, after: Since = None
     ) -> AsyncIterator[InstallationEvent]:
-        return cast("AsyncIterator[InstallationEvent]", _events(info, event_filter(info, filter), after=after))
+        return cast("AsyncIterator[InstallationEvent]", _events(info, event_filter(filter), after=after))

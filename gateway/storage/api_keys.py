@@ -1,6 +1,6 @@
 """API keys: rows <-> domain objects."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -8,9 +8,11 @@ from uuid import UUID
 from asyncpg import Record
 
 from gateway.domain.api_keys import ApiKey
+from gateway.domain.cursors import Keyset
+from gateway.domain.pages import ApiKeyFilter, Window
 from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import Connection
-from gateway.storage.queries import queries
+from gateway.storage.queries import Flags, queries, window_flags
 
 KEYS_CHANNEL: Final = "api_keys"
 """The channel that a revocation notifies: gateways clear their caches of keys."""
@@ -31,8 +33,44 @@ async def select_api_keys_by_prefix(connection: Connection, *, ids: list[str]) -
     return {row["prefix"]: _api_key(row) for row in rows}
 
 
+async def select_api_keys_by_id(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, ApiKey]:
+    rows = await queries.select_api_keys_by_id.fetch(connection, ids=list(ids))
+    return {row["id"]: _api_key(row) for row in rows}
+
+
 async def select_api_keys(connection: Connection) -> list[ApiKey]:
     return [_api_key(row) for row in await queries.select_api_keys.fetch(connection)]
+
+
+def _filter_flags(matching: ApiKeyFilter, *, now: datetime) -> Flags:
+    flags: Flags = {}
+    if matching.kind is not None:
+        flags["kind"] = {"kind": matching.kind.value}
+    if matching.application_id is not None:
+        flags["application"] = {"application_id": matching.application_id}
+    if matching.account_id is not None:
+        flags["account"] = {"account_id": matching.account_id}
+    if matching.in_force is not None:
+        flags["in_force" if matching.in_force else "ended"] = {"now": now}
+    return flags
+
+
+async def select_api_key_page(
+    connection: Connection, *, matching: ApiKeyFilter, window: Window[Keyset], now: datetime
+) -> list[ApiKey]:
+    """Read one row more than the window's size, in its direction; the list begins with the newest key."""
+    filtered = _filter_flags(matching, now=now)
+    query, values = queries.with_flags("select_api_key_page", filtered | window_flags(window, descending=True))
+    fetch = query.fetch_with_custom_plan if filtered else query.fetch
+    return [_api_key(row) for row in await fetch(connection, **values)]
+
+
+async def count_api_keys(connection: Connection, *, matching: ApiKeyFilter, now: datetime) -> int:
+    filtered = _filter_flags(matching, now=now)
+    query, values = queries.with_flags("count_api_keys", filtered)
+    fetch = query.fetch_with_custom_plan if filtered else query.fetch
+    [(count,)] = await fetch(connection, **values)
+    return int(count)
 
 
 async def revoke_api_key(connection: Connection, *, api_key_id: UUID, now: datetime) -> ApiKey | None:

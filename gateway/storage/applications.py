@@ -1,16 +1,19 @@
 """Applications and accounts: rows <-> domain objects."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from asyncpg import Record
 
 from gateway.domain.cursors import Keyset
 from gateway.domain.installations import Account, Application, AuthorizationMethod
-from gateway.domain.pages import ApplicationFilter, Window
+from gateway.domain.pages import AccountFilter, ApplicationFilter, Window
 from gateway.storage.database import Connection
-from gateway.storage.queries import Flags, queries
+from gateway.storage.queries import Flags, queries, window_flags
+
+_LENGTH_OF_PART: Final = 3
+"""Of those that `parts_of_name` returns."""
 
 
 def _application(row: Record) -> Application:
@@ -77,13 +80,7 @@ async def select_application_page(
     connection: Connection, *, matching: ApplicationFilter, window: Window[Keyset]
 ) -> list[Application]:
     """Read one row more than the window's size, in its direction."""
-    flags = _filter_flags(matching)
-    if window.after is not None:
-        flags["above"] = {"above_name": window.after.value, "above_id": window.after.id}
-    if window.before is not None:
-        flags["below"] = {"below_name": window.before.value, "below_id": window.before.id}
-    flags["descending" if window.backward else "ascending"] = {"limit": window.size + 1}
-    query, values = queries.with_flags("select_application_page", flags)
+    query, values = queries.with_flags("select_application_page", _filter_flags(matching) | window_flags(window))
     return [_application(row) for row in await query.fetch(connection, **values)]
 
 
@@ -101,3 +98,62 @@ async def upsert_account(connection: Connection, account: Account) -> None:
 async def select_accounts(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Account]:
     rows = await queries.select_accounts_by_id.fetch(connection, ids=list(ids))
     return {row["id"]: Account(id=row["id"], name=row["name"]) for row in rows}
+
+
+def _account_flags(matching: AccountFilter) -> Flags:
+    given: list[tuple[str, str, Any]] = [
+        ("id", "id", matching.id),
+        ("installed", "application_id", matching.installed_for),
+        ("search", "search", matching.search),
+    ]
+    return {flag: {parameter: value} for flag, parameter, value in given if value is not None}
+
+
+def _search_flags(search: str | None) -> Flags:
+    """Return the flag of the index on the parts of names, for a text that is as long as a part."""
+    return {"search_by_parts": {}} if search is not None and len(search) >= _LENGTH_OF_PART else {}
+
+
+async def select_account_page(
+    connection: Connection, *, matching: AccountFilter, window: Window[Keyset]
+) -> list[Account]:
+    """Read one row more than the window's size, in its direction."""
+    filtered = _account_flags(matching) | _search_flags(matching.search)
+    query, values = queries.with_flags("select_account_page", filtered | window_flags(window))
+    fetch = query.fetch_with_custom_plan if filtered else query.fetch
+    rows = await fetch(connection, **values)
+    return [Account(id=row["id"], name=row["name"]) for row in rows]
+
+
+async def count_accounts(connection: Connection, *, matching: AccountFilter) -> int:
+    flags = _account_flags(matching)
+    query, values = queries.with_flags("count_accounts", flags)
+    fetch = query.fetch_with_custom_plan if flags else query.fetch
+    [(count,)] = await fetch(connection, **values)
+    return int(count)
+
+
+async def select_ids_by_name(
+    connection: Connection,
+    noun: Literal["application", "account"],
+    *,
+    search: str,
+    application_ids: frozenset[UUID] | None,
+    account_ids: frozenset[UUID] | None,
+    limit: int,
+) -> frozenset[UUID]:
+    """Read the ids of up to `limit` applications or accounts whose name contains a text, in any case.
+
+    They are of these ids, and have an installation with one of the others.
+    """
+    flags: Flags = {}
+    if application_ids is not None:
+        flags["applications"] = {"application_ids": application_ids}
+    if account_ids is not None:
+        flags["accounts"] = {"account_ids": account_ids}
+    if noun == "account":
+        query, values = queries.with_flags("select_account_ids_by_name", flags | _search_flags(search))
+    else:
+        query, values = queries.with_flags("select_application_ids_by_name", flags)
+    rows = await query.fetch_with_custom_plan(connection, search=search, limit=limit, **values)
+    return frozenset(row["id"] for row in rows)

@@ -98,7 +98,7 @@ class Cluster:
         postmaster = self.postmaster()
         if postmaster is None:
             return
-        command = [self._program("pg_ctl"), "stop", "-D", str(self.data), "-t", str(_STOP_SECONDS), "-m"]
+        command = [str(self._programs / "pg_ctl"), "stop", "-D", str(self.data), "-t", str(_STOP_SECONDS), "-m"]
         try:
             self._run([*command, "fast"])
         except ClusterFailed as error:
@@ -149,7 +149,7 @@ class Cluster:
 
     def _ensure_database(self, name: str, *, socket_directory: str) -> None:
         options = ["-X", "-p", str(_PORT), "-U", "postgres", "-d", "postgres", "-h", socket_directory]
-        psql = [self._program("psql"), *options]
+        psql = [str(self._programs / "psql"), *options]
         if not self._run([*psql, "-Atc", f"select 1 from pg_database where datname = '{name}'"]):
             self._run([*psql, "-c", f'create database "{name}"'])
 
@@ -176,7 +176,7 @@ class Cluster:
             os.chown(unfinished, user["user"], user["group"])
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        self._run([self._program("initdb"), *options, *locale, "-D", str(unfinished)])
+        self._run([str(self._programs / "initdb"), *options, *locale, "-D", str(unfinished)])
         unfinished.rename(self.data)
 
     def _launch(self, *, deadline: float) -> None:
@@ -193,7 +193,7 @@ class Cluster:
         arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         detached = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
         log_start = self._log.stat().st_size if self._log.exists() else 0
-        server = [self._program("postgres"), "-D", str(self.data), *arguments]
+        server = [str(self._programs / "postgres"), "-D", str(self.data), *arguments]
         pid = int(self._run(["/bin/sh", "-c", detached, "sh", str(self._log), *server]))
         while self.postmaster() is None and time.monotonic() < deadline:
             if not _is_alive(pid):
@@ -229,9 +229,6 @@ class Cluster:
     @cached_property
     def _programs(self) -> Path:
         return find_programs(self.data)
-
-    def _program(self, name: str) -> str:
-        return str(self._programs / name)
 
     def _run(self, command: Sequence[str]) -> str:
         """Run a program as the owner of the data, and return its output. Raise ClusterFailed."""

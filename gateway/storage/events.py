@@ -7,7 +7,7 @@ the state of the log in its own snapshot, and refuses a position after which eve
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -42,8 +42,12 @@ EVENTS_CHANNEL: Final = "installation_events"
 """The channel of `notify_events`."""
 MOST_WAITING: Final = 10_000
 """More events wait only behind a transaction that runs for seconds under load, or for hours."""
+EVENTS_OF_A_SPAN: Final = 4_096
+"""A range of time reads at most so many events beyond each of its ends, and a log of 100 million has 24,000 spans."""
 _EPOCH_BITS = 60
-_STATUS_CHANGES: Final = frozenset({EventKind.STATUS_CHANGED})
+_START, _END = Position(epoch=0, xid=0, id=0), Position(epoch=0, xid=2**63 - 1, id=2**63 - 1)
+_STRETCH = ("low_xids", "low_ids", "high_xids", "high_ids")
+"""A stretch of the log lies between two positions, and has neither of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +97,15 @@ async def append_event(connection: Connection, event: NewEvent) -> None:
         account_id=event.account_id,
         version=event.version,
         kind=event.change.kind.value,
-        change=orjson.dumps(event.change).decode(),  # its fields; enums as their values, times as RFC 3339
+        change=change_text(event.change),
     )
     if written is None:
         raise WriteConflict
+
+
+def change_text(change: Change) -> str:
+    """Return the JSON of a change: its fields; enums as their values, times as RFC 3339."""
+    return orjson.dumps(change).decode()
 
 
 async def select_installations_in_log(connection: Connection, *, installation_ids: Sequence[UUID]) -> set[UUID]:
@@ -128,9 +137,15 @@ async def read_pages(
             "wanted_account_ids": interest.account_ids,
             "wanted_application_ids": interest.application_ids,
         }
+    low, high = (window.after or _START)[1:3], (window.before or _END)[1:3]
+    stretches: list[tuple[int, ...]] = [(*low, *high)]
+    if matching.occurred_since is not None or matching.occurred_before is not None:
+        stretches = await _stretches(connection, matching, low=low, high=high)
     query, values = queries.with_flags("select_event_page", flags)
+    values |= {name: [each[at] for each in stretches] for at, name in enumerate(_STRETCH)}
     rows: list[list[Record]] = [[] for _ in parents]
-    for row in await query.fetch(connection, limit=limit, parents=list(parents), **values):
+    values["installation_ids"] = (None,) if matching.installation_ids is None else matching.installation_ids
+    for row in await query.fetch(connection, limit=limit, parents=parents, **values):
         rows[row["parent"] - 1].append(row)
     has_interest = None if isinstance(interest, WantedKeys) else interest
     pages = []
@@ -154,14 +169,29 @@ async def select_event_page(connection: Connection, *, matching: EventFilter, wi
     return page.events
 
 
+async def select_events(connection: Connection, *, positions: Sequence[Position]) -> dict[Position, Event]:
+    """Return the events at these positions, of those that the log has."""
+    rows = await queries.select_events.fetch(
+        connection, xids=[each.xid for each in positions], ids=[each.id for each in positions]
+    )
+    events = {(event.position.xid, event.position.id): event for event in map(_event, rows)}
+    return {
+        position: event
+        for position in positions
+        if (event := events.get(position[1:3])) and position in {event.position, event.position._replace(time=0)}
+    }
+
+
 async def select_histories(
     connection: Connection, *, installation_ids: Sequence[UUID], matching: EventFilter, window: Window[Position]
 ) -> dict[UUID, list[Event]]:
     """Read for each installation one event more than the window's size, in its direction. Raises CursorExpired."""
-    pages = await read_pages(
-        connection, parents=installation_ids, matching=matching, window=window, limit=window.size + 1
-    )
-    return {installation_id: page.events for installation_id, page in zip(installation_ids, pages, strict=True)}
+    wanted = matching.installation_ids
+    parents = [each for each in installation_ids if wanted is None or each in wanted]
+    of_parents = replace(matching, installation_ids=None)
+    pages = await read_pages(connection, parents=parents, matching=of_parents, window=window, limit=window.size + 1)
+    found = {parent: page.events for parent, page in zip(parents, pages, strict=True)}
+    return {installation_id: found.get(installation_id, []) for installation_id in installation_ids}
 
 
 async def log_snapshot(connection: Connection) -> Snapshot:
@@ -184,6 +214,11 @@ async def ensure_epoch(connection: Connection) -> bool:
     return command == "UPDATE 1"
 
 
+async def store_event_span(connection: Connection, *, events: int = EVENTS_OF_A_SPAN) -> bool:
+    """Store the times of the next so many events of the log, and return whether there were so many."""
+    return await queries.insert_event_span.fetch_value(connection, events=events) is not None
+
+
 async def prune_events(connection: Connection, *, older_than: datetime, limit: int) -> int:
     """Remove up to `limit` of the first events of the log, as long as each is older; return how many were removed.
 
@@ -197,31 +232,57 @@ async def prune_events(connection: Connection, *, older_than: datetime, limit: i
     return count
 
 
+async def _stretches(
+    connection: Connection, matching: EventFilter, *, low: tuple[int, ...], high: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+    """Return what may have events of the filter's times between two positions."""
+    rows = await queries.select_event_stretches.fetch(
+        connection, occurred_since=matching.occurred_since, occurred_before=matching.occurred_before
+    )
+    found = []
+    for row in rows:
+        first, last = tuple(row["low"]), high
+        if row["high"] is not None:
+            last = (row["high"][0], row["high"][1] + 1)
+        if max(low, first) < min(high, last):
+            found.append((*max(low, first), *min(high, last)))
+    return found
+
+
 def _flags(matching: EventFilter, *, window: Window[Position], by_parent: bool) -> Flags:
     """Return the flags of the query that apply, each with its parameters."""
     flags: Flags = {}
-    if by_parent:
-        flags["of_installation"] = {}
-    within = "owner_" if matching.installation_id is not None else ""
-    if matching.installation_id is not None:
-        flags["installation"] = {"installation_id": matching.installation_id}
-    if matching.application_id is not None:
-        flags[f"{within}application"] = {f"{within}application_id": matching.application_id}
-    if matching.account_id is not None:
-        flags[f"{within}account"] = {f"{within}account_id": matching.account_id}
+    of_installations = by_parent or matching.installation_ids is not None
+    if of_installations:
+        flags["installations"] = {}
+    within = "owner_" if of_installations else ""
+    if matching.application_ids is not None:
+        flags[f"{within}applications"] = {f"{within}application_ids": matching.application_ids}
+    if matching.account_ids is not None:
+        flags[f"{within}accounts"] = {f"{within}account_ids": matching.account_ids}
+    if flags or matching.kinds != ALL_KINDS or matching.to is not None:
+        flags["owned" if flags else "unowned"] = {}
+        flags["by_code"] = {"codes": _codes(matching)}
+    if matching.occurred_since is not None:
+        flags["since"] = {"occurred_since": matching.occurred_since}
+    if matching.occurred_before is not None:
+        flags["until"] = {"occurred_before": matching.occurred_before}
     for name, place in (("after", window.after), ("before", window.before)):
         if place is not None:
             flags[name] = {f"{name}_xid": place.xid, f"{name}_id": place.id, f"{name}_at": time_at(place.time)}
-    owned = by_parent or any((matching.installation_id, matching.application_id, matching.account_id))
-    kinds = [kind.value for kind in matching.kinds]
-    if owned or matching.kinds not in (ALL_KINDS, _STATUS_CHANGES):
-        flags["by_kind"] = {}
-    else:
-        kinds = [""]  # one range, of all of them
-        if matching.kinds == _STATUS_CHANGES:
-            flags["status_changes"] = {}
-    flags["backward" if window.backward else "forward"] = {"kinds": kinds}
+    flags["backward" if window.backward else "forward"] = {}
     return flags
+
+
+def _codes(matching: EventFilter) -> list[str]:
+    """Return the codes of the events of these kinds that led to these statuses."""
+    status_changes = frozenset({EventKind.STATUS_CHANGED})
+    kinds = matching.kinds if matching.to is None else matching.kinds & status_changes
+    codes = [kind.value[:2] for kind in kinds - status_changes]
+    if status_changes <= kinds:
+        codes += [f"S{status.value[:2]}" for status in (InstallationStatus if matching.to is None else matching.to)]
+        codes += ["S"] if matching.to is None else []
+    return codes
 
 
 def _page(rows: Sequence[Record], *, window: Window[Position], has_interest: HasInterest | None) -> LogPage:

@@ -1,15 +1,19 @@
 """Installations: rows <-> domain objects."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from asyncpg import Record
 
+from gateway.domain.events import Actor, NewEvent
 from gateway.domain.installations import (
     Installation,
+    InstallationColumns,
     InstallationStatus,
     StatusReason,
     StatusReasonCode,
@@ -18,7 +22,16 @@ from gateway.domain.installations import (
     SyncStep,
 )
 from gateway.storage.database import Connection
-from gateway.storage.queries import queries
+from gateway.storage.events import change_text
+from gateway.storage.queries import Flags, queries
+
+# A dict finds a member in 0.05 us, the enum's class takes 0.5.
+_STATUSES: Final = {member.value: member for member in InstallationStatus}
+_REASONS: Final = {member.value: member for member in StatusReasonCode}
+_SYNC_STATES: Final = {member.value: member for member in SyncState}
+
+
+_select_with_names: Final = queries.variant("select_installations_by_id", ["names"])
 
 
 def installation_of(row: Record) -> Installation:
@@ -27,9 +40,9 @@ def installation_of(row: Record) -> Installation:
         id=row["id"],
         application_id=row["application_id"],
         account_id=row["account_id"],
-        status=InstallationStatus(row["status"]),
+        status=_STATUSES[row["status"]],
         status_reason=StatusReason(
-            code=StatusReasonCode(row["reason_code"]), message=row["reason_message"], since=row["reason_since"]
+            code=_REASONS[row["reason_code"]], message=row["reason_message"], since=row["reason_since"]
         ),
         metadata=row["metadata"],
         version=row["version"],
@@ -39,12 +52,31 @@ def installation_of(row: Record) -> Installation:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         activated_at=row["activated_at"],
+        application_name=row.get("application_name"),
+        application_slug=row.get("application_slug"),
+        account_name=row.get("account_name"),
+    )
+
+
+def copied_columns_of(row: Record) -> InstallationColumns:
+    """Convert a row that need not be whole."""
+    return InstallationColumns(
+        id=row["id"],
+        application_id=row["application_id"],
+        account_id=row["account_id"],
+        status=_STATUSES[row["status"]],
+        version=row["version"],
+        connection_failures=row["connection_failures"],
+        authorization_expires_at=row.get("authorization_expires_at"),
+        created_at=row["created_at"],
+        updated_at=row.get("updated_at"),
+        activated_at=row.get("activated_at"),
     )
 
 
 def _sync(row: Record) -> Sync:
     return Sync(
-        state=SyncState(row["sync_state"]),
+        state=_SYNC_STATES[row["sync_state"]],
         started_at=row["sync_started_at"],
         finished_at=row["sync_finished_at"],
         expires_at=row["sync_expires_at"],
@@ -81,6 +113,11 @@ def _mutable_columns(installation: Installation) -> dict[str, Any]:
 
 async def select_installations(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Installation]:
     rows = await queries.select_installations_by_id.fetch(connection, ids=list(ids))
+    return {row["id"]: installation_of(row) for row in rows}
+
+
+async def select_installations_with_names(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Installation]:
+    rows = await _select_with_names.fetch(connection, ids=list(ids))
     return {row["id"]: installation_of(row) for row in rows}
 
 
@@ -134,3 +171,76 @@ async def update_installation(connection: Connection, installation: Installation
 
 async def delete_installation(connection: Connection, *, installation_id: UUID) -> None:
     await queries.delete_installation.execute(connection, id=installation_id)
+
+
+@dataclass(slots=True, eq=False)
+class BatchWrite:
+    """A row as it was read, as it is to be stored, and the events of the versions between."""
+
+    before: Installation
+    after: Installation = field(init=False)
+    events: list[NewEvent] = field(default_factory=list)
+
+
+_STATE: Final = ("status", "reason_code", "reason_message", "reason_since", "connection_failures")
+_TIMES: Final = ("authorization_expires_at", "activated_at")
+_SYNC: Final = ("sync_state", "sync_started_at", "sync_finished_at", "sync_expires_at", "sync_lease_seconds")
+_PARTS: Final = {
+    "state": (attrgetter("status", "status_reason", "connection_failures", *_TIMES), (*_STATE, *_TIMES)),
+    "sync": (attrgetter("sync"), (*_SYNC, "sync_steps", "sync_message")),
+}
+"""Flags of `update_installations_with_events`: what of an installation each stores, and its columns."""
+
+
+async def store_batch(connection: Connection, writes: Sequence[BatchWrite], *, now: datetime) -> set[UUID]:
+    """Store all rows and events by one statement; return the ids of the rows stored, each with all its events.
+
+    Rows that another transaction has locked, or has changed since they were read, are left out. All events occur `now`.
+    """
+    befores, afters = [write.before for write in writes], [write.after for write in writes]
+    query, values = queries.with_flags("update_installations_with_events", _changed_columns(befores, afters))
+    events = [event for write in writes for event in write.events]
+    actors: dict[Actor, int] = {}
+    stored = await query.fetch(
+        connection,
+        **values,
+        id=_array(before.id for before in befores),
+        read_version=_array(before.version for before in befores),
+        read_lease=_array(before.sync and before.sync.expires_at for before in befores),
+        version=_array(after.version for after in afters),
+        updated_at=_array(after.updated_at for after in afters),
+        event_installation_id=_array(event.installation_id for event in events),
+        event_version=_array(event.version for event in events),
+        event_kind=_array(event.change.kind.value for event in events),
+        event_change=[change_text(event.change) for event in events],
+        event_actor=_array(actors.setdefault(event.actor, len(actors) + 1) for event in events),
+        occurred_at=now,
+        actor_kind=[actor.kind.value for actor in actors],
+        actor_id=[actor.id for actor in actors],
+        actor_label=[actor.label for actor in actors],
+    )
+    return {row["id"] for row in stored}
+
+
+def _changed_columns(befores: Sequence[Installation], afters: Sequence[Installation]) -> Flags:
+    """Return the flags of the columns that any of the rows changes."""
+    flags: Flags = {}
+    metadata = [
+        after.metadata if after.metadata is not before.metadata else None  # so that Postgres does not compress it again
+        for before, after in zip(befores, afters, strict=True)
+    ]
+    if any(metadata):
+        flags["metadata"] = {"metadata": metadata}
+    for flag, (part, names) in _PARTS.items():
+        if any(part(after) != part(before) for before, after in zip(befores, afters, strict=True)):
+            rows = [_mutable_columns(after) for after in afters]
+            flags[flag] = {name: [row[name] for row in rows] for name in names}
+    return flags
+
+
+def _array(values: Iterable[object]) -> str:
+    """Return an array of ids, numbers, times or names as text, which Postgres casts.
+
+    For each of 16 values asyncpg takes 0.8 us, or 2.2 for a time, and this 0.1 to 0.3 (2026-11-26).
+    """
+    return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"

@@ -16,6 +16,8 @@ import aiosql
 import asyncpg
 from aiosql.types import QueryFn
 
+from gateway.domain.cursors import Keyset
+from gateway.domain.pages import Window
 from gateway.storage.database import Connection
 from gateway.storage.sql_files import sql_directory
 
@@ -44,10 +46,13 @@ class Query:
     async def fetch_with_custom_plan(self, connection: Connection, **values: Any) -> list[asyncpg.Record]:
         """Return all rows, by a plan that Postgres makes for these values.
 
-        For queries whose best plan depends on a value: after five runs Postgres may settle on a generic plan.
+        For queries whose best plan depends on a value; all others are planned once for any values.
         """
-        statement = await connection.prepare(self.sql)
-        return await statement.fetch(*self._arguments(values))
+        arguments = self._arguments(values)
+        await connection.execute("set plan_cache_mode = force_custom_plan")
+        rows = await connection.fetch(self.sql, *arguments)
+        await connection.execute("reset plan_cache_mode")  # after an error, the pool does it
+        return rows
 
     async def fetch_row(self, connection: Connection, **values: Any) -> asyncpg.Record | None:
         """Return the first row."""
@@ -65,6 +70,21 @@ class Query:
         if len(values) != len(self.parameters) or not all(name in values for name in self.parameters):
             raise TypeError(f"{self.name} takes {sorted(self.parameters)}, and was given {sorted(values)}")
         return [values[parameter] for parameter in self.parameters]
+
+
+def window_flags(window: Window[Keyset], *, descending: bool = False) -> Flags:
+    """Return the flags of a page: `above` and `below` for its cursors, and at last its direction with the limit.
+
+    The limit is one row more than the page has. `descending` is the order of the list.
+    """
+    above, below = (window.before, window.after) if descending else (window.after, window.before)
+    flags: Flags = {}
+    if above is not None:
+        flags["above"] = {"above_value": above.value, "above_id": above.id}
+    if below is not None:
+        flags["below"] = {"below_value": below.value, "below_id": below.id}
+    flags["descending" if descending != window.backward else "ascending"] = {"limit": window.size + 1}
+    return flags
 
 
 class Queries:

@@ -80,18 +80,15 @@ class ConnectionRegistry:
             self._connections.discard(connection)
             self._update_idle()
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Count a request while it runs. Ends quietly when it is cancelled during the drain."""
+    def begin_request(self) -> None:
+        """Count a request until `end_request`."""
         self.requests += 1
         self.idle.clear()
-        try:
-            yield
-        except asyncio.CancelledError:  # uvicorn would log its traceback
-            if not self.draining:
-                raise
-        finally:
-            self.requests -= 1
+
+    def end_request(self) -> None:
+        """Count a request no more."""
+        self.requests -= 1
+        if not self.requests:
             self._update_idle()
 
     async def run_to_completion(self, mutation: Coroutine[Any, Any, Result]) -> Result:

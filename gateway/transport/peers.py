@@ -1,8 +1,12 @@
-"""What a peer may make the process hold: connections, and answers that it does not read.
+"""What a peer may make the process hold: connections, what it has not sent completely, and what it does not read.
 
 Connections are counted from the moment they are accepted, since every one takes a file descriptor. Until a credential
 was accepted on it, a connection also counts for its address. Where there are too many, the oldest one without a
 credential gives way to the new one: a flood closes its own connections, and a caller with a credential comes through.
+
+Bytes are counted for the caller, or for the address before the authentication: what waits to be read, and requests and
+messages until they are complete and given to the application. Those who hold little are not refused for what others
+hold: where all hold too much together, only callers above an equal part are.
 
 An answer has to be read within `stalled_seconds` and the time that its bytes take at `bytes_per_second`, whether it is
 JSON, a stream or the messages of a WebSocket; otherwise its connection is aborted.
@@ -22,10 +26,11 @@ PEER_EXTENSION = "gateway.peer"
 
 CLOSE_REASONS = (
     *("malformed", "too_large", "too_slow"),
-    *("stalled", "unread", "unresponsive"),
+    *("stalled", "unread", "unfinished", "unresponsive"),
     *("too_many", "too_many_of_address"),
 )
-"""Why a connection is closed for a limit: for what it sent, for what it did not read or answer, or for their number."""
+"""Why a connection is closed for a limit: for what it sent, for what it did not read, finish or answer, or for their
+number."""
 
 
 class ClientGone(Exception):
@@ -40,9 +45,10 @@ class PeerLimits:
     unauthenticated: int = 2_000
     """Connections of one address on which no credential was accepted yet. A host that opens thousands of WebSockets at
     once has them in this state until each has sent its `connection_init`."""
-    unread_bytes: int = 64 * 1024 * 1024
-    """Of all connections of one caller: the answers that they have not read, and the bodies that they have begun to
-    send. One answer alone may be larger."""
+    held_bytes: int = 64 * 1024 * 1024
+    """Of all connections of one caller. One answer alone may be larger."""
+    held_bytes_of_all: int = 512 * 1024 * 1024
+    """Of all callers: twice as much at most, where callers join while others hold it."""
     stalled_seconds: float = 30.0
     bytes_per_second: int = 32 * 1024
     """A slow mobile connection has more."""
@@ -58,7 +64,8 @@ class Peers:
         self._open: set[Peer] = set()
         self._unauthenticated: dict[str, dict[Peer, None]] = {}
         self._oldest_first: dict[Peer, None] = {}
-        self._unread: Counter[Hashable] = Counter()
+        self._held_of_all = 0
+        self._held: Counter[Hashable] = Counter()
 
     @property
     def connections(self) -> int:
@@ -78,6 +85,7 @@ class Peers:
     def disconnect(self, peer: "Peer") -> None:
         """Count a connection no more."""
         peer.resume_writing()
+        peer.receive(0)
         self._open.discard(peer)
         self._forget(peer)
 
@@ -85,24 +93,25 @@ class Peers:
         """Count a connection for this caller."""
         self._forget(peer)
         held = peer.held
-        self.release(peer, held)
+        self.hold(peer, -held)
         peer.caller = caller
-        self.hold(peer, held)
+        if not self.hold(peer, held):
+            self.closed["unfinished"] += 1
+            peer.refuse()
 
-    def hold(self, peer: "Peer", size: int, *, reason: str = "unread") -> None:
-        """Count bytes that are held for a connection until `release`; abort it where its caller has too many."""
-        held = self._unread[peer.caller]
-        peer.held += size
-        self._unread[peer.caller] = held + size
-        if held and held + size > self.limits.unread_bytes:
-            peer.abort(reason)
-
-    def release(self, peer: "Peer", size: int) -> None:
-        """Count bytes no more."""
-        peer.held -= size
-        self._unread[peer.caller] -= size
-        if not self._unread[peer.caller]:
-            del self._unread[peer.caller]
+    def hold(self, peer: "Peer", change: int) -> bool:
+        """Count bytes that are held for a connection, or negative ones no more; return whether it may hold them."""
+        limits, held = self.limits, self._held[peer.caller] + change
+        peer.held += change
+        self._held_of_all += change
+        self._held[peer.caller] = held
+        if not held:
+            del self._held[peer.caller]
+        if change <= 0 or held == change:
+            return True
+        if self._held_of_all > limits.held_bytes_of_all and held * len(self._held) > limits.held_bytes_of_all:
+            return False
+        return held <= limits.held_bytes
 
     def _give_way(self, peer: "Peer", reason: str) -> None:
         self.closed[reason] += 1
@@ -119,19 +128,21 @@ class Peers:
 
 
 class Peer:
-    """The peer of one connection, and what it leaves unread."""
+    """The peer of one connection, what it leaves unread, and what it has not sent completely."""
 
     __slots__ = (
         *("_aborted", "_loop", "_on_credential", "_timer", "_unread"),
-        *("address", "caller", "held", "peers", "principal", "refuse", "stalled", "transport"),
+        *("address", "caller", "held", "peers", "principal", "received", "refuse", "stalled", "transport"),
     )
 
     def __init__(self, peers: Peers, transport: asyncio.Transport, *, address: str, refuse: Callable[[], None]) -> None:
         """Make the peer of a connection. `refuse` closes it where there are too many."""
         self.address = address
         self.caller: Hashable = address
-        """By whom its unread bytes are counted: the caller's bounds, and the address before the authentication."""
+        """By whom its bytes are counted: the caller's bounds, and the address before the authentication."""
         self.held = 0
+        self.received = 0
+        """Bytes of requests or messages that are not complete, or wait to be given to the application."""
         self.refuse = refuse
         self.transport = transport
         self.peers = peers
@@ -164,14 +175,20 @@ class Peer:
         seconds = limits.stalled_seconds + self._unread / limits.bytes_per_second
         self.stalled = True
         self._timer = self._loop.call_later(seconds, self.abort, "stalled")
-        self.peers.hold(self, self._unread)
+        if not self.peers.hold(self, self._unread):
+            self.abort("unread")
 
     def resume_writing(self) -> None:
         """End the wait."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer, self.stalled = None, False
-            self.peers.release(self, self._unread)
+            self.peers.hold(self, -self._unread)
+
+    def receive(self, size: int) -> bool:
+        """Count so many bytes as received, whatever was counted before; return whether the peer may send more."""
+        change, self.received = size - self.received, size
+        return self.peers.hold(self, change)
 
     def close(self) -> None:
         """Close the connection as soon as the peer has read everything, which may not take too long either."""
@@ -207,15 +224,15 @@ class MonitoredSend:
         """Send as soon as the peer reads. Raises ClientGone."""
         peer = self._peer
         size = len(message.get("text") or message.get("body") or "") if peer is not None and peer.stalled else 0
-        if peer is not None and size:
-            peer.peers.hold(peer, size)
+        if peer is not None and size and not peer.peers.hold(peer, size):
+            peer.abort("unread")
         try:
             await self._send(message)
         except OSError:  # what ASGI says a server raises
             raise ClientGone from None
         finally:
             if peer is not None and size:
-                peer.peers.release(peer, size)
+                peer.peers.hold(peer, -size)
 
 
 def peer_of(scope: Scope) -> Peer | None:

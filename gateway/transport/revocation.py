@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from gateway.domain.errors import Unauthenticated
 from gateway.transport.connections import ConnectionRegistry
@@ -10,8 +11,8 @@ from gateway.transport.connections import ConnectionRegistry
 CHECK_SECONDS: Final = 2.0
 """A token's expiry, and a revocation whose notification was lost, take effect within this time."""
 
-EndedKeys = Callable[[Collection[str]], Awaitable[Collection[str]]]
-"""Returns which of these API keys, by their principals' ids, have been revoked or have expired."""
+EndedKeys = Callable[[Collection[UUID]], Awaitable[Collection[UUID]]]
+"""Returns which of these API keys have been revoked or have expired."""
 
 
 async def check_credentials(
@@ -24,8 +25,8 @@ async def check_credentials(
         Unauthenticated("The credential has expired. Connect again with a new one."),
     )
     principals = [connection.principal for connection in registry.connections]
-    ids = {principal.id for principal in principals if principal is not None and principal.id is not None}
+    ids = {each.api_key_id for each in principals if each is not None and each.api_key_id is not None}
     if ended := await ended_keys(ids) if ids else ():
         registry.close_unauthorized(
-            lambda principal: principal.id in ended, Unauthenticated("The API key was revoked, or has expired.")
+            lambda principal: principal.api_key_id in ended, Unauthenticated("The API key was revoked, or has expired.")
         )

@@ -1,22 +1,26 @@
 """API keys: the platform issues and revokes them, and callers authenticate by them."""
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from time import monotonic
 from uuid import UUID
 
-from cachetools import TTLCache
-
 from gateway.domain.api_keys import ApiKey, new_secret, prefix_of
-from gateway.domain.errors import ApiKeyNotFound, BadUserInput, Unauthenticated
+from gateway.domain.cursors import Keyset
+from gateway.domain.errors import ApiKeyNotFound, Unauthenticated
+from gateway.domain.input_checks import Id, InputCheck
+from gateway.domain.input_problems import BrokenRule, InputProblemCode
+from gateway.domain.pages import ApiKeyFilter, Page, Window
 from gateway.domain.policy import require_platform
-from gateway.domain.principals import Principal, PrincipalKind
-from gateway.domain.text import checked_text, sha256_of
+from gateway.domain.principals import BOUNDS, Principal, PrincipalKind
+from gateway.domain.text import sha256_of, text_problems
 from gateway.storage.api_keys import (
+    count_api_keys,
     insert_api_key,
     revoke_api_key,
+    select_api_key_page,
     select_api_keys,
     select_api_keys_by_prefix,
     select_ended_api_keys,
@@ -29,10 +33,9 @@ from gateway.usecases.services import Services
 
 LONGEST_LABEL = 200
 MOST_CACHED_KEYS = 10_000
-_IDS_DO_NOT_FIT = (
-    "A key is for PLATFORM (without ids), for APPLICATION (with its applicationId, and an accountId to bind it to one"
-    " account), or for ACCOUNT (with its accountId alone); these ids do not fit {}."
-)
+_NO_KIND_OF_KEY = BrokenRule(InputProblemCode.MALFORMED, "No key is issued for the gateway itself.")
+_NEEDED = BrokenRule(InputProblemCode.REQUIRED, "A key of this kind needs it.")
+_NOT_FITTING = BrokenRule(InputProblemCode.CONFLICTING, "A key of this kind is not bound to one: leave it out.")
 _INVALID = "The API key is not known, has expired, or was revoked."
 
 
@@ -49,20 +52,21 @@ async def issue_key(
     principal: Principal,
     *,
     kind: PrincipalKind,
-    application_id: UUID | None,
-    account_id: UUID | None,
+    application_id: Id | None,
+    account_id: Id | None,
     label: str,
     expires_at: datetime | None,
 ) -> IssuedApiKey:
     """Issue a key for the platform, for an application (and optionally one account), or for an account.
 
-    Raises Forbidden, ApplicationNotFound and AccountNotFound; BadUserInput where the ids do not fit the kind, the label
-    is out of bounds, or the expiry is past.
+    Raises Forbidden, InvalidInput, ApplicationNotFound and AccountNotFound.
     """
     require_platform(principal, intention="issue API keys")
-    if not kind.fits(application_id=application_id, account_id=account_id):
-        raise BadUserInput(_IDS_DO_NOT_FIT.format(kind.value), argument="kind")
-    services.require_future(expires_at)
+    check = InputCheck()
+    application_id, account_id = _bounds(check, kind, application_id=application_id, account_id=account_id)
+    check.report(("label",), *text_problems(label, most=LONGEST_LABEL))
+    services.check_expiry(check, expires_at)
+    check.finish()
     secret = new_secret()
     api_key = ApiKey(
         id=services.new_id(),
@@ -71,7 +75,7 @@ async def issue_key(
         kind=kind,
         application_id=application_id,
         account_id=account_id,
-        label=checked_text(label, name="label", most=LONGEST_LABEL),
+        label=label,
         created_at=services.now(),
         expires_at=expires_at,
     )
@@ -84,17 +88,33 @@ async def issue_key(
     return IssuedApiKey(api_key=api_key, secret=secret)
 
 
-async def revoke_key(services: Services, principal: Principal, *, api_key_id: UUID) -> tuple[ApiKey, datetime]:
+def _bounds(
+    check: InputCheck, kind: PrincipalKind, *, application_id: Id | None, account_id: Id | None
+) -> tuple[UUID | None, UUID | None]:
+    """Return the ids that a key of this kind is bound to; those that it lacks, or must not have, are reported."""
+    if kind not in BOUNDS:
+        check.report(("kind",), _NO_KIND_OF_KEY)
+    given = {"applicationId": application_id, "accountId": account_id}
+    for (name, value), needed in zip(given.items(), BOUNDS.get(kind, (None, None)), strict=True):
+        if needed not in {None, value is not None}:
+            check.report((name,), _NEEDED if needed else _NOT_FITTING)
+    return check.optional_id(application_id, "applicationId"), check.optional_id(account_id, "accountId")
+
+
+async def revoke_key(services: Services, principal: Principal, *, api_key_id: Id) -> ApiKey:
     """Revoke a key, and return it with the time of its first revocation.
 
-    Raises Forbidden and ApiKeyNotFound.
+    Raises Forbidden, InvalidInput and ApiKeyNotFound.
     """
     require_platform(principal, intention="revoke API keys")
+    check = InputCheck()
+    api_key_id = check.id(api_key_id, "id")
+    check.finish()
     async with transaction(services.database) as connection:
         api_key = await revoke_api_key(connection, api_key_id=api_key_id, now=services.now())
-        if api_key is None or api_key.revoked_at is None:
+        if api_key is None:
             raise ApiKeyNotFound(api_key_id)
-    return api_key, api_key.revoked_at
+    return api_key
 
 
 async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
@@ -103,20 +123,32 @@ async def list_keys(services: Services, principal: Principal) -> list[ApiKey]:
     return await read(services.database, select_api_keys)
 
 
-async def find_ended_keys(services: Services, principal_ids: Collection[str]) -> set[str]:
-    """Return which of these principals authenticated by a key that is revoked or expired now."""
-    ids = [key_id for principal_id in principal_ids if (key_id := _key_id(principal_id)) is not None]
-    if not ids:
-        return set()
-    ended = await read(services.database, select_ended_api_keys, ids=ids, now=services.now())
-    return {str(key_id) for key_id in ended}
+async def list_api_keys(
+    services: Services, principal: Principal, *, matching: ApiKeyFilter, window: Window[Keyset]
+) -> Page[ApiKey]:
+    """Read one page of the keys, newest first. Raises Forbidden."""
+    require_platform(principal, intention="list API keys")
+    now = services.now()
+    return window.page(await read(services.database, select_api_key_page, matching=matching, window=window, now=now))
 
 
-def _key_id(principal_id: str) -> UUID | None:
-    try:
-        return UUID(principal_id)
-    except ValueError:
-        return None  # an access token's subject
+async def count_listed_api_keys(services: Services, principal: Principal, *, matching: ApiKeyFilter) -> int:
+    """Count the keys that match. Raises Forbidden."""
+    require_platform(principal, intention="list API keys")
+    return await read(services.database, count_api_keys, matching=matching, now=services.now())
+
+
+async def find_ended_keys(services: Services, ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these keys are revoked or expired now."""
+    return await read(services.database, select_ended_api_keys, ids=ids, now=services.now())
+
+
+@dataclass(slots=True, eq=False)
+class _CachedKey:
+    key_id: UUID
+    principal: Principal
+    stale_at: float
+    """In seconds of `monotonic`."""
 
 
 class ApiKeyCache:
@@ -131,9 +163,11 @@ class ApiKeyCache:
 
     def __init__(self, services: Services, *, ttl_seconds: float = 2.0) -> None:
         self._services = services
-        self._cache: TTLCache[bytes, tuple[UUID, Principal]] = TTLCache(MOST_CACHED_KEYS, ttl_seconds)
-        self._last_used: dict[UUID, datetime] = {}
-        self._loader = BatchLoader(services.database, select_api_keys_by_prefix, limiter=asyncio.Semaphore(1))
+        self._ttl_seconds = ttl_seconds
+        self._cache: dict[bytes, _CachedKey] = {}
+        """By the digest, so that no secret stays in memory; those that were read first come first."""
+        self._used: dict[_CachedKey, datetime] = {}
+        self._loader = BatchLoader(services.database, select_api_keys_by_prefix)
 
     async def authenticate(self, secret: str) -> Principal:
         """Return the principal of a key.
@@ -141,26 +175,38 @@ class ApiKeyCache:
         Raises:
             Unauthenticated: No valid key has this secret.
         """
-        # By the digest, so that no secret stays in memory.
-        digest = sha256(secret.encode(errors="surrogatepass")).digest()
-        now = self._services.now()
-        cached = self._cache.get(digest)
-        if cached is None:
-            cached = self._cache[digest] = await self._find(secret, now=now)
-        key_id, principal = cached
+        written = secret.encode(errors="surrogatepass")
+        if (principal := self.known(written)) is not None:
+            return principal
+        api_key = await self._find(secret)
+        digest = sha256(written).digest()
+        self._cache.pop(digest, None)
+        if len(self._cache) >= MOST_CACHED_KEYS:
+            del self._cache[next(iter(self._cache))]
+        cached = _CachedKey(api_key.id, api_key.principal, monotonic() + self._ttl_seconds)
+        self._cache[digest] = cached
+        self._used[cached] = self._services.now()
+        return cached.principal
+
+    def known(self, secret: bytes) -> Principal | None:
+        """Return the principal of a cached key; None where it is not cached, or no longer valid."""
+        cached = self._cache.get(sha256(secret).digest())
+        if cached is None or cached.stale_at <= monotonic():
+            return None
+        principal, now = cached.principal, self._services.now()
         if principal.expires_at is not None and principal.expires_at <= now:
-            raise Unauthenticated(_INVALID)
-        self._last_used[key_id] = now
+            return None
+        self._used[cached] = now
         return principal
 
-    async def _find(self, secret: str, *, now: datetime) -> tuple[UUID, Principal]:
-        prefix = prefix_of(secret)
-        api_key = None
+    async def _find(self, secret: str) -> ApiKey:
+        prefix, now = prefix_of(secret), self._services.now()
+        api_key: ApiKey | None = None
         if prefix is not None:
-            api_key = await MappedFuture(self._loader.load(prefix), lambda keys: keys.get(prefix))
+            api_key = await MappedFuture(self._loader.load(prefix), prefix)
         if api_key is None or not api_key.is_valid(secret, now=now):
             raise Unauthenticated(_INVALID)
-        return api_key.id, api_key.principal
+        return api_key
 
     def clear(self) -> None:
         """Read every key anew: some were revoked."""
@@ -168,7 +214,8 @@ class ApiKeyCache:
 
     async def store_last_used(self) -> None:
         """Store when keys were last used, of those used since the last call."""
-        used, self._last_used = self._last_used, {}
+        used, self._used = self._used, {}
         if used:
+            last_used = {cached.key_id: now for cached, now in used.items()}  # in the order of their use
             async with transaction(self._services.database) as connection:
-                await touch_api_keys(connection, used=used)
+                await touch_api_keys(connection, used=last_used)

@@ -8,46 +8,52 @@ from uuid import UUID
 
 from gateway.domain import lifecycle
 from gateway.domain.actions import InstallationAction
-from gateway.domain.errors import BadUserInput, Forbidden, InstallationAlreadyExists
+from gateway.domain.errors import Forbidden, InstallationAlreadyExists
+from gateway.domain.input_checks import NO_ID, Id, InputCheck
+from gateway.domain.input_problems import BrokenRule, InputProblemCode
 from gateway.domain.installations import AuthorizationMethod, DeactivationReason, Installation, StatusReasonCode
+from gateway.domain.lifecycle import Transition
 from gateway.domain.metadata import changed_keys, decode_metadata, encode_metadata, merge_metadata
 from gateway.domain.policy import require_actor, require_allowed
 from gateway.domain.principals import Principal
-from gateway.domain.text import checked_message
 from gateway.storage.database import Connection
 from gateway.storage.installations import lock_installation_by_pair
 from gateway.usecases.marketplace import find_application, require_account
 from gateway.usecases.services import Services
 from gateway.usecases.transitions import (
     Written,
+    change_alone,
     change_installation,
-    lock_visible,
-    require_allowed_now,
+    make_change,
     save,
     write_with_events,
 )
 from gateway.usecases.visibility import sees
+from gateway.usecases.write_batcher import Change, NotAllowedFromStatus
 
 
 async def authorize_installation(
-    services: Services, principal: Principal, *, application_id: UUID, account_id: UUID, expires_at: datetime | None
+    services: Services, principal: Principal, *, application_id: Id, account_id: Id, expires_at: datetime | None
 ) -> Installation:
     """The user completed the authorization: create the installation, leave INACTIVE, or renew the expiry.
 
     Raises:
         Forbidden: The caller is not the platform.
-        BadUserInput: The expiry is not in the future.
+        InvalidInput: An id is malformed, or the expiry is not in the future.
         ApplicationNotFound: There is no such application.
         AccountNotFound: There is no such account.
     """
     action = InstallationAction.AUTHORIZE
     require_actor(principal, action=action)
-    services.require_future(expires_at)
+    check = InputCheck()
+    of, to = check.id(application_id, "applicationId"), check.id(account_id, "accountId")
+    services.check_expiry(check, expires_at)
+    check.finish()
 
     async def attempt(connection: Connection) -> Written[Installation]:
-        application = await find_application(connection, application_id=application_id)
-        await require_account(connection, account_id=account_id)
-        installation = await lock_installation_by_pair(connection, application_id=application_id, account_id=account_id)
+        application = await find_application(connection, application_id=of)
+        await require_account(connection, account_id=to)
+        installation = await lock_installation_by_pair(connection, application_id=of, account_id=to)
         if installation is not None and lifecycle.is_noop(action, installation, expires_at):
             return installation, ()
         now = services.now()
@@ -55,7 +61,7 @@ async def authorize_installation(
             installation,
             installation_id=services.new_id(),
             application=application,
-            account_id=account_id,
+            account_id=to,
             expires_at=expires_at,
             now=now,
         )
@@ -65,32 +71,37 @@ async def authorize_installation(
 
 
 async def create_installation(
-    services: Services, principal: Principal, *, application_id: UUID | None, account_id: UUID | None, metadata: Any
+    services: Services, principal: Principal, *, application_id: Id | None, account_id: Id | None, metadata: Any
 ) -> Installation:
     """Complete the authorized installation of an API-key application; ids left out are the caller's own.
 
     Raises:
         Forbidden: The caller is neither the platform nor this application.
-        BadUserInput: An id is left out that the caller is not bound to.
-        MetadataRejected, ApplicationNotFound, AccountNotFound.
+        InvalidInput: An id is malformed, or left out though the caller is not bound to one; or the metadata's problems.
+        ApplicationNotFound, AccountNotFound.
         ActionNotAllowed: The application is of the OAuth method, or not authorized for the account.
         InstallationAlreadyExists: It exists with other metadata.
     """
     action = InstallationAction.CREATE
     require_actor(principal, action=action)
-    application_id, account_id = _own_pair(principal, application_id=application_id, account_id=account_id)
-    text = None if metadata is None else encode_metadata(metadata)
+    check = InputCheck()
+    of = _own_id(check, application_id, principal.application_id, name="applicationId")
+    to = _own_id(check, account_id, principal.account_id, name="accountId")
+    text = None if metadata is None else encode_metadata(metadata, check, "metadata")
+    check.finish()
+    if not sees(principal, application_id=of, account_id=to):
+        raise Forbidden("An application may create installations of itself only, and within its caller's account.")
 
     async def attempt(connection: Connection) -> Written[Installation]:
-        application = await find_application(connection, application_id=application_id)
-        installation = await lock_installation_by_pair(connection, application_id=application_id, account_id=account_id)
+        application = await find_application(connection, application_id=of)
+        installation = await lock_installation_by_pair(connection, application_id=of, account_id=to)
         if installation is not None and application.authorization_method is AuthorizationMethod.API_KEY:
             if lifecycle.is_noop(action, installation, text):
                 return installation, ()
             if lifecycle.is_noop(action, installation):
                 raise InstallationAlreadyExists(installation)
         if installation is None and principal.application_id is None:  # no application learns which accounts exist
-            await require_account(connection, account_id=account_id)
+            await require_account(connection, account_id=to)
         require_allowed(principal, action=action, installation=installation, application=application)
         assert installation is not None  # noqa: S101 - CREATE is not allowed without one
         now = services.now()
@@ -100,26 +111,26 @@ async def create_installation(
     return await write_with_events(services, attempt)
 
 
-def _own_pair(principal: Principal, *, application_id: UUID | None, account_id: UUID | None) -> tuple[UUID, UUID]:
-    """Complete the pair of application and account by what the caller is bound to."""
-    application_id = application_id or principal.application_id
-    account_id = account_id or principal.account_id
-    for name, given in (("applicationId", application_id), ("accountId", account_id)):
-        if given is None:
-            raise BadUserInput(f"{name} is needed: this caller is not bound to one.", argument=name)
-    assert application_id is not None and account_id is not None  # noqa: S101, PT018 - just checked, for the type
-    if not sees(principal, application_id=application_id, account_id=account_id):
-        raise Forbidden("An application may create installations of itself only, and within its caller's account.")
-    return application_id, account_id
+_NOT_BOUND = BrokenRule(InputProblemCode.REQUIRED, "Is needed: this caller is not bound to one.")
+
+
+def _own_id(check: InputCheck, given: Id | None, bound: UUID | None, *, name: str) -> UUID:
+    """Return the id that is given, or that the caller is bound to."""
+    if given is not None:
+        return check.id(given, name)
+    if bound is None:
+        check.report((name,), _NOT_BOUND)
+    return bound or NO_ID
 
 
 async def activate_installation(
-    services: Services, principal: Principal, *, installation_id: UUID, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: Id, expected_version: int | None
 ) -> Installation:
     """The application's configuration is complete. See change_installation for what is raised."""
     return await change_installation(
         services,
         principal,
+        InputCheck(),
         action=InstallationAction.ACTIVATE,
         installation_id=installation_id,
         expected_version=expected_version,
@@ -131,82 +142,115 @@ async def deactivate_installation(
     services: Services,
     principal: Principal,
     *,
-    installation_id: UUID,
+    installation_id: Id,
     reason: DeactivationReason,
     message: str | None,
     expected_version: int | None,
 ) -> Installation:
     """Make an installation INACTIVE until it is authorized again. See change_installation for what is raised."""
+    check = InputCheck()
+    check.message(message)
     return await change_installation(
         services,
         principal,
+        check,
         action=InstallationAction.DEACTIVATE,
         installation_id=installation_id,
         expected_version=expected_version,
-        advance=partial(lifecycle.deactivate, code=StatusReasonCode(reason.value), message=checked_message(message)),
+        advance=partial(lifecycle.deactivate, code=StatusReasonCode(reason.value), message=message),
     )
 
 
 async def report_installation_connection(
-    services: Services, principal: Principal, *, installation_id: UUID, succeeded: bool, message: str | None
+    services: Services, principal: Principal, *, installation_id: Id, succeeded: bool, message: str | None
 ) -> Installation:
     """Store whether the application reached its own system for this installation. See change_installation."""
     action = InstallationAction.REPORT_CONNECTION_SUCCESS if succeeded else InstallationAction.REPORT_CONNECTION_FAILURE
+    check = InputCheck()
+    check.message(message)
     return await change_installation(
         services,
         principal,
+        check,
         action=action,
         installation_id=installation_id,
         advance=partial(
             lifecycle.report_connection,
             succeeded=succeeded,
-            message=checked_message(message),
+            message=message,
             failure_limit=services.failure_limit,
         ),
     )
 
 
 async def delete_installation(
-    services: Services, principal: Principal, *, installation_id: UUID, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: Id, expected_version: int | None
 ) -> tuple[Installation, datetime]:
     """Disconnect the application; the events stay. Returns what was deleted, and when. See change_installation."""
     action = InstallationAction.DELETE
     require_actor(principal, action=action)
+    check = InputCheck()
+    checked_id = check.id(installation_id, "id")
+    check.finish()
+
+    def decide(installation: Installation, /, *, now: datetime) -> Transition:  # noqa: ARG001 - see Decide
+        if not lifecycle.is_allowed_from(action, status=installation.status):
+            raise NotAllowedFromStatus
+        return lifecycle.delete(installation)
+
+    change = Change(
+        principal=principal,
+        action=action,
+        installation_id=checked_id,
+        expected_version=expected_version,
+        decide=decide,
+    )
 
     async def attempt(connection: Connection) -> Written[tuple[Installation, datetime]]:
-        installation = await lock_visible(
-            connection, principal, installation_id=installation_id, expected_version=expected_version
-        )
-        await require_allowed_now(connection, principal, action=action, installation=installation)
-        now, transition = services.now(), lifecycle.delete(installation)
-        deleted, events = await save(connection, principal, before=installation, transition=transition, now=now)
-        return (deleted, now), events
+        deleted, events = await change_alone(services, change, connection)
+        return (deleted, events[0].occurred_at), events
 
     return await write_with_events(services, attempt)
 
 
 async def replace_metadata(
-    services: Services, principal: Principal, *, installation_id: UUID, metadata: Any, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: Id, metadata: Any, expected_version: int | None
 ) -> Installation:
-    """Replace all metadata. Also raises MetadataRejected; see change_installation."""
+    """Replace all metadata. See change_installation for what is raised."""
     require_actor(principal, action=InstallationAction.UPDATE_METADATA)
-    text = encode_metadata(metadata)
+    check = InputCheck()
+    checked_id = check.id(installation_id, "id")
+    text = encode_metadata(metadata, check, "change", "replace")
+    check.finish()
     return await _update_metadata(
-        services, principal, installation_id=installation_id, expected_version=expected_version, text_of=lambda _: text
+        services,
+        principal,
+        installation_id=checked_id,
+        expected_version=expected_version,
+        new=lambda _: (metadata, text),
     )
 
 
 async def merge_into_metadata(
-    services: Services, principal: Principal, *, installation_id: UUID, patch: Any, expected_version: int | None
+    services: Services, principal: Principal, *, installation_id: Id, patch: Any, expected_version: int | None
 ) -> Installation:
-    """Apply a JSON Merge Patch (RFC 7396) to the metadata. Also raises MetadataRejected; see change_installation."""
+    """Apply a JSON Merge Patch (RFC 7396) to the metadata. See change_installation for what is raised."""
     require_actor(principal, action=InstallationAction.UPDATE_METADATA)
+    check, path = InputCheck(), ("change", "merge")
+    checked_id = check.id(installation_id, "id")
+    if check.problems:  # there is nothing to merge into, and the patch's own problems are told all the same
+        encode_metadata(merge_metadata({}, patch), check, *path)
+    check.finish()
+
+    def merged(before: Installation) -> tuple[Any, str]:
+        check = InputCheck()  # anew for each attempt: the metadata may have changed
+        metadata = merge_metadata(decode_metadata(before.metadata), patch)
+        text = encode_metadata(metadata, check, *path)
+        check.finish()
+        return metadata, text
+
     return await _update_metadata(
-        services,
-        principal,
-        installation_id=installation_id,
-        expected_version=expected_version,
-        text_of=lambda before: encode_metadata(merge_metadata(decode_metadata(before.metadata), patch)),
+        services, principal, installation_id=checked_id, expected_version=expected_version, new=merged
     )
 
 
@@ -216,20 +260,23 @@ async def _update_metadata(
     *,
     installation_id: UUID,
     expected_version: int | None,
-    text_of: Callable[[Installation], str],
+    new: Callable[[Installation], tuple[Any, str]],
 ) -> Installation:
-    """Store the metadata that `text_of` makes of the locked installation; allowed from every status."""
+    """Store the metadata that `new` makes of the installation, a value and its text; allowed from every status."""
+    action = InstallationAction.UPDATE_METADATA
 
-    async def attempt(connection: Connection) -> Written[Installation]:
-        installation = await lock_visible(
-            connection, principal, installation_id=installation_id, expected_version=expected_version
-        )
-        text = text_of(installation)
-        keys = changed_keys(installation.metadata, text)
-        if lifecycle.is_noop(InstallationAction.UPDATE_METADATA, installation, keys):
-            return installation, ()
-        now = services.now()
-        transition = lifecycle.update_metadata(installation, metadata=text, changed_keys=keys, now=now)
-        return await save(connection, principal, before=installation, transition=transition, now=now)
+    def decide(installation: Installation, /, *, now: datetime) -> Transition | None:
+        metadata, text = new(installation)
+        keys = () if text == installation.metadata else changed_keys(installation.metadata, metadata)
+        if lifecycle.is_noop(action, installation, keys):
+            return None
+        return lifecycle.update_metadata(installation, metadata=text, changed_keys=keys, now=now)
 
-    return await write_with_events(services, attempt)
+    change = Change(
+        principal=principal,
+        action=action,
+        installation_id=installation_id,
+        expected_version=expected_version,
+        decide=decide,
+    )
+    return await make_change(services, change)

@@ -1,14 +1,17 @@
 """The applications of the marketplace, and the accounts that may install them; the platform maintains both."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from gateway.domain.errors import AccountNotFound, ApplicationNotFound, BadUserInput, SlugTaken
+from gateway.domain.errors import AccountNotFound, ApplicationNotFound, SlugTaken
+from gateway.domain.input_checks import Id, InputCheck
+from gateway.domain.input_problems import BrokenRule, InputProblemCode
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.policy import require_platform
 from gateway.domain.principals import Principal
-from gateway.domain.text import checked_slug, checked_text, checked_url
+from gateway.domain.text import slug_problems, text_problems, url_problems
 from gateway.storage.applications import (
     insert_application,
     lock_application,
@@ -26,25 +29,35 @@ MOST_CATEGORIES = 20
 LONGEST_CATEGORY = 60
 
 
-def _checked_categories(categories: tuple[str, ...]) -> tuple[str, ...]:
+_NAMES_IN_INPUTS = {"logo_url": "logoUrl", "requires_configuration": "requiresConfiguration"}
+_NOT_NULL = BrokenRule(InputProblemCode.REQUIRED, "Must not be null. Leave it out to keep it as it is.")
+
+
+def _check_details(check: InputCheck, details: Mapping[str, Any]) -> None:
+    """Report what is wrong with the fields of an application that are given."""
+    for name, value in details.items():
+        path = (_NAMES_IN_INPUTS.get(name, name),)
+        match name, value:
+            case "logo_url", None:
+                pass
+            case _, None:
+                check.report(path, _NOT_NULL)
+            case "name", _:
+                check.report(path, *text_problems(value, most=LONGEST_NAME))
+            case "description", _:
+                check.report(path, *text_problems(value, most=LONGEST_DESCRIPTION, may_be_blank=True))
+            case "logo_url", _:
+                check.report(path, *url_problems(value))
+            case "categories", _:
+                _check_categories(check, value)
+
+
+def _check_categories(check: InputCheck, categories: Sequence[str]) -> None:
     if len(categories) > MOST_CATEGORIES:
-        raise BadUserInput(
-            f"An application has at most {MOST_CATEGORIES} categories, not {len(categories)}.", argument="categories"
-        )
-    return tuple(checked_text(category, name="categories", most=LONGEST_CATEGORY) for category in categories)
-
-
-def _checked(application: Application) -> Application:
-    return replace(
-        application,
-        slug=checked_slug(application.slug, name="slug"),
-        name=checked_text(application.name, name="name", most=LONGEST_NAME),
-        description=checked_text(
-            application.description, name="description", most=LONGEST_DESCRIPTION, may_be_blank=True
-        ),
-        categories=_checked_categories(application.categories),
-        logo_url=None if application.logo_url is None else checked_url(application.logo_url, name="logoUrl"),
-    )
+        message = f"Has {len(categories)} categories; at most {MOST_CATEGORIES} are allowed."
+        check.report(("categories",), BrokenRule(InputProblemCode.TOO_MANY, message, MOST_CATEGORIES))
+    for at, category in enumerate(categories):
+        check.report(("categories", at), *text_problems(category, most=LONGEST_CATEGORY))
 
 
 async def register_application(
@@ -60,23 +73,24 @@ async def register_application(
     requires_configuration: bool,
     listed: bool,
 ) -> Application:
-    """Add an application to the marketplace. Raises Forbidden, BadUserInput and SlugTaken."""
+    """Add an application to the marketplace. Raises Forbidden, InvalidInput and SlugTaken."""
     require_platform(principal, intention="register applications")
-    now = services.now()
-    application = _checked(
-        Application(
-            id=services.new_id(),
-            slug=slug,
-            name=name,
-            description=description,
-            categories=categories,
-            logo_url=logo_url,
-            authorization_method=authorization_method,
-            requires_configuration=requires_configuration,
-            listed=listed,
-            created_at=now,
-            updated_at=now,
-        )
+    now, check = services.now(), InputCheck()
+    check.report(("slug",), *slug_problems(slug))
+    _check_details(check, {"name": name, "description": description, "categories": categories, "logo_url": logo_url})
+    check.finish()
+    application = Application(
+        id=services.new_id(),
+        slug=slug,
+        name=name,
+        description=description,
+        categories=categories,
+        logo_url=logo_url,
+        authorization_method=authorization_method,
+        requires_configuration=requires_configuration,
+        listed=listed,
+        created_at=now,
+        updated_at=now,
     )
     async with transaction(services.database) as connection:
         if not await insert_application(connection, application):
@@ -85,18 +99,23 @@ async def register_application(
 
 
 async def update_application_details(
-    services: Services, principal: Principal, *, application_id: UUID, changes: dict[str, Any]
+    services: Services, principal: Principal, *, application_id: Id, changes: dict[str, Any]
 ) -> Application:
     """Change an application; `changes` names fields of Application, the others stay.
 
-    Raises Forbidden, BadUserInput and ApplicationNotFound.
+    Raises Forbidden, InvalidInput and ApplicationNotFound.
     """
     require_platform(principal, intention="change applications")
+    check = InputCheck()
+    application_id = check.id(application_id, "id")
+    _check_details(check, changes)
+    check.finish()
     async with transaction(services.database) as connection:
         application = await lock_application(connection, application_id=application_id)
         if application is None:
             raise ApplicationNotFound(application_id)
-        changed = _checked(replace(application, **changes))
+        changed = replace(application, **changes)
+        changed = replace(changed, categories=tuple(changed.categories))
         if changed == application:
             return application
         changed = replace(changed, updated_at=max(services.now(), application.updated_at))
@@ -104,10 +123,13 @@ async def update_application_details(
         return changed
 
 
-async def register_account(services: Services, principal: Principal, *, account_id: UUID | None, name: str) -> Account:
-    """Register an account; the same id again renames it. Raises Forbidden and BadUserInput."""
+async def register_account(services: Services, principal: Principal, *, account_id: Id | None, name: str) -> Account:
+    """Register an account; the same id again renames it. Raises Forbidden and InvalidInput."""
     require_platform(principal, intention="register accounts")
-    account = Account(id=account_id or services.new_id(), name=checked_text(name, name="name", most=LONGEST_NAME))
+    check = InputCheck()
+    account = Account(id=check.optional_id(account_id, "id") or services.new_id(), name=name)
+    check.report(("name",), *text_problems(name, most=LONGEST_NAME))
+    check.finish()
     async with transaction(services.database) as connection:
         await upsert_account(connection, account)
     return account

@@ -1,35 +1,38 @@
 """What a caller can read, narrowed to what it sees. A loader, or `read`, runs the functions that take a connection."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+from gateway.domain.api_keys import ApiKey
 from gateway.domain.cursors import Keyset, Position
 from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import Event
-from gateway.domain.installations import Account, Application, Installation, InstallationStatus
-from gateway.domain.pages import ApplicationFilter, InstallationList, Page, Window
+from gateway.domain.installations import Account, Application, Installation
+from gateway.domain.pages import AccountFilter, ApplicationFilter, OrderDirection, Page, Window
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.domain.text import is_slug
+from gateway.storage.api_keys import select_api_keys_by_id
 from gateway.storage.applications import (
+    count_accounts,
     count_applications,
+    select_account_page,
     select_accounts,
     select_application_page,
     select_applications,
     select_applications_by_slug,
 )
 from gateway.storage.database import Connection, read
-from gateway.storage.events import select_event_page, select_histories
-from gateway.storage.installation_pages import count_installations, select_installation_pages
+from gateway.storage.events import select_event_page, select_events, select_histories
 from gateway.storage.installations import select_installations_by_pair
 from gateway.usecases.services import Services
 from gateway.usecases.visibility import (
+    sees_api_key,
     sees_application,
+    visible_accounts,
     visible_applications,
     visible_events,
     visible_installation,
-    visible_installations,
 )
 
 _NO_EVENTS: Final[Page[Event]] = Page(items=[], has_next=False, has_previous=False)
@@ -88,38 +91,28 @@ async def find_accounts(connection: Connection, principal: Principal, *, ids: Se
     return await select_accounts(connection, ids=wanted)
 
 
-async def list_installations(
-    connection: Connection,
-    principal: Principal,
-    *,
-    ids: Sequence[UUID | None],
-    listed: InstallationList,
-    window: Window[Keyset],
-) -> dict[UUID | None, Page[Installation]]:
-    """Read one page of the list of each parent.
-
-    Raises:
-        Forbidden: The list is filtered by metadata, which the caller may not read.
-    """
-    visible = replace(listed, matching=visible_installations(principal, listed.matching))
-    found = await select_installation_pages(connection, parents=ids, listed=visible, window=window)
-    return {parent: window.page(rows) for parent, rows in found.items()}
+async def find_api_keys(connection: Connection, principal: Principal, *, ids: Sequence[UUID]) -> dict[UUID, ApiKey]:
+    """Find API keys by id."""
+    wanted = [api_key_id for api_key_id in ids if sees_api_key(principal, api_key_id=api_key_id)]
+    return await select_api_keys_by_id(connection, ids=wanted) if wanted else {}
 
 
-async def count_installations_by_status(
-    connection: Connection, principal: Principal, *, ids: Sequence[UUID | None], listed: InstallationList
-) -> dict[UUID | None, dict[InstallationStatus, int]]:
-    """Count the installations in each status in the list of each parent; a status without any is left out.
-
-    Raises:
-        Forbidden: The list is filtered by metadata, which the caller may not read.
-    """
-    visible = replace(listed, matching=visible_installations(principal, listed.matching))
-    return await count_installations(connection, parents=ids, listed=visible)
+async def find_events(
+    connection: Connection, principal: Principal, *, ids: Sequence[Position]
+) -> dict[Position, Event]:
+    """Find events by their positions."""
+    found, visible = await select_events(connection, positions=ids), visible_events(principal)
+    return {position: event for position, event in found.items() if visible.matches(event)}
 
 
 async def list_histories(
-    connection: Connection, principal: Principal, *, ids: Sequence[UUID], window: Window[Position]
+    connection: Connection,
+    principal: Principal,
+    *,
+    ids: Sequence[UUID],
+    matching: EventFilter,
+    direction: OrderDirection,
+    window: Window[Position],
 ) -> dict[UUID, Page[Event]]:
     """Read one page of the history of each installation; a page of size 0 without reading.
 
@@ -128,8 +121,12 @@ async def list_histories(
     """
     if not window.size:
         return dict.fromkeys(ids, _NO_EVENTS)
-    matching = visible_events(principal)
-    found = await select_histories(connection, installation_ids=ids, matching=matching, window=window)
+    found = await select_histories(
+        connection,
+        installation_ids=ids,
+        matching=visible_events(principal, matching),
+        window=window.ascending(direction),
+    )
     return {installation_id: window.page(rows) for installation_id, rows in found.items()}
 
 
@@ -146,13 +143,33 @@ async def count_listed_applications(services: Services, principal: Principal, *,
     return await read(services.database, count_applications, matching=visible_applications(principal, matching))
 
 
-async def list_events(services: Services, *, matching: EventFilter, window: Window[Position]) -> Page[Event]:
-    """Read one page of the log, a page of size 0 without reading; `matching` comes from `visible_events`.
+async def list_accounts(
+    services: Services, principal: Principal, *, matching: AccountFilter, window: Window[Keyset]
+) -> Page[Account]:
+    """Read one page of the accounts."""
+    visible = visible_accounts(principal, matching)
+    return window.page(await read(services.database, select_account_page, matching=visible, window=window))
+
+
+async def count_listed_accounts(services: Services, principal: Principal, *, matching: AccountFilter) -> int:
+    """Count the accounts that match."""
+    return await read(services.database, count_accounts, matching=visible_accounts(principal, matching))
+
+
+async def list_events(
+    services: Services,
+    principal: Principal,
+    *,
+    matching: EventFilter,
+    direction: OrderDirection,
+    window: Window[Position],
+) -> Page[Event]:
+    """Read one page of the log, a page of size 0 without reading.
 
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
     if not window.size:
         return _NO_EVENTS
-    found = await read(services.database, select_event_page, matching=matching, window=window)
-    return window.page(found)
+    visible, log_window = visible_events(principal, matching), window.ascending(direction)
+    return window.page(await read(services.database, select_event_page, matching=visible, window=log_window))

@@ -1,13 +1,18 @@
-"""How an installation is changed: lock its row, check, compute the transition, store it, append its event."""
+"""How an installation is changed: check, compute the transition, store it, append its event.
+
+Changes of an installation that exists go together with others (`write_batcher`). What creates or deletes one, and what
+could not be done together, locks its row in a transaction of its own.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol, TypeVar
-from uuid import UUID
 
 from gateway.domain.actions import InstallationAction
-from gateway.domain.errors import InstallationNotFound, Unavailable, VersionConflict
-from gateway.domain.events import Actor, NewEvent
+from gateway.domain.errors import Unavailable
+from gateway.domain.events import NewEvent
+from gateway.domain.input_checks import Id, InputCheck
 from gateway.domain.installations import Installation
 from gateway.domain.lifecycle import Transition, is_allowed_from, is_noop
 from gateway.domain.policy import require_actor, require_allowed
@@ -22,7 +27,7 @@ from gateway.storage.installations import (
 )
 from gateway.usecases.marketplace import find_application
 from gateway.usecases.services import Services
-from gateway.usecases.visibility import visible_installation
+from gateway.usecases.write_batcher import Change, NotAllowedFromStatus
 
 _MOST_ATTEMPTS: Final = 50
 Result = TypeVar("Result")
@@ -40,9 +45,10 @@ class Advance(Protocol):
 async def change_installation(
     services: Services,
     principal: Principal,
+    check: InputCheck,
     *,
     action: InstallationAction,
-    installation_id: UUID,
+    installation_id: Id,
     expected_version: int | None = None,
     argument: object = None,
     advance: Advance,
@@ -53,24 +59,47 @@ async def change_installation(
 
     Raises:
         Forbidden: This kind of caller may never do it.
+        InvalidInput: `check` has found problems, or the id is malformed.
         InstallationNotFound: There is none, or none that the caller sees.
         VersionConflict: It has another version than expected.
         ActionNotAllowed: Its status does not allow it now.
     """
     require_actor(principal, action=action)
+    checked_id = check.id(installation_id, "id")
+    check.finish()
 
-    async def attempt(connection: Connection) -> Written[Installation]:
-        installation = await lock_visible(
-            connection, principal, installation_id=installation_id, expected_version=expected_version
-        )
+    def decide(installation: Installation, /, *, now: datetime) -> Transition | None:
         if is_noop(action, installation, argument):
-            return installation, ()
-        await require_allowed_now(connection, principal, action=action, installation=installation)
-        now = services.now()
-        transition = advance(installation, now=now)
-        return await save(connection, principal, before=installation, transition=transition, now=now)
+            return None
+        if not is_allowed_from(action, status=installation.status):
+            raise NotAllowedFromStatus
+        return advance(installation, now=now)
 
-    return await write_with_events(services, attempt)
+    change = Change(
+        principal=principal, action=action, installation_id=checked_id, expected_version=expected_version, decide=decide
+    )
+    return await make_change(services, change)
+
+
+async def make_change(services: Services, change: Change) -> Installation:
+    """Make a change together with others; alone, where another transaction was first."""
+    made = await services.write_batcher.submit(change) if services.batch_writes else None
+    return made if made is not None else await write_with_events(services, partial(change_alone, services, change))
+
+
+async def change_alone(services: Services, change: Change, connection: Connection) -> Written[Installation]:
+    """Make a change in a transaction of its own, whose first statement locks the row."""
+    before = change.require(await lock_installation(connection, installation_id=change.installation_id))
+    now = services.now()
+    try:
+        transition = change.decide(before, now=now)
+    except NotAllowedFromStatus:
+        application = await find_application(connection, application_id=before.application_id)
+        require_allowed(change.principal, action=change.action, installation=before, application=application)
+        raise
+    if transition is None:
+        return before, ()
+    return await save(connection, change.principal, before=before, transition=transition, now=now)
 
 
 async def write_with_events(services: Services, attempt: Attempt[Result]) -> Result:
@@ -95,28 +124,6 @@ async def write_with_events(services: Services, attempt: Attempt[Result]) -> Res
     raise Unavailable("Too many change this installation at once. Try again later.")
 
 
-async def lock_visible(
-    connection: Connection, principal: Principal, *, installation_id: UUID, expected_version: int | None
-) -> Installation:
-    """Lock an installation that the caller sees. Raises InstallationNotFound and VersionConflict."""
-    locked = await lock_installation(connection, installation_id=installation_id)
-    installation = visible_installation(principal, locked)
-    if installation is None:
-        raise InstallationNotFound(installation_id)
-    if expected_version is not None and expected_version != installation.version:
-        raise VersionConflict(expected_version=expected_version, installation=installation)
-    return installation
-
-
-async def require_allowed_now(
-    connection: Connection, principal: Principal, *, action: InstallationAction, installation: Installation
-) -> None:
-    """Raise ActionNotAllowed where the status does not allow the action; only then is the application read."""
-    if not is_allowed_from(action, status=installation.status):
-        application = await find_application(connection, application_id=installation.application_id)
-        require_allowed(principal, action=action, installation=installation, application=application)
-
-
 async def save(
     connection: Connection, principal: Principal, *, before: Installation | None, transition: Transition, now: datetime
 ) -> Written[Installation]:
@@ -137,15 +144,5 @@ async def save(
         await delete_installation(connection, installation_id=installation.id)
     else:
         await update_installation(connection, installation)
-    if transition.change is None:
-        return installation, ()
-    event = NewEvent(
-        occurred_at=now,
-        actor=Actor(kind=principal.kind, id=principal.id, label=principal.label),
-        installation_id=installation.id,
-        application_id=installation.application_id,
-        account_id=installation.account_id,
-        version=installation.version if after else installation.version + 1,
-        change=transition.change,
-    )
-    return installation, (event,)
+    event = transition.event(before, principal=principal, now=now)
+    return installation, () if event is None else (event,)

@@ -3,16 +3,15 @@
 What a caller may not see does not exist for it: a lookup finds nothing, a list is shorter, an event is not delivered.
 """
 
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import assert_never
 from uuid import UUID
 
 from gateway.domain.errors import Forbidden
-from gateway.domain.event_filters import ALL_KINDS, NOTHING, EventFilter
+from gateway.domain.event_filters import ALL_EVENTS, EventFilter
 from gateway.domain.events import Actor, EventKind
 from gateway.domain.installations import Application, Installation
-from gateway.domain.pages import ApplicationFilter, InstallationFilter
+from gateway.domain.pages import AccountFilter, ApplicationFilter, InstallationFilter
 from gateway.domain.principals import Principal, PrincipalKind
 
 
@@ -33,6 +32,11 @@ def visible_installation(principal: Principal, installation: Installation | None
     ):
         return None
     return installation
+
+
+def sees_api_key(principal: Principal, *, api_key_id: UUID) -> bool:
+    """Return whether the API key is visible: the platform sees all, others the one that authenticated them."""
+    return principal.kind is PrincipalKind.PLATFORM or principal.api_key_id == api_key_id
 
 
 def reads_metadata(principal: Principal) -> bool:
@@ -66,6 +70,11 @@ def visible_applications(principal: Principal, matching: ApplicationFilter) -> A
             assert_never(principal.kind)
 
 
+def visible_accounts(principal: Principal, matching: AccountFilter) -> AccountFilter:
+    """Narrow a filter of accounts: an account's user sees that one, an application those that have it installed."""
+    return replace(matching, id=principal.account_id, installed_for=principal.application_id)
+
+
 def visible_installations(principal: Principal, matching: InstallationFilter) -> InstallationFilter:
     """Narrow a filter of installations to those that the principal sees.
 
@@ -74,12 +83,12 @@ def visible_installations(principal: Principal, matching: InstallationFilter) ->
     """
     if matching.metadata is not None and not reads_metadata(principal):
         raise Forbidden("Metadata belongs to the application: an account's user may not filter by it.")
-    if not sees(principal, application_id=matching.application_id, account_id=matching.account_id):
-        return replace(matching, statuses=())
+    if principal.application_id is None and principal.account_id is None:
+        return matching
     return replace(
         matching,
-        application_id=matching.application_id or principal.application_id,
-        account_id=matching.account_id or principal.account_id,
+        application_ids=_within(matching.application_ids, principal.application_id),
+        account_ids=_within(matching.account_ids, principal.account_id),
     )
 
 
@@ -93,21 +102,19 @@ def visible_actor(principal: Principal, actor: Actor) -> Actor:
     return replace(actor, id=None, label=None)
 
 
-def visible_events(
-    principal: Principal,
-    *,
-    installation_id: UUID | None = None,
-    application_id: UUID | None = None,
-    account_id: UUID | None = None,
-    kinds: AbstractSet[EventKind] = ALL_KINDS,
-) -> EventFilter:
-    """Return the filter of the events that are requested and that the principal sees; outside its bounds, NOTHING."""
-    if not sees(principal, application_id=application_id, account_id=account_id):
-        return NOTHING
+def visible_events(principal: Principal, matching: EventFilter = ALL_EVENTS) -> EventFilter:
+    """Narrow a filter of events to those that the principal sees; outside its bounds it matches nothing."""
     hidden = frozenset[EventKind]() if reads_metadata(principal) else frozenset({EventKind.METADATA_UPDATED})
-    return EventFilter(
-        installation_id=installation_id,
-        application_id=application_id or principal.application_id,
-        account_id=account_id or principal.account_id,
-        kinds=frozenset(kinds) - hidden,
+    return replace(
+        matching,
+        application_ids=_within(matching.application_ids, principal.application_id),
+        account_ids=_within(matching.account_ids, principal.account_id),
+        kinds=matching.kinds - hidden,
     )
+
+
+def _within(ids: frozenset[UUID] | None, bound: UUID | None) -> frozenset[UUID] | None:
+    """Return those of the ids that lie within the bound; None means all of them."""
+    if bound is None:
+        return ids
+    return frozenset({bound}) if ids is None else ids & {bound}

@@ -7,10 +7,42 @@ select id, prefix, digest, kind, application_id, account_id, label, created_at, 
 from api_keys
 where prefix = any(:prefixes::text[]);
 
+-- name: select_api_keys_by_id
+select id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at
+from api_keys
+where id = any(:ids::uuid[]);
+
 -- name: select_api_keys
 select id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at
 from api_keys
 order by created_at, id;
+
+-- name: select_api_key_page
+-- One page of the API keys by the time when they were issued, in one direction.
+select id, prefix, digest, kind, application_id, account_id, label, created_at, expires_at, revoked_at, last_used_at
+from api_keys k
+where true
+    and k.kind = :kind --? kind
+    and k.application_id = :application_id --? application
+    and k.account_id = :account_id --? account
+    and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now) --? in_force
+    and (k.revoked_at is not null or k.expires_at <= :now) --? ended
+    and (k.created_at, k.id) > (:above_value, :above_id) --? above
+    and (k.created_at, k.id) < (:below_value, :below_id) --? below
+order by k.created_at, k.id --? ascending
+order by k.created_at desc, k.id desc --? descending
+limit :limit;
+
+-- name: count_api_keys
+select count(*)
+from api_keys k
+where true
+    and k.kind = :kind --? kind
+    and k.application_id = :application_id --? application
+    and k.account_id = :account_id --? account
+    and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now) --? in_force
+    and (k.revoked_at is not null or k.expires_at <= :now) --? ended
+;
 
 -- name: revoke_api_key
 -- A second revocation keeps the time of the first.

@@ -29,7 +29,7 @@ where id = :id;
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
     created_at, updated_at
 from applications
-where id = any(:ids::uuid[]);
+where id = any(array(select unnest(:ids::uuid[])));
 
 -- name: select_applications_by_slug
 select id, slug, name, description, categories, logo_url, authorization_method, requires_configuration, listed,
@@ -52,8 +52,8 @@ where true
     and :category = any(a.categories) --? category
     and a.authorization_method = :authorization_method --? authorization_method
     and a.listed = :listed --? listed
-    and (a.name, a.id) > (:above_name, :above_id) --? above
-    and (a.name, a.id) < (:below_name, :below_id) --? below
+    and (a.name, a.id) > (:above_value, :above_id) --? above
+    and (a.name, a.id) < (:below_value, :below_id) --? below
 order by a.name, a.id --? ascending
 order by a.name desc, a.id desc --? descending
 limit :limit;
@@ -71,3 +71,15 @@ where true
     and a.authorization_method = :authorization_method --? authorization_method
     and a.listed = :listed --? listed
 ;
+
+-- name: select_application_ids_by_name
+-- Applications whose name contains a text, of these ids, and that are installed for one of these accounts.
+select a.id
+from applications a
+where strpos(lower(a.name), lower(:search)) > 0
+    and a.id = any(:application_ids::uuid[]) --? applications
+    and exists ( --? accounts
+        select from installations i --? accounts
+        where i.application_id = a.id and i.account_id = any(:account_ids::uuid[]) --? accounts
+    ) --? accounts
+limit :limit;

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ import pytest
 import websockets
 from playwright.async_api import Browser, async_playwright
 
-from gateway.app import create_app
+from gateway import app
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.settings import Settings
@@ -184,9 +184,11 @@ _ROWS = "installation_events, installations, api_keys, applications, accounts, d
 async def serving_gateway(database_url: str, settings: Settings | None = None, **more: Any) -> AsyncIterator[Served]:
     """Serve a gateway as the README's serving role. Services and `database_url` are the superuser's."""
     registry = ConnectionRegistry()
-    app = create_app(settings or Settings(), database_url=as_role(database_url, SERVER), registry=registry, **more)
+    application = app.create_app(
+        settings or Settings(), database_url=as_role(database_url, SERVER), registry=registry, **more
+    )
     async with (
-        serving(app, lifespan="on") as address,
+        serving(application, lifespan="on") as address,
         httpx.AsyncClient(verify=NO_CERTIFICATES, timeout=CLIENT_SECONDS) as http,
         open_database(database_url, pool_size=4) as database,
     ):
@@ -204,6 +206,14 @@ async def ready(http: httpx.AsyncClient, url: str) -> None:
             pass
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _credentials_are_checked_often() -> Iterator[None]:
+    """A gateway checks every two seconds whether the credential of a stream has expired."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(app, "CHECK_SECONDS", 0.1)
+        yield
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Launch Chromium; each test opens a context of its own, which has a fresh profile."""
@@ -219,9 +229,13 @@ def serve(database_url: str) -> Serve:
     return partial(serving_gateway, database_url)
 
 
+NO_RATES = Settings(rates={"platform": 0, "application": 0, "account": 0, "anonymous": 0})
+"""Of gateways that tests share: on a busy machine statements take long, and cost as much."""
+
+
 @pytest.fixture(scope="session")
 async def shared_gateway(make_database: MakeDatabase) -> AsyncIterator[Served]:
-    async with make_database() as database_url, serving_gateway(database_url) as served:
+    async with make_database() as database_url, serving_gateway(database_url, NO_RATES) as served:
         yield served
 
 
@@ -236,5 +250,5 @@ async def served(shared_gateway: Served) -> Served:
 @pytest.fixture(scope="module")
 async def module_gateway(make_database: MakeDatabase) -> AsyncIterator[Served]:
     """Serve a gateway whose rows stay for all tests of a module, which only read them."""
-    async with make_database() as database_url, serving_gateway(database_url) as served:
+    async with make_database() as database_url, serving_gateway(database_url, NO_RATES) as served:
         yield served

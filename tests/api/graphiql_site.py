@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.asgi import GraphQL
+from strawberry.scalars import JSON
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from gateway.domain.principals import PrincipalKind
@@ -40,6 +41,12 @@ TABS = (
         title="Activate",
         query="mutation Activate($id: ID!) { activate(id: $id) }",
         variables={"id": str(OLD_INSTALLATION)},
+        key=PrincipalKind.PLATFORM,
+    ),
+    ExampleTab(
+        title="Metadata",
+        query="query Metadata($some: JSON, $all: JSON!, $page: Page!) { echo(some: $some, all: $all, page: $page) }",
+        variables={"unknown": 1, "page": {}, "all": [], "some": {"region": "eu-west"}},
         key=PrincipalKind.PLATFORM,
     ),
     ExampleTab(title="Watch", query="subscription Watch { ticks }", variables={}, key=PrincipalKind.ACCOUNT),
@@ -115,11 +122,20 @@ class InstallationConnectionReported(InstallationEvent):
     message: str | None
 
 
+@strawberry.input
+class Page:
+    size: int = 20
+
+
 @strawberry.type
 class Query:
     @strawberry.field
     def greeting(self, info: strawberry.Info, name: str) -> str:
         return f"hello {name} from {info.context['request'].headers.get('authorization')}"
+
+    @strawberry.field
+    def echo(self, some: JSON | None, all: JSON, page: Page) -> JSON:  # noqa: A002 - the argument's name in the API
+        return JSON({"some": some, "all": all, "size": page.size})
 
 
 @strawberry.type

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from gateway.storage.database import DriverConnection
+from gateway.storage.database import Connection
 
 _BROKEN = """
 with histories as (
@@ -34,7 +34,7 @@ having count(*) > 1
 """
 
 
-async def broken_histories(connection: DriverConnection) -> list[asyncpg.Record]:
+async def broken_histories(connection: Connection) -> list[asyncpg.Record]:
     """Return installations whose log has a gap or another version or status than their row, and duplicate pairs.
 
     The log of a deleted installation ends with its deletion, which has no status.

@@ -21,6 +21,8 @@ from gateway.storage.installations import insert_installation
 from tests.api.conftest import Served
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+FAR_OFF = datetime(2199, 1, 1, tzinfo=UTC)
+"""Nobody's clock acts on it while a test runs."""
 _REASONS = {
     InstallationStatus.AUTHORIZED: StatusReasonCode.AUTHORIZATION_COMPLETED,
     InstallationStatus.ACTIVATED: StatusReasonCode.CONFIGURATION_COMPLETED,
@@ -71,7 +73,7 @@ def example(application: Application, account: Account, *, number: int) -> Insta
         version=1,
         sync=_sync(updated_at) if status is InstallationStatus.PENDING_INTEGRATION else None,
         connection_failures=0,
-        authorization_expires_at=None,
+        authorization_expires_at=None if number % 3 else FAR_OFF + timedelta(hours=number % 5),
         created_at=created_at,
         updated_at=updated_at,
         activated_at=None,
@@ -83,8 +85,7 @@ def _sync(started_at: datetime) -> Sync:
         state=SyncState.RUNNING,
         started_at=started_at,
         finished_at=None,
-        # Far off: nobody's clock may act on it while a test runs.
-        expires_at=started_at + timedelta(days=36_500),
+        expires_at=FAR_OFF,
         lease_seconds=300,
         steps=(SyncStep(name="vendors", done=1, total=2),),
         message=None,

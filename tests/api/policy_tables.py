@@ -30,36 +30,41 @@ FIELDS: dict[str, dict[str, Shown]] = {
         ("id", "application", "account", "status", "statusReason", "version", "sync", "connectionFailures",
          "authorizationExpiresAt", "createdAt", "updatedAt", "activatedAt"), ALL,
     ) | {"metadata": Shown.NOT_TO_ACCOUNTS, "allowedActions": BY_CALLER, "history": BY_CALLER},
+    "ApiKey": dict.fromkeys(
+        ("id", "prefix", "kind", "label", "createdAt", "expiresAt", "revokedAt", "boundApplication", "boundAccount"),
+        ALL,
+    ) | {"lastUsedAt": BY_CALLER},
     "StatusReason": {"code": ALL, "message": ALL, "since": ALL},
     "Sync": dict.fromkeys(("state", "startedAt", "finishedAt", "expiresAt", "steps", "message"), ALL),
     "SyncStep": {"name": ALL, "done": ALL, "total": ALL},
-    "Actor": {"kind": ALL, "id": Shown.OWN, "label": Shown.OWN},
-    "Viewer": dict.fromkeys(("kind", "application", "account", "installation"), BY_CALLER),
+    "Actor": {"kind": ALL, "principalId": Shown.OWN, "label": Shown.OWN},
+    "Viewer": dict.fromkeys(("kind", "application", "account", "installation", "apiKey"), BY_CALLER),
     "InstallationStatusChanged": OF_EVENTS | {"from": ALL, "to": ALL, "reason": ALL},
     "InstallationMetadataUpdated": OF_EVENTS | {"changedKeys": BY_CALLER},
     "InstallationSyncProgressed": OF_EVENTS | {"steps": ALL},
     "InstallationConnectionReported": OF_EVENTS | {"succeeded": ALL, "failures": ALL, "message": ALL},
-    "InstallationAuthorizationRenewed": OF_EVENTS | {"expiresAt": ALL},
+    "InstallationAuthorizationRenewed": OF_EVENTS | {"authorizationExpiresAt": ALL},
 }  # fmt: skip
 """The fields of each type, for the callers to whom the object is visible."""
 
 WRAPPERS = {
     "PageInfo", "StatusCount", "InstallationEdge", "InstallationConnection", "ApplicationEdge", "ApplicationConnection",
+    "AccountEdge", "AccountConnection", "ApiKeyEdge", "ApiKeyConnection",
     "InstallationEventEdge", "InstallationEventConnection",
-    "DeletedInstallation", "IssuedApiKey", "RevokedApiKey", "InstallationNotFound", "ApplicationNotFound",
+    "DeletedInstallation", "IssuedApiKey", "InstallationNotFound", "ApplicationNotFound",
     "AccountNotFound", "ApiKeyNotFound", "ActionNotAllowed", "VersionConflict", "InstallationAlreadyExists",
-    "MetadataRejected", "MetadataViolation", "SlugTaken",
+    "SlugTaken", "InvalidInput", "InputProblem",
 }  # fmt: skip
 """Types that wrap objects, count list entries, or are the result of a mutation that the caller may run."""
 
-NARROWING = {"filter", "by", "accountId", "applicationId", "installationId", "id", "ids"}
+NARROWING = {"filter", "by", "accountId", "id", "ids"}
 """Arguments that name rows: what they name beyond the caller's bounds does not exist."""
-PAGING = {"first", "after", "last", "before", "orderBy"}
+PAGING = {"first", "after", "last", "before", "orderBy", "direction"}
 """Arguments that choose among what is visible anyway."""
 
 QUERIES = {
-    "viewer", "node", "nodes", "application", "applications", "account", "installation", "installations",
-    "installationEvents", "eventCursor",
+    "viewer", "node", "nodes", "application", "applications", "account", "accounts", "apiKeys", "installation",
+    "installations", "installationEvents", "eventCursor",
 }  # fmt: skip
 SUBSCRIPTIONS = {"installationStatusChanged", "installationEvents"}
 
@@ -89,8 +94,28 @@ MUTATIONS: dict[str, set[str]] = {
 INPUTS = {
     "ApplicationBy": {"id", "slug"},
     "ApplicationFilter": {"search", "category", "authorizationMethod", "listed"},
-    "InstallationFilter": {"applicationId", "accountId", "status", "updatedSince", "metadata"},
-    "InstallationEventFilter": {"installationId", "applicationId", "accountId"},
+    "AccountFilter": {"search"},
+    "ApiKeyFilter": {"kind", "applicationId", "accountId", "inForce"},
+    "InstallationFilter": {
+        "applicationIds",
+        "accountIds",
+        "statuses",
+        "reasons",
+        "search",
+        "updatedSince",
+        "updatedBefore",
+        "authorizationExpiresBefore",
+        "metadata",
+    },
+    "InstallationEventFilter": {
+        "installationIds",
+        "applicationIds",
+        "accountIds",
+        "kinds",
+        "to",
+        "occurredSince",
+        "occurredBefore",
+    },
     "InstallationOrder": {"field", "direction"},
 }
 """The inputs of queries: each is tried with what lies beyond the caller's bounds."""

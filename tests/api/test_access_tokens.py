@@ -31,14 +31,14 @@ APPLICATION = UUID("00000000-0000-4000-8000-00000000000a")
 ACCOUNT = UUID("00000000-0000-4000-8000-00000000000b")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def issuer() -> AsyncIterator[Issuer]:
     async with serving_issuer() as serving:
         serving.publish(RSA, EC, ED)
         yield serving
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def tokens(issuer: Issuer) -> AsyncIterator[AccessTokens]:
     async with issuer.tokens() as entered:
         yield entered

@@ -11,7 +11,7 @@ from gateway.usecases.expiry import expire_due_installations
 from gateway.usecases.services import utc_now
 from tests.api.conftest import Client, Served
 
-ACTOR = "actor { kind id label }"
+ACTOR = "actor { kind principalId label }"
 QUERY = f"""query ($id: ID!) {{
   installation(id: $id) {{ history {{ nodes {{ {ACTOR} }} edges {{ node {{ {ACTOR} }} }} }} }}
   installationEvents {{ nodes {{ {ACTOR} }} edges {{ node {{ {ACTOR} }} }} }}
@@ -47,7 +47,8 @@ async def written_log(served: Served) -> Log:
 
     async def act(caller: str, name: str, **given: Any) -> str:
         kind = name[0].upper() + name[1:]
-        shown = f"... on {'DeletedInstallation' if name == 'deleteInstallation' else 'Installation'} {{ id }}"
+        deletes = name == "deleteInstallation"
+        shown = "... on DeletedInstallation { id: deletedInstallationId }" if deletes else "... on Installation { id }"
         query = f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ {shown} }} }}"
         installation: str = (await callers[caller].data(query, input=given))[name]["id"]
         return installation
@@ -78,7 +79,7 @@ def actors_in(answer: Any) -> list[dict[str, Any]]:
 
 
 def seen_by(caller: str, actor: dict[str, Any]) -> dict[str, Any]:
-    return actor if actor["kind"] in OWN_KINDS[caller] else {"kind": actor["kind"], "id": None, "label": None}
+    return actor if actor["kind"] in OWN_KINDS[caller] else {"kind": actor["kind"], "principalId": None, "label": None}
 
 
 async def test_id_and_label_of_an_actor_are_shown_where_they_are_the_callers_own(served: Served) -> None:
@@ -86,7 +87,7 @@ async def test_id_and_label_of_an_actor_are_shown_where_they_are_the_callers_own
     everything = actors_in(await log.callers["platform"].data(QUERY, id=log.living))
     assert {actor["kind"] for actor in everything} == {kind.value for kind in PrincipalKind}
     assert all(actor["label"] for actor in everything)
-    assert {actor["kind"] for actor in everything if actor["id"] is None} == {"SYSTEM"}
+    assert {actor["kind"] for actor in everything if actor["principalId"] is None} == {"SYSTEM"}
     for caller, client in log.callers.items():
         assert actors_in(await client.data(QUERY, id=log.living)) == [seen_by(caller, one) for one in everything]
 

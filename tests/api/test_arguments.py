@@ -30,9 +30,11 @@ BY_ID = {
     "id of an account": "query ($id: ID!) { account(id: $id) { id } }",
     "id of an application": "query ($id: ID!) { application(by: {id: $id}) { id } }",
     "ids": "query ($id: ID!) { nodes(ids: [$id]) { id } }",
-    "applicationId": "query ($id: ID!) { installations(filter: {applicationId: $id}) { totalCount } }",
-    "accountId": "query ($id: ID!) { installations(filter: {accountId: $id}) { totalCount } }",
-    "installationId": "query ($id: ID!) { installationEvents(filter: {installationId: $id}) { nodes { id } } }",
+    "applicationIds": "query ($id: ID!) { installations(filter: {applicationIds: [$id]}) { totalCount } }",
+    "accountIds": "query ($id: ID!) { installations(filter: {accountIds: [$id]}) { totalCount } }",
+    "applicationId of a key": "query ($id: ID!) { apiKeys(filter: {applicationId: $id}) { totalCount } }",
+    "accountId of a key": "query ($id: ID!) { apiKeys(filter: {accountId: $id}) { totalCount } }",
+    "installationIds": "query ($id: ID!) { installationEvents(filter: {installationIds: [$id]}) { nodes { id } } }",
 }
 
 
@@ -51,6 +53,17 @@ async def test_ids_are_accepted_in_either_case_and_returned_in_lower_case(served
     assert found == {"node": {"id": str(account.id)}}
 
 
+@pytest.mark.parametrize("part", ["applicationIds", "accountIds"])
+async def test_filter_has_at_most_a_hundred_ids(served: Served, part: str) -> None:
+    platform = await served.platform()
+    query = "query ($filter: InstallationFilter) { installations(filter: $filter) { totalCount } }"
+    ids = [str(UUID(int=number)) for number in range(101)]
+    assert await platform.data(query, filter={part: ids[:100]}) == {"installations": {"totalCount": 0}}
+    (error,) = await platform.errors(query, filter={part: ids})
+    assert error["message"] == f"{part} has at most 100 values, not 101."
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "argument": part}
+
+
 async def test_more_than_a_hundred_nodes_are_refused(served: Served) -> None:
     (error,) = await (await served.platform()).errors(
         "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[str(UUID(int=number)) for number in range(101)]
@@ -64,7 +77,7 @@ async def test_an_application_is_asked_for_in_exactly_one_way(served: Served, by
     assert {
         error["extensions"]["code"]
         for error in await (await served.platform()).errors(f"{{ application(by: {by}) {{ id }} }}")
-    } == {"BAD_USER_INPUT"}
+    } == {"GRAPHQL_VALIDATION_FAILED"}
 
 
 async def test_the_installation_of_ones_own_account_needs_no_id(served: Served) -> None:
@@ -97,7 +110,7 @@ async def stored(client: Client, installation: str, *, change: str, declared: st
     """Change metadata by a literal in the document; return the stored text."""
     document = f"""mutation {declared} {{
       updateInstallationMetadata(input: {{id: "{installation}", change: {change}}}) {{
-        __typename ... on Installation {{ metadata }} ... on MetadataRejected {{ violations {{ path rule }} }}
+        __typename ... on Installation {{ metadata }} ... on InvalidInput {{ problems {{ path code }} }}
       }}
     }}"""
     answer = await client.post(document, **variables)
@@ -154,7 +167,7 @@ async def test_member_with_an_absent_variable_is_omitted(served: Served, install
 async def test_an_enum_value_is_no_json(served: Served) -> None:
     (error,) = await (await served.platform()).errors("{ installations(filter: {metadata: {a: RED}}) { totalCount } }")
     assert error["message"] == "An enum value is no JSON; write it as a string."
-    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
 
 
 async def test_metadata_is_looked_for_by_a_literal_too(served: Served) -> None:

@@ -17,8 +17,8 @@ PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-he
 CORS = "access-control-allow-origin"
 
 
-async def preflight(served: Served, origin: str) -> httpx.Response:
-    return await served.http.options(served.url, headers={"origin": origin, **PREFLIGHT})
+async def preflight(served: Served, origin: str, **asked: str) -> httpx.Response:
+    return await served.http.options(served.url, headers={"origin": origin, **PREFLIGHT, **asked})
 
 
 async def test_a_listed_origin_may_send_json_with_a_credential(serve: Serve) -> None:
@@ -31,6 +31,19 @@ async def test_a_listed_origin_may_send_json_with_a_credential(serve: Serve) -> 
         assert (answer.status_code, answer.headers[CORS]) == (200, ALLOWED)
         assert "origin" in answer.headers["vary"].lower()
         assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_a_listed_origin_may_send_the_headers_of_any_client(serve: Serve) -> None:
+    names = (
+        "apollo-require-preflight,apollographql-client-name,apollographql-client-version,authorization,baggage,"
+        "content-type,last-event-id,traceparent,tracestate,x-apollo-operation-name"
+    )
+    async with serve(LISTED) as served:
+        asked = await preflight(served, ALLOWED, **{"access-control-request-headers": names})
+        assert (asked.status_code, asked.headers["access-control-allow-headers"]) == (200, names)
+        for method in ("PUT", "DELETE", "PATCH"):
+            refused = await preflight(served, ALLOWED, **{"access-control-request-method": method})
+            assert (refused.status_code, refused.headers["access-control-allow-methods"]) == (400, "GET, POST")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +73,7 @@ async def test_requests_without_a_preflight_are_refused(served: Served, content_
 
 
 async def test_no_address_redirects_to_the_host_of_its_request(served: Served) -> None:
-    for path in ("/graphql/", "/healthz/", "/graphql//", "//evil.example/graphql/"):
+    for path in ("/", "/graphql/", "/healthz/", "/graphql//", "//evil.example/graphql/"):
         answer = await served.http.get(served.url.replace("/graphql", path), headers={"host": "evil.example"})
         assert answer.status_code == 404
         assert "location" not in answer.headers
@@ -118,11 +131,12 @@ async def test_introspection_and_suggestions_follow_one_setting(serve: Serve) ->
     async with serve(Settings(introspection="off")) as served:
         platform = await served.platform()
         codes = {error["extensions"]["code"] for error in await platform.errors(schema)}
-        assert codes == {"BAD_USER_INPUT"}
+        assert codes == {"GRAPHQL_VALIDATION_FAILED"}
         assert [error["message"] for error in await platform.errors(misspelt)] == [
             "Cannot query field 'viewr' on type 'Query'."
         ]
-        assert await platform.code("query ($k: PrincipalKind) { viewer { kind } }", k="PLATFRM") == "BAD_USER_INPUT"
+        unused = "query ($k: PrincipalKind) { viewer { kind } }"
+        assert await platform.code(unused, k="PLATFRM") == "GRAPHQL_VALIDATION_FAILED"
         assert (await served.client(None).post(schema)).status_code == 401
     async with serve(Settings(introspection="callers")) as served:
         platform = await served.platform()

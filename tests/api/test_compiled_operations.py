@@ -6,6 +6,7 @@ they occur. Where one error makes all data null, only one is reported, and it ma
 
 import gc
 import json
+import math
 import re
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -15,9 +16,11 @@ from functools import partial
 from typing import Any
 
 import pytest
+from graphql import get_introspection_query
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
+from gateway.execution import state
 from gateway.execution.documents import Documents
 from gateway.execution.limits import DocumentLimits
 from gateway.feed import Feed
@@ -68,6 +71,13 @@ def comparable(body: bytes) -> Any:
     answer = json.loads(body)
     assert answer["errors"]
     return answer["data"] and (answer["data"], sorted(map(repr, answer["errors"])))
+
+
+@pytest.fixture(autouse=True, params=["completed", "direct"])
+def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run each test by the completers, and again by direct writers from the first run on."""
+    monkeypatch.setattr(state, "RUNS_BEFORE", 0 if request.param == "direct" else math.inf)
+    return str(request.param)
 
 
 @asynccontextmanager
@@ -125,7 +135,7 @@ WRITTEN = {
     "nothing there": '{ installation(id: "8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a") { id application { name } } }',
     "no id": '{ installation(id: "x") { id } account(id: $account) { name } }',
     "an error below": "{ account(id: $account) { name installations(first: -1) { totalCount } } viewer { kind } }",
-    "an error below what may not be null": f"{{ viewer {{ kind }} {NESTED.replace('last: 2', 'last: -2')} }}"
+    "errors in the rows of a page": f"{{ viewer {{ kind }} {NESTED.replace('last: 2', 'last: -2')} }}"
     + CARD.replace("last: 2", "last: -2"),
     "forbidden": "{ installations(filter: {metadata: {x: 1}}) { totalCount } viewer { kind } }",
     "cursor and list": "{ eventCursor installationEvents(first: 2) { nodes { id installation { version } } } }",
@@ -157,6 +167,37 @@ async def test_written_queries_are_answered_alike(both: Both) -> None:
             assert await both.compare(text, variables, principal) is not None
 
 
+REFUSALS = (
+    """mutation ($id: ID!) {
+      invalid: updateInstallationMetadata(input: {id: "x", change: {merge: {nul: "\\u0000", list: [1, "\\u0000"]}}}) {
+        __typename ... on InvalidInput { message problems { path code message limit } }
+      }
+      forbidden: registerAccount(input: {name: " "}) { ... on InvalidInput { problems { path code } } }
+      conflict: activateInstallation(input: {id: $id, expectedVersion: 1}) {
+        ... on VersionConflict { currentVersion installation { ...Card } }
+      }
+      refused: finishInstallationSync(input: {id: $id, outcome: FAILED}) {
+        ... on ActionNotAllowed { message action allowedActions installation { ...Card } }
+      }
+      nothing: deleteInstallation(input: {id: "8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"}) { ... on Error { message } }
+    } """
+    + CARD
+)
+
+
+async def test_refused_mutations_are_answered_alike(both: Both) -> None:
+    for principal in callers(both.dataset):
+        data = (await both.compare(REFUSALS, {"id": both.dataset.own}, principal))["data"]
+        assert list(data) == ["invalid", "forbidden", "conflict", "refused", "nothing"]
+        assert data["nothing"] == {"message": "There is no installation 8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a."}
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_introspection_of_every_client_is_answered_alike(both: Both, *, everything: bool) -> None:
+    options = dict.fromkeys(("input_value_deprecation", "schema_description", "specified_by_url"), everything)
+    assert await both.compare(get_introspection_query(**options), {}, callers(both.dataset)[0]) is not None
+
+
 async def test_generated_queries_are_answered_alike(both: Both, documents: list[str]) -> None:
     dataset = both.dataset
     known = {
@@ -171,7 +212,7 @@ async def test_generated_queries_are_answered_alike(both: Both, documents: list[
         await both.compare(replaced(document, known), {}, callers(dataset)[at % 3])
 
 
-async def test_mutation_with_a_failing_selection_is_applied_once(both: Both) -> None:
+async def test_mutations_with_a_failing_selection_are_applied_once(both: Both) -> None:
     dataset, change = both.dataset, "input: {id: $id, change: {merge: {mark: %d}}}"
     query = f"""mutation ($id: ID!) {{
       first: updateInstallationMetadata({change % 1}) {{
@@ -182,8 +223,11 @@ async def test_mutation_with_a_failing_selection_is_applied_once(both: Both) -> 
     before = (await platform.data(version, id=dataset.own))["installation"]["version"]
     answer = (await platform.post(query, id=dataset.own)).json()
     assert [error["path"] for error in answer["errors"]] == [["first", "account", "installations"]]
-    assert answer["data"] is None  # nothing on the way up may be null: so the second one is not begun
-    assert (await platform.data(version, id=dataset.own))["installation"]["version"] == before + 1
+    assert answer["data"] == {
+        "first": {"version": before + 1, "account": {"installations": None}},
+        "second": {"version": before + 2},
+    }
+    assert (await platform.data(version, id=dataset.own))["installation"]["version"] == before + 2
 
 
 async def test_operation_above_the_compilation_limit_is_answered_alike_and_not_kept(both: Both) -> None:
@@ -226,3 +270,15 @@ def test_compiled_operation_keeps_no_variables() -> None:
     del given, values
     gc.collect()
     assert seen() is None
+
+
+async def test_queries_without_errors_are_written_directly(both: Both, ways: str) -> None:
+    dataset = both.dataset
+    known = {"id": dataset.own, "application": str(dataset.listed.id), "account": str(dataset.acme.id)}
+    for name in ("a page", "aliases that merge", "interfaces", "nothing there", "cursor and list"):
+        text, variables = declared(WRITTEN[name], known)
+        answer = await both.compare(text, variables, callers(dataset)[0])
+        compiled = both.pipeline.documents.prepare(text).compiled
+        written = [root_field.direct.get() for [root_field, *_] in compiled.variant(compiled.coerced(variables))]
+        assert "errors" not in answer
+        assert (None not in written) is (ways == "direct"), name

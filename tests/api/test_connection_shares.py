@@ -13,7 +13,10 @@ from gateway.storage import database
 from tests.api.conftest import Serve
 from tests.serving import DEADLINE
 
-LIST = "{ installations(first: 1) { nodes { id } } }"
+LIST = """{
+  installations(first: 1, filter: {authorizationExpiresBefore: "2100-01-01T00:00:00Z"}) { nodes { id } }
+}"""
+"""Read by a statement of its own."""
 SEVERAL = "{" + " ".join(f"a{n}: installations(first: 1) {{ nodes {{ id }} }}" for n in range(10)) + "}"
 OTHER = "{ applications { nodes { slug } } }"
 WAITING = """

@@ -11,13 +11,16 @@ from uuid import UUID
 import pytest
 
 from gateway.domain.installations import Installation
+from gateway.settings import Settings
 from gateway.storage.database import transaction
 from gateway.storage.installations import delete_installation, update_installation
-from tests.api.conftest import Client, Served
+from tests.api.conftest import Client, Serve, Served
 from tests.api.marketplace_rows import BEGINNING, Marketplace, example, place, populate
 
-PAGE = """query ($order: InstallationOrder, $first: Int, $after: String, $last: Int, $before: String) {
-  installations(orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
+PAGE = """query (
+  $filter: InstallationFilter, $order: InstallationOrder, $first: Int, $after: String, $last: Int, $before: String
+) {
+  installations(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
     edges { cursor node { id } } nodes { id }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
@@ -58,7 +61,7 @@ async def walked(
     while True:
         sizes = {"first": size, "after": cursor} if forward else {"last": size, "before": cursor}
         data = await client.data(query, **sizes, **asked)
-        page = (data.get("node") or data)["installations"]
+        (page,) = (data.get("node") or data).values()
         ids, info = [edge["node"]["id"] for edge in page["edges"]], page["pageInfo"]
         cursors = [edge["cursor"] for edge in page["edges"]]
         assert [node["id"] for node in page["nodes"]] == ids
@@ -99,6 +102,71 @@ async def test_pages_of_one_application_and_of_one_account(served: Served, marke
             id=str(parent), order={"field": field, "direction": direction},
         )  # fmt: skip
         assert found == ordered(rows, field=field, direction=direction)
+
+
+async def test_pages_of_filtered_lists_cover_them_in_both_directions(serve: Serve) -> None:
+    """Of several statuses, applications and accounts, and of names: these merge several ranges of an index."""
+    async with serve(Settings(rates={"platform": 0})) as served:
+        market = await populate(served, applications=5, accounts=52)
+        names = {one.id: one.name for one in market.applications} | {one.id: one.name for one in market.accounts}
+        applications, accounts = [one.id for one in market.applications[1:4]], [one.id for one in market.accounts[::4]]
+        filters: list[tuple[dict[str, Any], Callable[[Installation], bool]]] = [
+            ({"statuses": ["AUTHORIZED", "INACTIVE"]}, lambda row: row.status.value in {"AUTHORIZED", "INACTIVE"}),
+            ({"applicationIds": [*map(str, applications)]}, lambda row: row.application_id in applications),
+            ({"accountIds": [*map(str, accounts)]}, lambda row: row.account_id in accounts),
+            ({"search": " 3"}, lambda row: " 3" in names[row.application_id] or " 3" in names[row.account_id]),
+            (
+                {"search": " 3", "applicationIds": [*map(str, applications)], "reasons": ["NOT_ENTITLED"]},
+                lambda row: (
+                    row.application_id in applications
+                    and row.status_reason.code.value == "NOT_ENTITLED"
+                    and (" 3" in names[row.application_id] or " 3" in names[row.account_id])
+                ),
+            ),
+        ]
+        platform = await served.platform()
+        for (given, matches), (field, direction), forward in itertools.product(filters, ORDERS[1:3], (True, False)):
+            order = {"field": field, "direction": direction}
+            rows = [row for row in market.installations if matches(row)]
+            found = await walk(platform, forward=forward, size=47, order=order, filter=given)
+            assert found == ordered(rows, field=field, direction=direction), (given, order, forward)
+
+
+async def test_nested_lists_are_searched_for_all_their_parents(served: Served, market: Marketplace) -> None:
+    query = """{
+      applications { nodes { name installations(filter: {search: " 3"}, first: 100) {
+        totalCount nodes { account { name } }
+      } } }
+      accounts(first: 100) { nodes { name installations(filter: {search: " 3"}) {
+        totalCount nodes { application { name } }
+      } } }
+    }"""
+    data = await (await served.platform()).data(query)
+    accounts, applications = [one.name for one in market.accounts], [one.name for one in market.applications]
+    for parents, others, end in (("applications", accounts, "account"), ("accounts", applications, "application")):
+        for parent in data[parents]["nodes"]:
+            expected = [name for name in others if " 3" in parent["name"] or " 3" in name]
+            assert sorted(node[end]["name"] for node in parent["installations"]["nodes"]) == sorted(expected)
+            assert parent["installations"]["totalCount"] == len(expected)
+
+
+async def test_nested_list_is_of_its_parent_also_where_the_filter_names_others(
+    served: Served, market: Marketplace
+) -> None:
+    query = """query ($filter: InstallationFilter) {
+      applications { nodes { id installations(filter: $filter) { totalCount } } }
+      accounts(first: 100) { nodes { id installations(filter: $filter) { totalCount } } }
+    }"""
+    application, account = str(market.application.id), str(market.account.id)
+    platform = await served.platform()
+    for given, of_each_account in (({"applicationIds": [application]}, 1), ({"accountIds": [account]}, None)):
+        data = await platform.data(query, filter=given)
+        for parent in data["applications"]["nodes"]:
+            count = parent["installations"]["totalCount"]
+            assert count == (len(market.accounts) * (parent["id"] == application) if of_each_account else 1)
+        for parent in data["accounts"]["nodes"]:
+            count = parent["installations"]["totalCount"]
+            assert count == (of_each_account or len(market.applications) * (parent["id"] == account))
 
 
 async def test_the_newest_come_first_unless_ordered_otherwise(served: Served, market: Marketplace) -> None:

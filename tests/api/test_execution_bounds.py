@@ -8,7 +8,8 @@ import strawberry
 
 from gateway.execution.documents import Documents
 from gateway.execution.errors import OperationTooComplex
-from gateway.execution.runner import ExecutionState, execute
+from gateway.execution.runner import execute
+from gateway.execution.state import ExecutionState
 from gateway.schema.scalars import SCALARS, JsonText, JsonValue
 
 

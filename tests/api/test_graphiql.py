@@ -10,7 +10,7 @@ import pytest
 from gateway.transport.graphiql.bundles import NOT_BUILT, load_bundle
 from gateway.transport.graphiql.page import REFUSED, GraphiQL, OneTimeKeys, Prefilled
 from tests.api.graphiql_site import ACCOUNT_KEY, PLATFORM_KEY, TABS, site
-from tests.serving import serving
+from tests.serving import http_client, serving
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 
@@ -28,7 +28,7 @@ def graphiql() -> GraphiQL:
 
 @pytest.fixture(scope="module")
 async def client(graphiql: GraphiQL) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(site(graphiql)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serving(site(graphiql)) as address, http_client(base_url=address) as client:
         yield client
 
 
@@ -46,6 +46,16 @@ async def test_browser_that_opens_the_endpoint_gets_the_page(client: httpx.Async
     assert response.headers["referrer-policy"] == "no-referrer"
     assert response.headers["x-frame-options"] == "DENY"
     assert response.headers["cache-control"] == "no-cache"
+
+
+async def test_root_leads_to_the_page_whatever_host_is_named(client: httpx.AsyncClient) -> None:
+    for host in ("gateway.example", "evil.example"):
+        response = await client.get("/", headers={**BROWSER, "Host": host})
+        assert (response.status_code, response.headers["location"]) == (307, "/graphql")
+    for path in ("//evil.example", "//", "/?next=//evil.example", "/;x"):
+        response = await client.get(path, headers=BROWSER)
+        assert response.headers.get("location") in (None, "/graphql")
+    assert (await client.post("/")).status_code == 405
 
 
 async def test_page_has_no_inline_script_and_names_no_other_host(client: httpx.AsyncClient) -> None:
@@ -123,7 +133,7 @@ async def test_keys_are_handed_out_once_for_the_token() -> None:
     keys = OneTimeKeys(keys=KEYS)
     token = keys.token
     graphiql = GraphiQL(bundle=None, prefilled=Prefilled(keys=keys))
-    async with serving(site(graphiql)) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serving(site(graphiql)) as address, http_client(base_url=address) as client:
         right = {"Authorization": f"Bearer {token}"}
         for wrong in ("", "Bearer", f"Bearer {token}x", f"Basic {token}", "Bearer \xe9"):
             refused = await client.post("/graphiql/keys", headers=[(b"Authorization", wrong.encode("latin-1"))])
@@ -140,7 +150,7 @@ async def test_keys_are_handed_out_once_for_the_token() -> None:
 
 @pytest.mark.parametrize("token", ["None", "null"])
 async def test_gateway_without_keys_refuses_every_token(token: str) -> None:
-    async with serving(site(GraphiQL(bundle=None))) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serving(site(GraphiQL(bundle=None))) as address, http_client(base_url=address) as client:
         assert (await client.post("/graphiql/keys", headers={"Authorization": f"Bearer {token}"})).status_code == 403
 
 
@@ -155,7 +165,7 @@ def test_keys_are_not_in_a_representation() -> None:
 
 
 async def test_page_that_was_not_built_shows_how_to_build_it() -> None:
-    async with serving(site(GraphiQL(bundle=None))) as address, httpx.AsyncClient(base_url=address) as client:
+    async with serving(site(GraphiQL(bundle=None))) as address, http_client(base_url=address) as client:
         response = await client.get("/graphql", headers=BROWSER)
         assert (response.status_code, response.text) == (503, f"{NOT_BUILT}\n")
         assert (await client.get("/graphiql/main.js")).status_code == 404

@@ -1,5 +1,6 @@
 """GraphiQL in Chromium: it works without other hosts and without violating its Content-Security-Policy."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from gateway.transport.graphiql.bundles import NOT_BUILT, Bundle, load_bundle
+from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.transport.graphiql.page import GraphiQL, OneTimeKeys, Prefilled
 from tests.api.conftest import CHROMIUM
-from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, PLATFORM_KEY, TABS, site
-from tests.serving import serving
+from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, OLD_INSTALLATION, PLATFORM_KEY, TABS, site
+from tests.serving import DEADLINE, serving
 
 ANSWER_MILLISECONDS = 20_000  # a browser on a machine that is busy
 expect.set_options(timeout=ANSWER_MILLISECONDS)
@@ -77,24 +79,18 @@ async def visit(browser: Browser, bundle: Bundle) -> AsyncIterator[Visit]:
         yield visit
 
 
-async def test_first_tab_runs_as_it_is(visit: Visit) -> None:
+async def test_each_tab_is_sent_with_the_key_that_it_needs(visit: Visit) -> None:
     await visit.run()
     await visit.expect_answer('"hello world from Bearer igw_platform"')
-
-
-async def test_each_tab_is_sent_with_the_key_that_it_needs(visit: Visit) -> None:
     await visit.open_tab("Create")
     await visit.run()
     await visit.expect_answer('"created by Bearer igw_account"')
 
 
-async def test_chosen_key_is_used(visit: Visit) -> None:
+async def test_chosen_and_typed_keys_are_used_and_not_kept_beyond_the_session(visit: Visit) -> None:
     await visit.page.get_by_label("Act as").select_option(label="an account")
     await visit.run()
     await visit.expect_answer('"hello world from Bearer igw_account"')
-
-
-async def test_typed_key_is_used_and_not_kept_beyond_the_session(visit: Visit) -> None:
     await visit.page.get_by_label("Act as").select_option(label="another key")
     await visit.page.get_by_label("Your key").fill("igw_typed")
     await visit.run()
@@ -141,7 +137,9 @@ async def test_live_panel_shows_changes_and_resumes_after_a_lost_connection(visi
 async def test_tabs_survive_a_reload(visit: Visit) -> None:
     await visit.open_tab("Create")
     await visit.page.reload()
-    await expect(visit.page.get_by_role("tab")).to_contain_text(["First", "Create", "Authorize", "Activate", "Watch"])
+    await expect(visit.page.get_by_role("tab")).to_contain_text(
+        ["First", "Create", "Authorize", "Activate", "Metadata", "Watch"]
+    )
 
 
 @pytest.mark.long
@@ -206,10 +204,71 @@ async def test_token_is_in_no_request_but_the_one_that_takes_the_keys(visit: Vis
 
 
 @pytest.mark.long
-async def test_subscription_without_a_gateway_shows_a_readable_error(bundle: Bundle, browser: Browser) -> None:
+async def test_operations_without_a_gateway_are_answered_in_words(bundle: Bundle, browser: Browser) -> None:
     async with AsyncExitStack() as page:
         async with offering(bundle) as address:
             visit = await page.enter_async_context(visiting(browser, address))
-            await visit.open_tab("Watch")
         await visit.run()
-        await visit.expect_answer("The connection to the gateway could not be made, or it broke.")
+        await visit.expect_answer(
+            "The gateway restarts, or cannot be reached. See whether it runs, then run this again."
+        )
+        await visit.open_tab("Watch")
+        await visit.run()
+        await visit.expect_answer("When it is back, the subscription goes on with new events.")
+        assert "stack" not in await visit.page.locator(".result-window").inner_text()
+
+
+async def test_only_variables_that_are_wrong_are_marked(visit: Visit) -> None:
+    await visit.open_tab("Metadata")
+    marks = visit.page.locator(".graphiql-editor-tool .squiggly-error")
+    await expect(marks).to_have_count(1)  # of `unknown`: JSON may be anything, and `size` has a default
+    await visit.run()
+    await visit.expect_answer('"region": "eu-west"')
+    await visit.expect_answer('"size": 20')
+    await expect(marks).to_have_count(1)
+
+
+SUBJECTS = ExampleSubjects(
+    application_id=OLD_INSTALLATION,
+    application_slug="ledger",
+    account_id=OLD_INSTALLATION,
+    installation_id=OLD_INSTALLATION,
+    api_key_application_id=OLD_INSTALLATION,
+)
+MEASURE = """() => {
+  const box = (element) => element.getBoundingClientRect().toJSON();
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const heading = document.querySelector(".live h2");
+  return {
+    beyond: all(".graphiql-container :is(button, select, h2), .graphiql-editors, .graphiql-response")
+      .filter((element) => !element.closest("[role=tab]") && box(element).right > innerWidth)
+      .map((element) => element.outerHTML.slice(0, 100)),
+    tabRows: new Set(all("[role=tab]").map((tab) => box(tab).top)).size,
+    headingIsCut: heading.scrollWidth > heading.clientWidth,
+    textTop: box(document.querySelector(".graphiql-query-editor .view-line")).top,
+    textRight: Math.max(...all(".graphiql-query-editor .view-line > span").map((line) => box(line).right)),
+    editor: box(document.querySelector(".graphiql-editors")),
+    toolbar: box(document.querySelector(".graphiql-toolbar")),
+    response: box(document.querySelector(".graphiql-response")),
+  };
+}"""
+
+
+async def test_page_fits_its_window(browser: Browser, bundle: Bundle) -> None:
+    graphiql = GraphiQL(bundle=bundle, prefilled=Prefilled(tabs=workflow_tabs(SUBJECTS)))
+    async with serving(site(graphiql)) as address, visiting(browser, f"{address}/") as visit:
+        await visit.open_tab("Create")  # the one with the longest lines
+        await expect(visit.page.locator(".graphiql-query-editor")).to_contain_text("Create(")
+        for width, tab_rows in ((1400, 1), (1000, 2), (400, 1)):
+            await visit.page.set_viewport_size({"width": width, "height": 850})
+            async with asyncio.timeout(DEADLINE):  # the editor follows its window with some delay
+                while (measured := await visit.page.evaluate(MEASURE))["textRight"] > measured["toolbar"]["left"]:
+                    pass
+            assert (measured["beyond"], measured["tabRows"], measured["headingIsCut"]) == ([], tab_rows, False)
+            assert measured["toolbar"]["right"] <= measured["editor"]["right"]
+            if width > 400:
+                assert measured["response"]["left"] >= measured["editor"]["right"]
+            else:
+                assert measured["response"]["top"] >= measured["editor"]["bottom"]
+        await visit.page.evaluate("document.querySelector('.graphiql-main').scrollTo(0, 200)")
+        assert (await visit.page.evaluate(MEASURE))["textTop"] == measured["textTop"] - 200

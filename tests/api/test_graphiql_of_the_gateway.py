@@ -1,7 +1,9 @@
 """GraphiQL of `gateway serve` in Chromium: the tabs as they are, on the example data."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -10,6 +12,7 @@ from gateway.transport.graphiql.bundles import NOT_BUILT, load_bundle
 from tests.api.conftest import CHROMIUM
 from tests.api.test_graphiql_in_browser import Visit, visiting
 from tests.cli.processes import Serving, serving
+from tests.serving import eventually
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium")
 
@@ -45,6 +48,7 @@ async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(visit: V
     await visit.expect_answer('"name": "Bookwell"')
     changes = visit.page.get_by_label("Live changes")
     await expect(changes.get_by_role("status")).to_contain_text("live")
+    await eventually(lambda: "gateway_subscribers 1.0" in served.get("/metrics").text)  # some time after it is shown
     for tab, answer in LIFE:
         await visit.open_tab(tab)
         await visit.run()
@@ -54,3 +58,41 @@ async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(visit: V
     assert [complaint for complaint in visit.complaints if "igw_" in complaint or "error" in complaint] == []
     assert served.page.partition("#token=")[2] not in served.logged
     assert "igw_" not in served.get("/graphiql/config.json").text
+
+
+ACTIVATE = """mutation ($input: ActivateInstallationInput!) { activateInstallation(input: $input) { __typename } }"""
+START = """mutation ($input: StartInstallationSyncInput!) { startInstallationSync(input: $input) { __typename } }"""
+BOOKWELL = {"id": "65816f7f-9947-513b-ad16-2bf0586ecbd4"}
+
+
+@pytest.mark.long
+async def test_subscriptions_go_on_after_the_last_event_when_the_gateway_restarts(
+    initialized_directory: Path, tmp_path: Path, browser: Browser
+) -> None:
+    if load_bundle() is None:
+        pytest.skip(NOT_BUILT)
+    lost = "The gateway restarts, or cannot be reached. When it is back, the subscription goes on after the last event."
+    options = ("--data", initialized_directory)
+    with ExitStack() as first:
+        served = first.enter_context(serving(*options, log=tmp_path / "first.log"))
+        async with visiting(browser, served.page) as visit:
+            panel = visit.page.get_by_label("Live changes")
+            await expect(panel.get_by_role("status")).to_contain_text("live")
+            await visit.open_tab("Watch")
+            await visit.run()
+            await eventually(lambda: "gateway_subscribers 2.0" in served.get("/metrics").text)
+            served.data(ACTIVATE, served.keys["platform"], input=BOOKWELL)
+            await visit.expect_answer('"to": "ACTIVATED"')
+            await expect(panel.get_by_role("listitem")).to_contain_text(["AUTHORIZED → ACTIVATED"])  # it has a cursor
+            first.close()
+            await visit.expect_answer(lost)
+            await expect(panel.get_by_role("status")).to_have_text(lost)
+            with serving(*options, log=tmp_path / "elsewhere.log") as elsewhere:
+                elsewhere.data(START, served.keys["platform"], input=BOOKWELL)
+            with serving(*options, "--port", str(urlsplit(served.url).port), log=tmp_path / "second.log"):
+                await visit.expect_answer('"to": "PENDING_INTEGRATION"')
+                await expect(panel.get_by_role("listitem")).to_contain_text(
+                    ["ACTIVATED → PENDING_INTEGRATION", "AUTHORIZED → ACTIVATED"]
+                )
+                await expect(panel.get_by_role("status")).to_contain_text("live")
+                assert "stack" not in await visit.page.locator(".result-window").inner_text()

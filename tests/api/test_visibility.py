@@ -1,5 +1,6 @@
 """Visibility: an invisible row is answered byte for byte like an absent one."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -145,12 +146,14 @@ async def test_lists_contain_and_count_visible_rows(everybody: list[Looking]) ->
     for looking in everybody:
         data = await looking.client.data("""{
           applications { nodes { id } totalCount }
+          accounts { nodes { id } totalCount }
           installations { nodes { id application { id } account { id } } totalCount statusCounts { count } }
         }""")
-        applications, installations = data["applications"], data["installations"]
-        expected = set(looking.visible.applications.split())
-        assert looking.named([node["id"] for node in applications["nodes"]]) == expected
-        assert applications["totalCount"] == len(expected)
+        applications, accounts, installations = data["applications"], data["accounts"], data["installations"]
+        for listed, seen in ((applications, looking.visible.applications), (accounts, looking.visible.accounts)):
+            expected = set(seen.split())
+            assert looking.named([node["id"] for node in listed["nodes"]]) == expected
+            assert listed["totalCount"] == len(expected)
         expected = set(looking.visible.installations.split())
         assert looking.named([node["id"] for node in installations["nodes"]]) == expected
         assert installations["totalCount"] == len(expected)
@@ -224,18 +227,37 @@ async def test_filters_by_invisible_and_by_absent_rows_answer_alike(everybody: l
           installations(filter: $filter) { nodes { id } totalCount statusCounts { count } pageInfo { endCursor } }
         }"""
         ends: list[tuple[str, dict[str, Any]]] = [
-            ("applicationId", looking.dataset.applications),
-            ("accountId", looking.dataset.accounts),
+            ("applicationIds", looking.dataset.applications),
+            ("accountIds", looking.dataset.accounts),
         ]
         for part, kind in ends:
-            nothing = (await looking.client.post(query, filter={part: str(uuid4())})).content
+            nothing = (await looking.client.post(query, filter={part: [str(uuid4())]})).content
             for name, one in kind.items():
                 seen = any(name in pair.split("-") for pair in looking.visible.installations.split())
-                await looking.assert_there(query, {"filter": {part: str(one.id)}}, nothing=nothing, seen=seen)
+                await looking.assert_there(query, {"filter": {part: [str(one.id)]}}, nothing=nothing, seen=seen)
+                await looking.assert_there(query, {"filter": {"search": name}}, nothing=nothing, seen=seen)
 
 
-EVENTS = """query ($filter: InstallationEventFilter) {
-  installationEvents(filter: $filter, first: 100) {
+async def test_accounts_are_searched_among_visible_ones(everybody: list[Looking]) -> None:
+    for looking in everybody:
+        query = "query ($filter: AccountFilter) { accounts(filter: $filter) { nodes { id } totalCount } }"
+        nothing = (await looking.client.post(query, filter={"search": "nobody"})).content
+        for name in looking.dataset.accounts:
+            seen = name in looking.visible.accounts.split()
+            await looking.assert_there(query, {"filter": {"search": name[1:]}}, nothing=nothing, seen=seen)
+
+
+async def test_api_keys_are_listed_for_the_platform_alone(everybody: list[Looking]) -> None:
+    for looking in everybody:
+        query = "{ apiKeys { totalCount } }"
+        if looking.name == "the platform":
+            assert await looking.client.data(query) == {"apiKeys": {"totalCount": len(everybody)}}
+        else:
+            assert await looking.client.code(query) == "FORBIDDEN"
+
+
+EVENTS = """query ($filter: InstallationEventFilter, $direction: OrderDirection) {
+  installationEvents(filter: $filter, direction: $direction, first: 100) {
     nodes { __typename installationId installation { id } } pageInfo { hasNextPage hasPreviousPage endCursor }
   }
 }"""
@@ -251,15 +273,19 @@ async def test_events_are_delivered_within_the_bounds_after_a_deletion_too(every
         living = {node["installationId"] for node in nodes if node["installation"]}
         assert looking.named(list(living)) == told_of - {DELETED}
         parts: list[tuple[str, dict[str, Any]]] = [
-            ("installationId", looking.dataset.installations),
-            ("applicationId", looking.dataset.applications),
-            ("accountId", looking.dataset.accounts),
+            ("installationIds", looking.dataset.installations),
+            ("applicationIds", looking.dataset.applications),
+            ("accountIds", looking.dataset.accounts),
         ]
-        for part, kind in parts:
-            nothing = (await looking.client.post(EVENTS, filter={part: str(uuid4())})).content
+        for (part, kind), direction in itertools.product(parts, ("ASC", "DESC")):
+            asked: dict[str, Any] = {"filter": {part: [str(uuid4())]}, "direction": direction}
+            nothing = (await looking.client.post(EVENTS, **asked)).content
             for name, one in kind.items():
                 seen = any(name == pair or name in pair.split("-") for pair in told_of)
-                await looking.assert_there(EVENTS, {"filter": {part: str(one.id)}}, nothing=nothing, seen=seen)
+                asked["filter"] = {part: [str(uuid4()), str(one.id)]}
+                await looking.assert_there(EVENTS, asked, nothing=nothing, seen=seen)
+        for kind, seen in (("METADATA_UPDATED", looking.visible.reads_metadata), ("STATUS_CHANGED", True)):
+            await looking.assert_there(EVENTS, {"filter": {"kinds": [kind]}}, nothing=nothing, seen=seen)
 
 
 async def test_metadata_and_its_events_are_hidden_from_accounts(everybody: list[Looking]) -> None:

@@ -31,7 +31,9 @@ EVENTS = """subscription ($after: String) {
 def mutation(name: str) -> str:
     """Write one of the mutations that take an id, with everything that it may answer."""
     kind = name[0].upper() + name[1:]
-    success = "DeletedInstallation { id }" if name == "deleteInstallation" else "Installation { ...Shown }"
+    success = (
+        "DeletedInstallation { deletedInstallationId }" if name == "deleteInstallation" else "Installation { ...Shown }"
+    )
     fragment = "" if name == "deleteInstallation" else INSTALLATION
     return (
         fragment
@@ -40,7 +42,7 @@ def mutation(name: str) -> str:
     __typename
     ... on {success}
     ... on Error {{ message }}
-    ... on ActionNotAllowed {{ action was: status instead: allowedActions }}
+    ... on ActionNotAllowed {{ action instead: allowedActions was: installation {{ status }} }}
   }}
 }}"""
     )
@@ -137,7 +139,7 @@ async def live(itself: Client, platform: Client, *, installation: str, pair: dic
     await status(itself, "reportInstallationSyncProgress", id=installation, steps=steps)
     refused = await run(platform, "deleteInstallation", id=installation)
     assert refused["__typename"] == "ActionNotAllowed"
-    assert (refused["action"], refused["was"]) == ("DELETE", "PENDING_INTEGRATION")
+    assert (refused["action"], refused["was"]) == ("DELETE", {"status": "PENDING_INTEGRATION"})
     assert refused["instead"] == [
         "AUTHORIZE", "REPORT_SYNC_PROGRESS", "FINISH_SYNC",
         "REPORT_CONNECTION_FAILURE", "REPORT_CONNECTION_SUCCESS", "DEACTIVATE", "UPDATE_METADATA",
@@ -198,7 +200,7 @@ async def test_an_application_cannot_undo_its_deactivation_by_creating_again(ser
     await status(itself, "createInstallation", **pair)
     await status(platform, "deactivateInstallation", id=installation, reason="NOT_ENTITLED")
     refused = await run(itself, "createInstallation", **pair)
-    assert (refused["__typename"], refused["was"]) == ("ActionNotAllowed", "INACTIVE")
+    assert (refused["__typename"], refused["was"]) == ("ActionNotAllowed", {"status": "INACTIVE"})
     assert (await run(itself, "deleteInstallation", id=installation))["__typename"] == "DeletedInstallation"
     assert await run(itself, "createInstallation", **pair) == NOT_AUTHORIZED
     await run(platform, "authorizeInstallation", **authorization)
@@ -257,7 +259,7 @@ async def test_activate_on_inactive_is_not_allowed(served: Served) -> None:
         "__typename": "ActionNotAllowed",
         "message": "ACTIVATE is not possible while the installation is INACTIVE. It has to be authorized again.",
         "action": "ACTIVATE",
-        "was": "INACTIVE",
+        "was": {"status": "INACTIVE"},
         "instead": ["UPDATE_METADATA", "DELETE"],
     }
 
@@ -313,14 +315,20 @@ async def test_requests_without_a_valid_key_are_unauthenticated(served: Served, 
 
 async def test_a_revoked_key_is_refused_at_once(served: Served) -> None:
     platform = await served.platform()
-    query = (
-        """mutation ($input: IssueApiKeyInput!) { issueApiKey(input: $input) { ... on IssuedApiKey { id secret } } }"""
-    )
+    query = """mutation ($input: IssueApiKeyInput!) {
+      issueApiKey(input: $input) { ... on IssuedApiKey { apiKey { id kind label revokedAt } secret } }
+    }"""
     issued = (await platform.data(query, input={"kind": "PLATFORM", "label": "short-lived"}))["issueApiKey"]
     fresh = served.client(issued["secret"])
     assert await fresh.data("{ viewer { kind } }") == {"viewer": {"kind": "PLATFORM"}}
-    revoke = "mutation ($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) { __typename } }"
-    assert await platform.data(revoke, input={"id": issued["id"]}) == {"revokeApiKey": {"__typename": "RevokedApiKey"}}
+    known = {"kind": "PLATFORM", "label": "short-lived"}
+    assert issued["apiKey"] == {"id": issued["apiKey"]["id"], **known, "revokedAt": None}
+    revoke = """mutation ($input: RevokeApiKeyInput!) {
+      revokeApiKey(input: $input) { ... on ApiKey { kind label revokedAt } }
+    }"""
+    revoked = (await platform.data(revoke, input={"id": issued["apiKey"]["id"]}))["revokeApiKey"]
+    assert revoked == {**known, "revokedAt": revoked["revokedAt"]}
+    assert datetime.fromisoformat(revoked["revokedAt"]) <= datetime.now(UTC)
     assert (await fresh.post("{ viewer { kind } }")).status_code == 401
 
 

@@ -7,7 +7,7 @@ from tests.attacks.attacker import Attack, Attacker, Attacks
 
 ACCOUNT, APPLICATION, LARGE, HIDDEN, NOBODY = "account", "application", "large", "hidden", ""
 OPERATIONS: Attacks = []
-TOO_COMPLEX, INVALID = "QUERY_TOO_COMPLEX", "BAD_USER_INPUT"
+TOO_COMPLEX, INVALID = "QUERY_TOO_COMPLEX", "BAD_USER_INPUT GRAPHQL_PARSE_FAILED GRAPHQL_VALIDATION_FAILED"
 
 
 def operation(
@@ -73,12 +73,12 @@ operation(
     "a long list in a variable for each row and alias", ACCOUNT,
     "query ($f: InstallationFilter) { viewer { account { installations(first: 100) { nodes { "
     + aliases(40, _LISTS) + " } } } } }",
-    {"f": {"status": ["ACTIVATED"] * 19_960}}, outcomes=f"OK {TOO_COMPLEX}",
+    {"f": {"statuses": ["ACTIVATED"] * 19_960}}, outcomes=f"OK {TOO_COMPLEX}",
 )  # fmt: skip
 operation(
     "a long list in a variable's list of statuses", ACCOUNT,
     "query ($s: [InstallationStatus!]) { viewer { account { installations(first: 100) { nodes { "
-    + aliases(40, _LISTS.replace("$f", "{status: $s}")) + " } } } } }",
+    + aliases(40, _LISTS.replace("$f", "{statuses: $s}")) + " } } } } }",
     {"s": ["ACTIVATED"] * 19_960}, outcomes=f"OK {TOO_COMPLEX}",
 )  # fmt: skip
 operation(
@@ -178,6 +178,14 @@ operation(
         f"a{n}: installations(first: {n}, filter: {{metadata: {{}}}}) {{ totalCount }}" for n in range(30)
     ) + " }",
     outcomes=f"OK {TOO_COMPLEX}", times=3,
+)  # fmt: skip
+operation(
+    "searches for names of installations", LARGE,
+    "{ " + " ".join(
+        f'a{n}: installations(first: {n}, filter: {{search: "{n % 10}"}}) {{ totalCount nodes {{ id }} }}'
+        for n in range(30)
+    ) + " }",
+    outcomes=f"OK {INVALID} {TOO_COMPLEX}", times=3,
 )  # fmt: skip
 operation(
     "searches for long texts", ACCOUNT,
@@ -342,11 +350,11 @@ operation(
     outcomes=f"OK {TOO_COMPLEX} {INVALID}", times=10,
 )  # fmt: skip
 operation(
-    "wrong values in a long list", ACCOUNT, _PAGED, {"filter": {"status": ["NONE"] * 19_000}},
+    "wrong values in a long list", ACCOUNT, _PAGED, {"filter": {"statuses": ["NONE"] * 19_000}},
     outcomes=f"{INVALID} {TOO_COMPLEX}", times=10,
 )  # fmt: skip
 operation(
-    "unknown fields of an input", ACCOUNT, _PAGED, {"filter": {f"statuss{n}": n for n in range(19_000)}},
+    "unknown fields of an input", ACCOUNT, _PAGED, {"filter": {f"statusess{n}": n for n in range(19_000)}},
     outcomes=f"{INVALID} {TOO_COMPLEX}", times=5,
 )  # fmt: skip
 operation(

@@ -56,7 +56,7 @@ async def a_batch(attacker: Attacker) -> set[str]:
     return await gathered(*(attacker.send(request(batch[:999_000], key=attacker.account_key)) for _ in range(10)))
 
 
-@attack(REQUESTS, "BAD_USER_INPUT", "QUERY_TOO_COMPLEX")
+@attack(REQUESTS, "GRAPHQL_VALIDATION_FAILED", "QUERY_TOO_COMPLEX")
 async def invalid_documents(attacker: Attacker) -> set[str]:
     """Each of them is another one, and parsed and validated anew."""
     return await gathered(*(
@@ -64,7 +64,7 @@ async def invalid_documents(attacker: Attacker) -> set[str]:
     ))  # fmt: skip
 
 
-@attack(REQUESTS, "BAD_USER_INPUT")
+@attack(REQUESTS, "GRAPHQL_PARSE_FAILED")
 async def syntax_errors_at_the_end(attacker: Attacker) -> set[str]:
     text = "{" + " viewer { kind }" * 240
     return await gathered(*(attacker.post(f"{text} a{turn}") for turn in range(60)))

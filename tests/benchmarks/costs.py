@@ -1,124 +1,90 @@
-"""How true the costs are: `python -m tests.benchmarks.costs` prints the microseconds of CPU that a unit of cost takes.
+"""How true the costs are: `python -m tests.benchmarks.costs [all]` prints the CPU of a unit of cost in microseconds.
 
-Some 200 documents are run on 2,000 installations: random ones, and families that differ in one thing. The CPU is that
-of the gateway and of all of Postgres' processes. A document is run until both have taken 0.1 s.
+Some 250 documents are run on 2,000 installations: families that differ in one thing, and random ones. The CPU is that
+of a gateway, what each request takes over HTTP included, and of all of Postgres' processes. All documents are run for
+0.01 s, one after the other, and that 15 times; the least of each counts: what else a machine does only adds to what
+a document takes, and for seconds at a time, so that a median still differs by a half from run to run.
+
+`all` lists the documents, the cheapest first. The last lines are for `gateway/schema/costs.py`: the weights that fit
+these figures best, where they differ by more than a fifth, and the ratio that they would have.
 """
 
+import asyncio
 import gc
+import itertools
+import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvloop
+from strawberry import Schema
 
-from gateway.domain.principals import PrincipalKind
 from gateway.execution.costs import CostModel
-from gateway.execution.documents import Documents
+from gateway.execution.documents import Documents, Operation
 from gateway.execution.limits import DocumentLimits
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import Quota
 from gateway.operations.requests import GraphQLRequest
 from gateway.schema.context import Context
-from gateway.schema.costs import FIELD_WEIGHTS, LOOKUPS, STATEMENTS, list_sizes
 from gateway.schema.schema import build_schema
 from gateway.storage.embedded import embedded_postgres
 from gateway.usecases.api_keys import ApiKeyCache
 from gateway.usecases.batch_loader import BatchLoaders
 from gateway.usecases.installations import replace_metadata
+from gateway.wiring import build_cost_model
+from tests.benchmarks.cost_documents import VALUE, VARIABLES, documents
+from tests.benchmarks.cost_fit import Figure, counts, fitted, ratio, weights_of
 from tests.benchmarks.feed import show
-from tests.generation.documents import ANY_SCALARS, query_documents, replaced
-from tests.generation.samples import sampled
+from tests.conftest import connected
 from tests.live.dataset import PLATFORM, Dataset, populated
+from tests.live.servers import running_gateways
 
 LIMIT = 250_000
 """The default of GATEWAY_MAX_OPERATION_COST."""
-HTTP_SECONDS = 150e-6
-"""What a request takes beside its operation: uvicorn, the endpoint, the API key."""
-_SECONDS = 0.1
-_ROW = """id status statusReason { code message since } version connectionFailures authorizationExpiresAt createdAt
-  updatedAt activatedAt sync { state startedAt } application { id name slug categories } account { id name }"""
-_INTROSPECTION = "{ __schema { types { name kind description fields { name type { name kind ofType { name } } } } } }"
+_SECONDS = 0.01
+_PASSES = 15
+_CHANGED = 1.2
+_CONNECTIONS, _REQUESTS = 8, 50
 
 
-def families(dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each written document."""
-    application, accounts = dataset.applications[0].id, dataset.accounts[:30]
-    for size in (0, 1, 5, 20, 40):
-        page = f"installations(first: {size})"
-        yield f"page of {size}: ids", f"{{ {page} {{ nodes {{ id }} }} }}"
-        yield f"page of {size}: edges", f"{{ {page} {{ edges {{ cursor node {{ id status }} }} }} }}"
-        yield f"page of {size}: rows", f"{{ {page} {{ nodes {{ {_ROW} }} }} }}"
-        yield f"page of {size}: metadata", f"{{ {page} {{ nodes {{ id metadata }} }} }}"
-        yield f"page of {size}: actions", f"{{ {page} {{ nodes {{ id allowedActions }} }} }}"
-        yield f"page of {size}: history", f"{{ {page} {{ nodes {{ history(first: 2) {{ nodes {{ id }} }} }} }} }}"
-        yield f"events, {size}", f"{{ installationEvents(first: {size}) {{ nodes {{ id cursor actor {{ kind }} }} }} }}"
-        yield (
-            f"events, {size}: installations",
-            f"{{ installationEvents(first: {size}) {{ nodes {{ id installation {{ id status }} }} }} }}",
-        )
-        yield f"applications, {size}", f"{{ applications(first: {size}) {{ nodes {{ id name slug listed }} }} }}"
-        yield (
-            f"nested page of {size}",
-            f"{{ applications(first: {size}) {{ nodes {{ installations(first: 5) {{ nodes {{ id }} }} }} }} }}",
-        )
-    for count in (1, 10, 30, 98):
-        for field in ("statusReason { code }", "updatedAt", "metadata", "status", "application { name }"):
-            aliases = " ".join(f"a{at}: {field}" for at in range(count))
-            yield f"{count} aliases of {field}", f"{{ installations(first: 50) {{ nodes {{ {aliases} }} }} }}"
-        aliases = " ".join(
-            f'a{at}: installations(first: 1, filter: {{applicationId: "{one.id}"}}) {{ totalCount }}'
-            for at, one in enumerate(dataset.applications[: min(count, 30)])
-        )
-        yield f"{count} counts", f"{{ {aliases} }}"
-        aliases = " ".join(
-            f'a{at}: installations(first: 1, filter: {{metadata: {{key{at}: "x"}}}}) {{ nodes {{ id }} }}'
-            for at in range(min(count, 30))
-        )
-        yield f"{count} metadata filters", f"{{ {aliases} }}"
-        aliases = " ".join(f'a{at}: account(id: "{one.id}") {{ name }}' for at, one in enumerate(accounts[:count]))
-        yield f"{count} lookups", f"{{ {aliases} }}"
-        ids = ", ".join(f'"{one.id}"' for one in dataset.installations[:count])
-        yield f"{count} nodes", f"{{ nodes(ids: [{ids}]) {{ id ... on Installation {{ status }} }} }}"
-    nested = "account { installations(first: 5) { nodes { id %s } } }"
-    for depth in (1, 2):
-        text = "status"
-        for _ in range(depth):
-            text = nested % text
-        yield f"account's pages, {depth} deep", f"{{ installations(first: 5) {{ nodes {{ {text} }} }} }}"
-    yield "viewer", "{ viewer { kind } }"
-    yield "one application", f'{{ application(by: {{id: "{application}"}}) {{ id name }} }}'
-    yield "status counts", "{ installations(first: 1) { statusCounts { status count } } }"
-    yield "introspection", _INTROSPECTION
-    yield "one type", '{ __type(name: "Installation") { name fields { name } } }'
+def cpu_nanoseconds(process: int) -> int:
+    """Return the CPU that a running process has taken."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0])
 
 
-def random_documents(dataset: Dataset) -> Iterator[tuple[str, str]]:
-    known = {
-        "application": [str(one.id) for one in dataset.applications],
-        "account": [str(one.id) for one in dataset.accounts],
-        "installation": [str(one.id) for one in dataset.installations],
-        "absent": ["8a0f0f0e-7d9c-4c39-9a57-0d5c9f3f2f3a"],
-        "slug": ["application-1"],
-        "word": ["app"],
-    }
-    for at, text in enumerate(sampled(query_documents(scalars=ANY_SCALARS), count=110)):
-        yield f"random {at}: {replaced(text, known)}"[:110].replace("\n", " "), replaced(text, known)
-
-
-def cpu_of_postgres(postmaster: int) -> float:
-    """Return the CPU seconds that a cluster's running processes have taken."""
+def cpu_of_postgres(postmaster: int) -> dict[int, int]:
+    """Return the CPU nanoseconds of each running process of a cluster."""
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    nanoseconds = 0
-    for process in (str(postmaster), *children):
+    nanoseconds = {}
+    for process in (postmaster, *map(int, children)):
         with suppress(OSError):  # it has ended
-            nanoseconds += int(Path(f"/proc/{process}/schedstat").read_text().split()[0])
-    return nanoseconds / 1e9
+            nanoseconds[process] = cpu_nanoseconds(process)
+    return nanoseconds
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """The least CPU seconds that one run of a document took, or None before the first."""
+
+    name: str
+    operation: Operation
+    request: GraphQLRequest
+    gateway: float | None = None
+    postgres: float = 0
+    settled: int = 0
+    """The least units that are charged afterwards: for what was found, and else for time that others take."""
+
+    @property
+    def cost(self) -> int:
+        return self.operation.cost.value(self.request.variables) + self.settled
 
 
 class Costs:
@@ -132,61 +98,141 @@ class Costs:
             api_key_cache=ApiKeyCache(dataset.services),
             batch_loaders=BatchLoaders(dataset.services.database),
         )
-        unlimited: dict[PrincipalKind | None, Quota] = dict.fromkeys(PrincipalKind, Quota(operation=10**9))
-        self.postmaster = postmaster
-        self.pipeline = OperationPipeline(documents, make_context=make_context, quotas=unlimited)
+        self._postmaster = postmaster
+        self._pipeline, self._settling = (
+            OperationPipeline(
+                documents, make_context=make_context, quotas={PLATFORM.kind: Quota(operation=10**9, minute=minute)}
+            )
+            for minute in (None, 10**12)
+        )
+        self._runs = itertools.count()
 
-    async def seconds(self, text: str) -> tuple[float, float] | None:
-        """Return the CPU seconds of one run, the gateway's and Postgres'; None where it has errors."""
-        request = GraphQLRequest(query=text)
-        operation = await self.pipeline.prepare(request, PLATFORM)
-        if (await self.pipeline.execute(operation, request, PLATFORM)).errors:  # compiles it, too
+    async def prepared(self, name: str, text: str) -> Measured | None:
+        """Return a document to measure; None where it has errors, or is above the limit."""
+        request = GraphQLRequest(query=text, variables=VARIABLES)
+        operation = await self._pipeline.prepare(request, PLATFORM)
+        measured = Measured(name=name, operation=operation, request=request)
+        if measured.cost > LIMIT or (await self._pipeline.execute(operation, request, PLATFORM)).errors:
             return None
-        runs, started = 0, time.monotonic()
-        began, began_postgres = time.process_time(), cpu_of_postgres(self.postmaster)
-        while time.process_time() - began < _SECONDS and time.monotonic() - started < 10 * _SECONDS:
-            await self.pipeline.execute(operation, request, PLATFORM)
+        measured.settled = await self._owed(measured)
+        return measured
+
+    async def _owed(self, document: Measured) -> int:
+        """Run a document, and return what its caller then owes."""
+        await self._settling.execute(document.operation, document.request, PLATFORM)
+        rate = self._settling._rate_limiter.of(PLATFORM)
+        assert rate is not None
+        owed, rate.owed = rate.owed, 0
+        return owed
+
+    async def measure(self, document: Measured) -> None:
+        """Run a document for some time, and keep what a run took where that is less than before."""
+        document.settled = min(document.settled, await self._owed(document))
+        began_postgres, runs = cpu_of_postgres(self._postmaster), 0
+        started, began = time.monotonic(), time.process_time()
+        while not runs or (time.process_time() - began < _SECONDS and time.monotonic() - started < 5 * _SECONDS):
+            VARIABLES["metadata"]["number"] = next(self._runs)
+            await self._pipeline.execute(document.operation, document.request, PLATFORM)
             runs += 1
-        return (time.process_time() - began) / runs, (cpu_of_postgres(self.postmaster) - began_postgres) / runs
+        gateway = (time.process_time() - began) / runs
+        ended = cpu_of_postgres(self._postmaster)
+        postgres = sum(cpu - began_postgres.get(process, 0) for process, cpu in ended.items()) / 1e9 / runs
+        if document.gateway is None:
+            document.gateway, document.postgres = gateway, postgres
+        document.gateway, document.postgres = min(document.gateway, gateway), min(document.postgres, postgres)
+
+
+async def cpu_over_http(url: str, *, secret: str, text: str, directory: Path) -> float:
+    """Return the CPU seconds that a gateway takes for one request with this document."""
+    body = json.dumps({"query": text}).encode()
+    async with running_gateways(url, count=1, directory=directory, GATEWAY_RATES="platform=0") as (gateway,):
+        address = urlsplit(gateway.url)
+        head = (
+            f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {secret}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+
+        async def client(requests: int) -> None:
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            for _ in range(requests):
+                writer.write(head.encode() + body)
+                length = (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"content-length:")[2]
+                await reader.readexactly(int(length.partition(b"\r\n")[0]))
+            writer.close()
+
+        taken = []
+        for _ in range(_PASSES):
+            began = cpu_nanoseconds(gateway.pid)
+            await asyncio.gather(*(client(_REQUESTS) for _ in range(_CONNECTIONS)))
+            taken.append((cpu_nanoseconds(gateway.pid) - began) / 1e9 / _CONNECTIONS / _REQUESTS)
+        return min(taken)
+
+
+def report(rows: list[tuple[Measured, float, float]]) -> None:
+    """Print each document, given the microseconds of the gateway and of Postgres."""
+    units = sorted(
+        ((gateway + postgres) / each.cost, each.name, each.cost, gateway, postgres) for each, gateway, postgres in rows
+    )
+    for unit, name, cost, gateway, postgres in units if "all" in sys.argv else (units[0], units[-1]):
+        show(name, f"{unit:.2f} us a unit: {cost} units, gateway {gateway:.0f} us, Postgres {postgres:.0f} us")
+    least, most, median = units[0][0], units[-1][0], statistics.median(unit for unit, *_ in units)
+    show(f"{len(units)} documents", f"{least:.2f} to {most:.2f}, median {median:.2f} us a unit")
+    show("dearest to cheapest", f"{most / least:.1f}")
+    show("the limit", f"{LIMIT * most / 1e6:.2f} s of CPU at most")
+
+
+def suggest(schema: Schema, model: CostModel, rows: list[tuple[Measured, float, float]]) -> None:
+    """Print the weights that a fit changes by more than a fifth, and the ratio that it reaches."""
+    figures = [
+        Figure(
+            microseconds=gateway + postgres,
+            counts=counts(schema, each.operation, model=model, variables=VARIABLES),
+        )
+        for each, gateway, postgres in rows
+    ]
+    weights = weights_of(model)
+    better = fitted(figures, weights)
+    for name, units in better.items():
+        if not 1 / _CHANGED < units / weights[name] < _CHANGED:
+            show(f"weight of {name}", f"{weights[name]:g}, fitted {units:g}")
+    show("dearest to cheapest, fitted", f"{ratio(figures, better):.1f}")
 
 
 async def main() -> None:
     schema = build_schema()
-    model = CostModel(weights=FIELD_WEIGHTS, statements=STATEMENTS, lookups=LOOKUPS, list_sizes=list_sizes(schema))
-    documents = Documents(schema, costs=model, limits=DocumentLimits(aliases=100))
-    rows: list[tuple[float, float, float, int, str]] = []
-    with tempfile.TemporaryDirectory(prefix="gateway-") as directory:
+    model = build_cost_model(schema)
+    kept = Documents(schema, costs=model, limits=DocumentLimits(aliases=100), max_count=10_000, max_source_bytes=10**8)
+    with tempfile.TemporaryDirectory(prefix="gateway-") as name:
+        directory = Path(name)
         async with (
-            embedded_postgres(Path(directory), exclusive=True) as url,
+            embedded_postgres(directory, exclusive=True) as url,
             populated(url, applications=40, accounts=50) as dataset,
         ):
-            metadata: dict[str, Any] = {f"key{at}": "x" * 40 for at in range(10)}
+            metadata: dict[str, Any] = {f"key{at}": VALUE for at in range(10)}
             for one in dataset.installations:
                 await replace_metadata(
                     dataset.services, PLATFORM, installation_id=one.id, metadata=metadata, expected_version=None
                 )
-            postmaster = int((Path(directory) / "postgres" / "postmaster.pid").read_text().split()[0])
-            costs = Costs(dataset, documents, postmaster=postmaster)
+            async with connected(url) as server:
+                await server.execute("vacuum analyze")  # as autovacuum does, at some time during the run
+            postmaster = int((directory / "postgres" / "postmaster.pid").read_text().split()[0])
+            costs = Costs(dataset, kept, postmaster=postmaster)
+            prepared = [await costs.prepared(name, text) for name, text in documents(dataset).items()]
+            measured = [each for each in prepared if each is not None]
             gc.set_threshold(50_000, 20, 20)  # as `gateway serve`
             gc.freeze()  # what the preparation left is not collected again in each run
-            documented = (*families(dataset), *random_documents(dataset))
-            texts = {text: name for name, text in documented if "[]" not in text}
-            for text, name in texts.items():
-                cost = documents.prepare(text).cost.value({})
-                seconds = await costs.seconds(text) if cost <= LIMIT else None
-                if seconds is None:
-                    continue
-                gateway, postgres = seconds[0] + HTTP_SECONDS, seconds[1]
-                rows.append(((gateway + postgres) * 1e6 / cost, gateway * 1e6, postgres * 1e6, cost, name))
-    for unit, gateway, postgres, cost, name in sorted(rows):
-        if len(sys.argv) > 1 or unit in (min(rows)[0], max(rows)[0]):
-            show(name, f"{unit:.2f} us a unit: {cost} units, gateway {gateway:.0f} us, Postgres {postgres:.0f} us")
-    units = sorted(row[0] for row in rows)
-    show(
-        f"{len(units)} documents", f"{units[0]:.2f} to {units[-1]:.2f}, median {statistics.median(units):.2f} us a unit"
-    )
-    show("dearest to cheapest", f"{units[-1] / units[0]:.1f}")
-    show("the limit", f"{LIMIT * units[-1] / 1e6:.2f} s of CPU at most")
+            for _ in range(_PASSES):
+                for document in measured:
+                    await costs.measure(document)
+            viewer = next(each for each in measured if each.name == "viewer")
+            over_http = await cpu_over_http(
+                url, secret=dataset.secret, text=viewer.operation.source, directory=directory
+            )
+    http = over_http - (viewer.gateway or 0)
+    rows = [(each, ((each.gateway or 0) + http) * 1e6, each.postgres * 1e6) for each in measured]
+    report(rows)
+    show("HTTP, of each", f"{http * 1e6:.0f} us")
+    suggest(schema, model, rows)
 
 
 if __name__ == "__main__":

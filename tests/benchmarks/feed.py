@@ -108,7 +108,7 @@ async def consume(tasks: EventStream, *, count: int) -> None:
 async def equal_subscribers(url: str, *, subscribers: int, events: int) -> None:
     source = EventSource()
     async with running(url) as (database, feed):
-        streams = [feed.follow(EventFilter(account_id=source.account_id)) for _ in range(subscribers)]
+        streams = [feed.follow(EventFilter(account_ids=frozenset({source.account_id}))) for _ in range(subscribers)]
         await asyncio.gather(*(tasks.start() for tasks in streams))
         consumers = [asyncio.create_task(consume(tasks, count=events)) for tasks in streams]
         began = time.perf_counter()
@@ -125,7 +125,10 @@ async def reconnecting(url: str, *, subscribers: int) -> None:
     async with running(url) as (database, feed):
         position = await feed.position()
         await commit(database, source, events=20)
-        streams = [feed.follow(EventFilter(account_id=source.account_id), after=position) for _ in range(subscribers)]
+        streams = [
+            feed.follow(EventFilter(account_ids=frozenset({source.account_id})), after=position)
+            for _ in range(subscribers)
+        ]
         began = time.perf_counter()
         await asyncio.gather(*(consume(tasks, count=20) for tasks in streams))
     show(f"{subscribers:,} subscribers reconnect and read 20 events each", f"{time.perf_counter() - began:.1f} s")
@@ -218,7 +221,7 @@ async def listening_process(url: str) -> AsyncIterator[asyncio.subprocess.Proces
 
 async def receive_events(url: str) -> None:
     """Run as a listening process: it has a subscriber, and reads every event for it."""
-    async with running(url) as (_, feed), feed.follow(EventFilter(account_id=uuid4())) as events:
+    async with running(url) as (_, feed), feed.follow(EventFilter(account_ids=frozenset({uuid4()}))) as events:
         show("listening", "")
         await anext(events)
 

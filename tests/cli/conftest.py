@@ -93,7 +93,7 @@ async def _load(url: str) -> str:
 async def demo_url(server_url: str, demo: Demo) -> AsyncIterator[str]:
     """Yield the address of a fresh database with the example data; `secret` is a key in it."""
     name = f"test_{uuid4().hex}"
-    await run_on(server_url, f"create database {name} template {demo.name}")
+    await run_on(server_url, f"create database {name} template {demo.name} strategy file_copy")
     yield address(server_url, database=name)
     await run_on(server_url, f"drop database {name} with (force)")
 

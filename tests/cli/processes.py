@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.gateway_process import GatewayCommand
+from tests.serving import NO_CERTIFICATES
 
 WITHIN_SECONDS = 60
 """On a busy machine; on an idle one a command takes two seconds."""
@@ -39,10 +42,10 @@ def command(arguments: Sequence[str | Path]) -> list[str]:
 class Serving:
     """A running `gateway serve`."""
 
-    process: "subprocess.Popen[str]"
+    process: "GatewayCommand | subprocess.Popen[str]"
     log: Path
     printed: str = ""
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=WITHIN_SECONDS))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(verify=NO_CERTIFICATES, timeout=WITHIN_SECONDS))
 
     @property
     def url(self) -> str:
@@ -85,10 +88,10 @@ class Serving:
 
 
 @contextmanager
-def serving(*arguments: str | Path, log: Path, **variables: str) -> Iterator[Serving]:
+def serving(*arguments: str | Path, log: Path, descriptors: int | None = None, **variables: str) -> Iterator[Serving]:
     """Serve on a free port until the context ends."""
-    with starting(*arguments, log=log, **variables) as process:
-        printed = "".join(_until_ready(process))
+    with starting(*arguments, log=log, descriptors=descriptors, **variables) as process:
+        printed = "".join(until_ready(process.output))
         assert "Ctrl-C stops it." in printed, log.read_text()
         one = Serving(process=process, log=log, printed=printed)
         with one.http:
@@ -96,29 +99,24 @@ def serving(*arguments: str | Path, log: Path, **variables: str) -> Iterator[Ser
 
 
 @contextmanager
-def starting(*arguments: str | Path, log: Path, **variables: str) -> Iterator["subprocess.Popen[str]"]:
-    """Start `gateway serve` in a process group of its own."""
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            command(["serve", "--port", "0", *arguments]),
-            env=environment(PYTHONUNBUFFERED="1", **variables),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            process_group=0,
-        )
-    with process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(WITHIN_SECONDS)
+def starting(
+    *arguments: str | Path, log: Path, descriptors: int | None = None, **variables: str
+) -> Iterator[GatewayCommand]:
+    """Start `gateway serve`."""
+    log.write_text("")
+    process = GatewayCommand(
+        ["serve", "--port", "0", *arguments], environment=environment(**variables), errors=log, descriptors=descriptors
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(WITHIN_SECONDS)
 
 
-def _until_ready(process: "subprocess.Popen[str]") -> Iterator[str]:
-    assert process.stdout is not None
-    for line in process.stdout:
+def until_ready(output: Iterable[str]) -> Iterator[str]:
+    """Yield the lines that `gateway serve` prints."""
+    for line in output:
         yield line
         if line.startswith("Ctrl-C"):
             return

@@ -20,10 +20,10 @@ QUERY = "{ installations { totalCount } }"
 
 
 @contextmanager
-def descriptors(*, soft: int, hard: int | None = None) -> Iterator[None]:
-    """Limit the processes that are started here."""
+def open_files(soft: int) -> Iterator[None]:
+    """Allow this process so many."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1] if hard is None else hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     try:
         yield
     finally:
@@ -33,12 +33,9 @@ def descriptors(*, soft: int, hard: int | None = None) -> Iterator[None]:
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2_000, reason="the limit here is too low")
 def test_more_connections_than_descriptors_leave_callers_served(demo_url: str, secret: str, log: Path) -> None:
     with ExitStack() as stack:
-        starting = ExitStack()
-        starting.enter_context(descriptors(soft=DESCRIPTORS))
         arguments = {"DATABASE_URL": demo_url, "GATEWAY_METRICS": "on", "GATEWAY_MAX_CALLER_CONNECTIONS": "60"}
-        served = stack.enter_context(serving(log=log, **arguments))
-        starting.close()
-        stack.enter_context(descriptors(soft=2_000))
+        served = stack.enter_context(serving(log=log, descriptors=DESCRIPTORS, **arguments))
+        stack.enter_context(open_files(2_000))
         parts = urlsplit(served.url)
         for _ in range(600):
             stack.enter_context(socket.create_connection((str(parts.hostname), int(parts.port or 0))))

@@ -77,6 +77,24 @@ def test_schema_check_prints_what_differs(tmp_path: Path, run: Run) -> None:
     assert f"{kept} is not what the code prints" in different.errors
 
 
+def test_schema_check_names_what_breaks_clients(tmp_path: Path, run: Run) -> None:
+    kept = tmp_path / "schema.graphql"
+    sdl = print_sdl()
+    kept.write_text(
+        re.sub(r"\bstatusReason:", "reasonOfStatus:", sdl).replace("enum SyncOutcome {", "enum SyncOutcome {\n  LATE")
+    )
+    broken = run("schema", "--check", kept).errors
+    assert broken.startswith(f"gateway: clients of {kept} would break:\n")
+    assert "  Field Installation.reasonOfStatus was removed.\n" in broken
+    assert "  Enum value SyncOutcome.LATE was removed.\n" in broken
+    assert "deprecate it" in broken
+    kept.write_text(re.sub(r"^  statusReason: .*\n", "", sdl, flags=re.MULTILINE))
+    grown = run("schema", "--check", kept)
+    assert (grown.status, "would break" in grown.errors) == (1, False)
+    kept.write_text("type")
+    assert f"{kept} is not a schema: Syntax Error" in run("schema", "--check", kept).errors
+
+
 def test_port_in_use_is_refused_with_advice(directory: Path, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

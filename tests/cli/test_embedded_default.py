@@ -66,7 +66,7 @@ def test_data_and_keys_outlast_a_stop_and_a_kill(directory: Path, log: Path, run
     with serving("--data", directory, log=log) as second:
         assert (second.keys, count(second)) == (first.keys, before)
         os.killpg(second.process.pid, signal.SIGKILL)
-        second.process.wait()
+        second.process.wait(60)
     with serving("--data", directory, log=log) as third:
         assert (third.keys, count(third)) == (first.keys, before)
 

@@ -16,12 +16,13 @@ import pytest
 import websockets
 
 from tests.cli.processes import WITHIN_SECONDS, Serving, serving
+from tests.serving import http_client
 
 WAITING = "65816f7f-9947-513b-ad16-2bf0586ecbd4"
 ACTIVATION = 'mutation { activateInstallation(input: {id: "%s"}) { __typename } }' % WAITING  # noqa: UP031 - braces
 SUBSCRIPTION = "subscription { installationStatusChanged { to } }"
 AT_ONCE_SECONDS = 5
-PATIENT = {"GATEWAY_STATEMENT_SECONDS": "120"}  # half of it is for waiting for a locked row
+STATEMENT_SECONDS = "120"  # half of it is for waiting for a locked row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,10 @@ class Busy:
 async def busy(demo_url: str, secret: str, log: Path, *, drain: str) -> AsyncIterator[Busy]:
     holder = await asyncpg.connect(demo_url)
     headers = {"Authorization": f"Bearer {secret}"}
-    with serving("--drain-seconds", drain, log=log, DATABASE_URL=demo_url, **PATIENT) as served:
-        async with httpx.AsyncClient(timeout=WITHIN_SECONDS) as http, holder.transaction():
+    with serving(
+        "--drain-seconds", drain, log=log, DATABASE_URL=demo_url, GATEWAY_STATEMENT_SECONDS=STATEMENT_SECONDS
+    ) as served:
+        async with http_client(timeout=WITHIN_SECONDS) as http, holder.transaction():
             await holder.execute("select from installations where id = $1 for update", WAITING)
             mutation = asyncio.create_task(http.post(served.url, json={"query": ACTIVATION}, headers=headers))
             await _lock_is_awaited(holder)
@@ -91,7 +94,7 @@ async def test_running_request_finishes_while_new_ones_are_refused(demo_url: str
         one.signal()
         await one.stops_being_ready()
         assert (await one.readiness()).json() == {"status": "not ready", "reason": "The gateway is stopping."}
-        async with httpx.AsyncClient() as newcomer:  # the listener stays open, so that load balancers get answers
+        async with http_client() as newcomer:  # the listener stays open, so that load balancers get answers
             refused = await newcomer.post(one.served.url, json={"query": "{ viewer { kind } }"}, headers=one.headers)
         assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (503, "UNAVAILABLE")
         with pytest.raises(websockets.ConnectionClosed):

@@ -17,6 +17,7 @@ from gateway.storage.migrations import load_migrations
 from tests.cli.conftest import Run
 from tests.cli.processes import WITHIN_SECONDS, command, environment, serving, wait_until
 from tests.conftest import UNSAFE_BUT_QUICK, run_on
+from tests.gateway_process import GatewayCommand
 from tests.roles import SERVER, as_role
 
 PUT_OFF = "The database cannot be reached. Try again later."
@@ -82,11 +83,11 @@ def test_migrate_prints_what_it_applied(empty_database_url: str, run: Run) -> No
     assert (again.status, again.output, again.errors) == (0, "nothing to apply\n", "")
 
 
-def test_concurrent_migrations_are_applied_once(empty_database_url: str) -> None:
+def test_concurrent_migrations_are_applied_once(empty_database_url: str, log: Path) -> None:
     variables = environment(DATABASE_URL=empty_database_url)
-    both = [subprocess.Popen(command(["migrate"]), env=variables, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = "".join(process.communicate(timeout=WITHIN_SECONDS)[0] for process in both)
-    assert [process.returncode for process in both] == [0, 0]
+    both = [GatewayCommand(["migrate"], environment=variables, errors=log) for _ in range(2)]
+    printed = "".join(process.output.read() for process in both)
+    assert [process.wait(WITHIN_SECONDS) for process in both] == [0, 0]
     assert printed.count("applied 0001") == printed.count("nothing to apply") == 1
 
 

@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.transport.graphiql.bundles import FOLDER, NOT_BUILT
-from tests.cli.processes import WITHIN_SECONDS, environment, serving
+from tests.cli.processes import WITHIN_SECONDS, Serving, command, environment, until_ready
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = FOLDER.relative_to(ROOT).as_posix()
@@ -52,9 +54,7 @@ def test_wheel_carries_the_page_and_not_its_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_without_the_registry_everything_but_the_page_is_built(
-    directory: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_registry_everything_but_the_page_is_built(directory: Path, log: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]
     wheel, printed = built_wheel(tmp_path, registry=f"http://127.0.0.1:{closed}")
@@ -63,9 +63,31 @@ def test_without_the_registry_everything_but_the_page_is_built(
     with zipfile.ZipFile(wheel) as file:
         file.extractall(installed)
     assert not (installed / BUNDLE).exists()
-    monkeypatch.chdir(installed)  # `python -m gateway` imports from there
-    with serving("--data", directory, log=log) as served:
+    with served_from(installed, directory, log=log) as served:
         assert NOT_BUILT in served.printed
         page = httpx.get(served.url, headers={"Accept": "text/html"})
         assert (page.status_code, page.text) == (503, f"{NOT_BUILT}\n")
         assert served.data("{ viewer { kind } }", served.keys["platform"]) == {"viewer": {"kind": "PLATFORM"}}
+
+
+@contextmanager
+def served_from(folder: Path, directory: Path, *, log: Path) -> Iterator[Serving]:
+    """Serve by an interpreter of its own, whose `-m gateway` imports from this folder."""
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command(["serve", "--port", "0", "--data", directory]),
+            cwd=folder,
+            env=environment(PYTHONUNBUFFERED="1"),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            one = Serving(process=process, log=log, printed="".join(until_ready(process.stdout)))
+            with one.http:
+                yield one
+        finally:
+            process.terminate()

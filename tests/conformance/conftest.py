@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.conformance.sample_gateway import KEY, Gateway, served
+from tests.serving import http_client
 
 
 @pytest.fixture
@@ -15,5 +16,5 @@ async def gateway() -> AsyncIterator[Gateway]:
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {KEY}", "accept": "application/graphql-response+json"}
-    async with httpx.AsyncClient(base_url=gateway.url.removesuffix("/graphql"), headers=headers) as client:
+    async with http_client(base_url=gateway.url.removesuffix("/graphql"), headers=headers) as client:
         yield client

@@ -10,19 +10,17 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import strawberry
-from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from strawberry.scalars import JSON
 
-from gateway.app import graphql_routes
+from gateway.app import Application, graphql_routes
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import CursorExpired, Forbidden, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.documents import Documents
 from gateway.operations.pipeline import OperationPipeline
 from gateway.periodic import run_periodically
-from gateway.transport import connections
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.endpoint import HttpLimits
 from gateway.transport.http.health import health_routes
@@ -30,6 +28,8 @@ from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.websocket.connection import WebSocketLimits
 from tests.serving import serving
 
+TICK_SECONDS = 0.05
+"""Between the checks of all connections; a gateway checks them once a second."""
 LARGE_BYTES = 20_000_000
 """Of the answer of /large."""
 KEY = "igw_first"
@@ -94,6 +94,7 @@ class Context:
     last_event_id: str | None = None
     read: list[str] = field(default_factory=list)
     """What the resolvers read of the state."""
+    subscription_size: int = 1
 
     @property
     def share_key(self) -> Hashable:
@@ -153,6 +154,10 @@ class Query:
     def caller(self, info: strawberry.Info) -> str | None:
         caller = _context(info).caller
         return None if caller is None else caller.id
+
+    @strawberry.field
+    def padding(self, size: int) -> str:
+        return "x" * size
 
     @strawberry.field
     async def gated(self, info: strawberry.Info) -> str:
@@ -315,8 +320,8 @@ async def served(
         page=HTMLResponse("<title>A page</title>") if page else None,
     )
     routes.append(Route("/large", lambda _request: Response(b"x" * LARGE_BYTES)))
-    application = Starlette(routes=[*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
-    ticking = run_periodically(connections.TICK_SECONDS, registry.check, name="checking connections")
+    application = Application([*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
+    ticking = run_periodically(TICK_SECONDS, registry.check, name="checking connections")
     async with (
         ticking,
         serving(application, peers=registry.peers, ws_max_size=ws_max_size, timeout_keep_alive=keep_alive) as address,

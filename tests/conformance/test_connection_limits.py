@@ -1,11 +1,9 @@
 """Limits per caller: WebSockets, and subscriptions over all transports."""
 
-import httpx
-
 from gateway.transport.websocket.connection import WebSocketLimits
 from tests.conformance.sample_gateway import OTHER_KEY, served
 from tests.conformance.sockets import INIT, acknowledged, opened
-from tests.serving import eventually
+from tests.serving import eventually, http_client
 
 
 async def test_websockets_are_limited_per_caller() -> None:
@@ -35,7 +33,7 @@ async def test_subscriptions_are_limited_per_caller_over_all_transports() -> Non
             ],
         )
         headers = {"authorization": f"Bearer {OTHER_KEY}", "accept": "text/event-stream"}
-        async with httpx.AsyncClient(headers=headers) as client:
+        async with http_client(headers=headers) as client:
             body = {"query": "subscription { ticks { place } }"}
             answer = await client.post(gateway.url, json=body)
             assert "At most 2 subscriptions" in answer.text, "both keys have the same bounds"

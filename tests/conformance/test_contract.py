@@ -1,5 +1,6 @@
 """The schema against the published contract and against schema.graphql."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,26 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    GraphQLScalarType,
     GraphQLSchema,
     GraphQLUnionType,
     Undefined,
     build_schema,
+    get_named_type,
     introspection_types,
+    is_abstract_type,
+    is_non_null_type,
     is_required_argument,
     is_required_input_field,
     specified_scalar_types,
 )
 
+from gateway.cli.schema import breaking_changes
 from gateway.schema.schema import print_sdl
 
 CONTRACT = Path(__file__).with_name("contract.graphql")
 KEPT = Path(__file__).parents[2] / "schema.graphql"
+RELEASED = Path(__file__).parents[1] / "released_schema.graphql"
 
 
 def test_schema_graphql_is_what_the_code_prints() -> None:
@@ -33,15 +40,84 @@ def test_schema_graphql_is_what_the_code_prints() -> None:
     assert KEPT.read_text(encoding="utf-8") == print_sdl()
 
 
+def test_schema_breaks_no_client_of_the_last_release() -> None:
+    """At a release, `gateway schema > tests/released_schema.graphql`; until the first one, at every change."""
+    assert breaking_changes(RELEASED.read_text(encoding="utf-8"), print_sdl()) == []
+
+
 def test_schema_has_everything_of_the_contract() -> None:
     promised, kept = (set(facts(schema)) for schema in (contract(), served()))
     assert promised - kept == set()
+
+
+def test_a_result_is_the_object_then_its_errors_as_in_the_contract() -> None:
+    promised, kept = (members_of_unions(schema) for schema in (contract(), served()))
+    assert {name: [each for each in kept[name] if each in promised[name]] for name in promised} == promised
+    assert all("InvalidInput" in members for members in kept.values())
+
+
+def members_of_unions(schema: GraphQLSchema) -> dict[str, list[str]]:
+    unions = [named for named in own_types(schema) if isinstance(named, GraphQLUnionType)]
+    return {union.name: [member.name for member in union.types] for union in unions}
 
 
 def test_additions_to_the_contract_require_nothing_of_older_clients() -> None:
     added = set(demands(served())) - set(demands(contract()))
     known = {fact.partition(":")[0] for fact in facts(contract())} | contract().type_map.keys()
     assert {demand for demand in added if demand.partition("(")[0] in known} == set()
+
+
+def test_what_can_fail_by_itself_is_nullable() -> None:
+    """So that a failing field takes no result of a committed mutation, and no other list of a page, with it."""
+    fields = [
+        (f"{named.name}.{name}", field)
+        for named in own_types(served())
+        if isinstance(named, GraphQLObjectType | GraphQLInterfaceType)
+        for name, field in named.fields.items()
+        if named.name in {"Query", "Mutation"} or get_named_type(field.type).name.endswith("Connection")
+    ]
+    assert {place for place, field in fields if is_non_null_type(field.type)} == set()
+
+
+def test_fields_of_one_name_have_one_type_among_the_members_of_a_union_or_interface() -> None:
+    """So that clients may select them beside each other, and code generators merge them."""
+    schema = served()
+    differing = {
+        f"{named.name}.{name}": types
+        for named in own_types(schema)
+        if is_abstract_type(named)
+        for name, types in types_of_fields(schema.get_possible_types(named)).items()
+        if len(types) > 1
+    }
+    assert differing == {}
+
+
+def types_of_fields(members: Iterable[GraphQLObjectType]) -> dict[str, set[str]]:
+    found = defaultdict[str, set[str]](set)
+    for member in members:
+        for name, field in member.fields.items():
+            found[name].add(str(field.type))
+    return found
+
+
+def test_objects_with_an_id_are_nodes() -> None:
+    """A cache that knows an object by its id alone must not take another type's for it."""
+    objects = [named for named in own_types(served()) if isinstance(named, GraphQLObjectType)]
+    interfaces = {named.name: {interface.name for interface in named.interfaces} for named in objects}
+    identified = {named.name for named in objects if "id" in named.fields}
+    assert {name for name in identified if "Node" not in interfaces[name]} == set()
+
+
+def test_no_optional_input_has_a_default_of_null() -> None:
+    assert "= null" not in print_sdl()
+
+
+def test_scalars_name_their_specification() -> None:
+    scalars = [named for named in own_types(served()) if isinstance(named, GraphQLScalarType)]
+    assert {scalar.name: scalar.specified_by_url for scalar in scalars} == {
+        "DateTime": "https://datatracker.ietf.org/doc/html/rfc3339",
+        "JSON": "https://datatracker.ietf.org/doc/html/rfc8259",
+    }
 
 
 def test_nothing_is_deprecated() -> None:

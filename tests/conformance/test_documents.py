@@ -1,7 +1,7 @@
 """The cache of documents: valid ones are parsed and validated once, invalid ones each time."""
 
 import pytest
-from graphql import OperationType
+from graphql import OperationType, parse, specified_rules, validate
 
 from gateway.execution.documents import Documents
 from gateway.execution.errors import InvalidDocument, OperationTooComplex
@@ -64,3 +64,23 @@ def test_tokens_of_a_document_are_limited() -> None:
     assert documents.prepare("{ a: hello }")
     with pytest.raises(OperationTooComplex, match="more than 5 tokens"):
         documents.prepare("{ a: hello b: hello }")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{ nothing hello(nothing: 1) ...Nowhere }",
+        "query ($a: Int, $a: Int, $unused: Nothing) { hello(name: $undefined) }",
+        "{ hello @include @include(if: 1) a: self a: hello } fragment Unused on String { length }",
+        "query A { hello } query A { self } { caller }",
+        "subscription { a: ticks { place } b: ticks { place } }",
+    ],
+)
+def test_rules_find_what_they_find_in_graphql_core(source: str) -> None:
+    expected = validate(SCHEMA._schema, parse(source), specified_rules)
+    assert expected
+    documents = Documents(SCHEMA)
+    for _ in range(2):
+        with pytest.raises(InvalidDocument) as refused:
+            documents.check(source)
+        assert [error.message for error in refused.value.graphql_errors] == [error.message for error in expected]

@@ -2,17 +2,16 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from gateway.transport.http import health
 from tests.conformance.sample_gateway import KEY, Gateway
-from tests.serving import DEADLINE, eventually
+from tests.serving import DEADLINE, eventually, http_client
 
 
 async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0)
-    async with httpx.AsyncClient(base_url=gateway.url.removesuffix("/graphql")) as client:
+    async with http_client(base_url=gateway.url.removesuffix("/graphql")) as client:
 
         async def readiness() -> tuple[int, dict[str, str]]:
             response = await client.get("/readyz")
@@ -31,14 +30,14 @@ async def test_readiness_follows_the_check_and_the_drain(gateway: Gateway, monke
 
 
 async def test_readiness_is_checked_once_a_second_for_all_who_ask(gateway: Gateway) -> None:
-    async with httpx.AsyncClient(base_url=gateway.url.removesuffix("/graphql")) as client:
+    async with http_client(base_url=gateway.url.removesuffix("/graphql")) as client:
         answers = await asyncio.gather(*(client.get("/readyz") for _ in range(20)))
         assert {response.status_code for response in answers} == {200}
         assert gateway.state.checks == 1
 
 
 async def test_draining_gateway_finishes_requests_and_rejects_new_ones(gateway: Gateway) -> None:
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client:
+    async with http_client(headers={"authorization": f"Bearer {KEY}"}) as client:
         running = asyncio.create_task(client.post(gateway.url, json={"query": "mutation { change(gated: true) }"}))
         await eventually(lambda: len(gateway.state.prepared) == 1)
         gateway.registry.begin_drain()

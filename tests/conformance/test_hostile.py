@@ -20,7 +20,8 @@ from tests.serving import DEADLINE, eventually
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HttpProtocol, "head_seconds", 0.3)
+    monkeypatch.setattr(HttpProtocol, "head_seconds", 0.2)
+    monkeypatch.setattr(HttpProtocol, "linger_seconds", 0.3)
 
 
 HEADS = [
@@ -45,7 +46,7 @@ async def test_head_that_arrives_byte_by_byte_times_out(gateway: Gateway) -> Non
             writer.write(b"GET /graphql HTTP/1.1\r\nx-slow: ")
             while True:
                 writer.write(b"a")
-                await asyncio.sleep(0.02)  # slower than the head's time limit of 0.3 s, which the pace must not extend
+                await asyncio.sleep(0.02)  # slower than the head's time limit of 0.2 s, which the pace must not extend
 
         dripping = asyncio.create_task(drip())
         # a client that is still sending may lose the response to the reset that follows

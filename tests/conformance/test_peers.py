@@ -188,23 +188,10 @@ async def test_answer_that_is_read_at_the_least_rate_arrives(gateway: Gateway) -
         assert (await answer(reader))[0] == 200
 
 
-async def test_unread_answers_of_one_caller_are_limited(gateway: Gateway) -> None:
-    gateway.registry.peers.limits = PeerLimits(unread_bytes=50_000_000)
-    async with AsyncExitStack() as stack:
-        for _ in range(8):
-            _, writer = await stack.enter_async_context(connection(gateway, limit=1_000))
-            writer.write(request("{ hello }") + LARGE)
-        await eventually(lambda: gateway.registry.peers.closed["unread"] >= 5)
-        await eventually(lambda: 0 < sum(gateway.registry.peers._unread.values()) <= 50_000_000)
-        await assert_serves(gateway)
-    await eventually(lambda: gateway.registry.peers.connections == 0)
-    assert not gateway.registry.peers._unread
-
-
 async def test_no_further_request_is_read_while_an_answer_is_not(gateway: Gateway) -> None:
     async with connection(gateway, limit=1_000) as (_, writer):
         writer.write(LARGE + request("mutation { change }"))
-        await eventually(lambda: gateway.registry.peers._unread)
+        await eventually(lambda: gateway.registry.peers._held)
         writer.write(request("mutation { change }"))
         await assert_serves(gateway)
         assert gateway.state.mutations == 0
@@ -294,16 +281,6 @@ async def test_pings_are_limited(gateway: Gateway, kind: str) -> None:
             for _ in range(200):
                 await socket.send({"type": kind})
         assert await socket.close() == (4400, "More than 20 pings and pongs in a second")
-
-
-async def test_bodies_that_do_not_end_are_limited(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.registry.peers, "limits", PeerLimits(unread_bytes=300_000))
-    async with AsyncExitStack() as stack:
-        for _ in range(8):
-            _, writer = await stack.enter_async_context(connection(gateway))
-            writer.write(head(content_length=200_000) + b"x" * 100_000)
-        await eventually(lambda: gateway.registry.peers.closed["too_large"] >= 5)
-        await assert_serves(gateway)
 
 
 async def test_pings_of_the_protocol_are_limited(gateway: Gateway) -> None:

@@ -5,14 +5,17 @@ import gc
 from functools import partial
 from typing import Any
 
+import pytest
 from graphql.execution.collect_fields import CollectedFields
 
+from gateway.domain.errors import RateLimited
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents
-from gateway.execution.subscriptions import Payload, PayloadStream
+from gateway.execution.encoding import Payload
+from gateway.execution.subscriptions import DELIVERY, PayloadStream
 from gateway.operations.pipeline import OperationPipeline
-from gateway.operations.quotas import Quota
+from gateway.operations.quotas import CallerRate, Quota
 from gateway.operations.requests import GraphQLRequest
 from tests.conformance.sample_gateway import SCHEMA, Context, State
 from tests.serving import DEADLINE, eventually
@@ -30,6 +33,12 @@ class Subscribers:
         quotas: dict[PrincipalKind | None, Quota] = dict.fromkeys(PrincipalKind, Quota(operation=10**9, minute=minute))
         make_context = partial(Context, state=self.state)
         self.pipeline = OperationPipeline(Documents(SCHEMA, costs=costs), make_context=make_context, quotas=quotas)
+
+    @property
+    def rate(self) -> CallerRate:
+        rate = self.pipeline._rate_limiter.of(PLATFORM)
+        assert rate is not None
+        return rate
 
     async def follow(
         self, query: str = TICKS, *, principal: Principal = PLATFORM, variables: dict[str, Any] | None = None
@@ -208,21 +217,87 @@ EXPENSIVE = CostModel(operation=100_000)
 async def test_equal_subscribers_pay_for_each_event_once() -> None:
     subscribers = Subscribers(costs=EXPENSIVE, minute=20_000_000)
     streams = [await subscribers.follow() for _ in range(10)]
-    limiter = subscribers.pipeline._rate_limiter
-    before = await limiter.remaining(PLATFORM)
+    before = await subscribers.rate.remaining()
     for place in range(20):
         await subscribers.state.tick(place)
         await next_payloads(streams)
-    spent = before - await limiter.remaining(PLATFORM)
-    assert 0 < spent <= 20 * 101_000  # what has come back meanwhile is not spent
+    spent = before - await subscribers.rate.remaining()
+    assert 0 < spent <= 20 * (101_000 + 10 * DELIVERY)  # what has come back meanwhile is not spent
     for stream in streams:
         await stream.aclose()
 
 
+async def test_each_delivery_is_paid_by_its_caller() -> None:
+    subscribers = Subscribers(minute=600_000)
+    query = "subscription { ticks { padding(size: 100000) } }"
+    streams = [await subscribers.follow(query) for _ in range(50)]
+    await subscribers.state.tick(1)
+    await next_payloads(streams)
+    assert subscribers.state.executions == []
+    assert 50 * (DELIVERY + 100) <= subscribers.rate.owed <= 50 * (DELIVERY + 200)
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_subscriber_whose_caller_owes_too_much_waits_and_gets_every_event() -> None:
+    subscribers = Subscribers(minute=6_000_000)
+    streams = [await subscribers.follow() for _ in range(3)]
+    subscribers.rate.owe(10**9)
+    waiting = [asyncio.ensure_future(anext(stream)) for stream in streams]
+    await subscribers.state.tick(*range(5))
+    done, _ = await asyncio.wait(waiting, timeout=0.1)
+    assert not done
+    async with asyncio.timeout(DEADLINE):
+        first = [(await each).cursor for each in waiting]
+    rest = [[payload.cursor for payload in await next_payloads(streams)] for _ in range(4)]
+    assert [first, *rest] == [[f"c{place}"] * 3 for place in range(5)]
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_those_that_wait_for_a_rate_are_served_in_order() -> None:
+    rate, served = Subscribers(minute=60_000).rate, list[int]()
+    await rate.charge(5_000)
+
+    async def wait(number: int) -> None:
+        await rate.wait(10 if number else 800)
+        served.append(number)
+
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(*(wait(number) for number in range(4)))
+    assert served == [0, 1, 2, 3]
+
+
+async def test_document_that_took_more_than_its_charge_is_paid_before_the_next_one() -> None:
+    subscribers = Subscribers(minute=6_000_000)
+    fields = " ".join(f"f{number}: place" for number in range(60))
+
+    async def prepare_many() -> None:
+        for number in range(1_000):  # of 5 ms each
+            request = GraphQLRequest(query=f"subscription {{ a{number}: ticks {{ {fields} }} }}")
+            await subscribers.pipeline.prepare(request, PLATFORM)
+
+    with pytest.raises(RateLimited):
+        await prepare_many()
+
+
+async def test_document_of_another_caller_does_not_wait_for_hundreds_of_one() -> None:
+    pipeline = Subscribers(minute=6_000_000).pipeline
+
+    async def prepare(number: int, *, caller: Principal) -> None:
+        await pipeline.prepare(GraphQLRequest(query=f"subscription {{ a{number}: ticks {{ place }} }}"), caller)
+
+    many = [asyncio.create_task(prepare(number, caller=PLATFORM)) for number in range(100)]
+    await asyncio.sleep(0)  # they have begun
+    await prepare(100, caller=ACCOUNT)
+    assert sum(task.done() for task in many) < 10
+    await asyncio.gather(*many)
+
+
 async def test_subscriber_gets_its_events_as_its_quota_comes_back() -> None:
-    subscribers = Subscribers(costs=EXPENSIVE, minute=6_000_000)
+    subscribers = Subscribers(costs=EXPENSIVE, minute=20_000_000)
     stream = await subscribers.follow()
-    await subscribers.pipeline._rate_limiter.settle(PLATFORM, cost=10**9)
+    subscribers.rate.owe(10**9)
     await subscribers.state.tick(1, 2)
     waiting = asyncio.ensure_future(anext(stream))
     done, _ = await asyncio.wait((waiting,), timeout=0.1)

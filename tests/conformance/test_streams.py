@@ -13,7 +13,7 @@ from gateway.domain.errors import Unauthenticated
 from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.peers import PeerLimits
 from tests.conformance.sample_gateway import KEY, Gateway
-from tests.serving import DEADLINE, eventually
+from tests.serving import DEADLINE, eventually, http_client
 
 EVENT_STREAM = {"authorization": f"Bearer {KEY}", "accept": "text/event-stream"}
 MULTIPART = {
@@ -49,7 +49,7 @@ async def streamed(
 ) -> AsyncIterator[Stream]:
     body = {"query": query, **parameters}
     async with (
-        httpx.AsyncClient(headers=headers) as client,
+        http_client(headers=headers) as client,
         client.stream("POST", gateway.url, json=body) as response,
     ):
         yield Stream(response)
@@ -78,7 +78,7 @@ async def test_stream_ends_with_a_completion_frame(gateway: Gateway) -> None:
 
 
 async def test_stream_may_be_requested_by_get(gateway: Gateway) -> None:
-    async with httpx.AsyncClient(headers=EVENT_STREAM) as client:
+    async with http_client(headers=EVENT_STREAM) as client:
         response = await client.get(gateway.url, params={"query": "subscription { count(to: 1) }"})
     assert response.text.endswith('data: {"data":{"count":0}}\n\nevent: complete\ndata:\n\n')
 
@@ -160,7 +160,7 @@ async def raw(gateway: Gateway, query: str) -> AsyncIterator[tuple[asyncio.Strea
 
 
 async def test_client_that_reads_nothing_is_dropped(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
-    gateway.registry.peers.limits = PeerLimits(stalled_seconds=0.1)
+    gateway.registry.peers.limits = PeerLimits(stalled_seconds=0.1, bytes_per_second=100_000_000)
     await gateway.state.tick(*range(200))
     async with raw(gateway, "subscription { ticks { place padding(size: 100000) } }") as (reader, _):
         await eventually(lambda: gateway.state.subscribers == 1)

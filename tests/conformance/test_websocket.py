@@ -2,13 +2,13 @@
 
 import asyncio
 import math
+import re
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.domain.errors import Forbidden
-from gateway.transport import connections
 from gateway.transport.peers import PeerLimits
 from gateway.transport.websocket.connection import WebSocketLimits
 from tests.conformance.sample_gateway import KEY, Gateway, served
@@ -83,8 +83,8 @@ async def test_mutation_is_finished_after_its_client_completes_it(gateway: Gatew
 @pytest.mark.parametrize(
     ("query", "message", "code"),
     [
-        ("{ nothing }", "Cannot query field 'nothing' on type 'Query'.", "BAD_USER_INPUT"),
-        ("{", "Syntax Error: Expected Name, found <EOF>.", "BAD_USER_INPUT"),
+        ("{ nothing }", "Cannot query field 'nothing' on type 'Query'.", "GRAPHQL_VALIDATION_FAILED"),
+        ("{", "Syntax Error: Expected Name, found <EOF>.", "GRAPHQL_PARSE_FAILED"),
         ("{ forbidden }", "This is not for you.", "FORBIDDEN"),
     ],
 )
@@ -163,26 +163,35 @@ async def test_invalid_message_closes_with_4400(gateway: Gateway, message: str |
 
 
 @pytest.mark.parametrize(
-    "payload",
+    ("payload", "message"),
     [
-        None,
-        {},
-        {"Authorization": None},
-        {"Authorization": "Bearer unknown"},
-        {"Authorization": 7},
-        {"Authorization": KEY},
+        (None, "A credential is missing. Send Authorization: Bearer and a key."),
+        ({}, "A credential is missing. Send Authorization: Bearer and a key."),
+        ({"Authorization": None}, "A credential is missing. Send Authorization: Bearer and a key."),
+        ({"Authorization": "Bearer igw_unknown"}, "This key is not known."),
+        ({"Authorization": 7}, "The payload's Authorization has to be a string: Bearer, and a key."),
+        ({"Authorization": KEY}, "The Authorization has to be Bearer, or Basic with a key as the user name."),
     ],
 )
-async def test_invalid_credential_closes_with_4401(gateway: Gateway, payload: dict[str, Any] | None) -> None:
+async def test_invalid_credential_closes_with_4401_and_says_why(
+    gateway: Gateway, payload: dict[str, Any] | None, message: str
+) -> None:
     async with opened(gateway) as socket:
         await socket.send({"type": "connection_init", "payload": payload})
-        assert await socket.close() == (4401, "Unauthorized")
+        assert await socket.close() == (4401, f"Unauthorized: {message}")
+
+
+async def test_missing_credential_closes_with_4401_where_nobody_introspects_without_one() -> None:
+    async with served(anonymous_introspection=False) as gateway, opened(gateway) as socket:
+        await socket.send({"type": "connection_init"})
+        missing = "Unauthorized: A credential is missing. Send Authorization: Bearer and a key."
+        assert await socket.close() == (4401, missing)
 
 
 async def test_operation_before_the_acknowledgement_closes_with_4401(gateway: Gateway) -> None:
     async with opened(gateway) as socket:
         await socket.subscribe("1", "{ hello }")
-        assert await socket.close() == (4401, "Unauthorized")
+        assert await socket.close() == (4401, "Unauthorized: send connection_init first")
 
 
 async def test_credential_may_be_sent_with_the_upgrade(gateway: Gateway) -> None:
@@ -193,11 +202,21 @@ async def test_credential_may_be_sent_with_the_upgrade(gateway: Gateway) -> None
         assert await socket.receive() == next_of("1", {"caller": "first"})
 
 
-@pytest.mark.parametrize("key", ["igw_unlucky", "igw_crashing"])
-async def test_failed_authentication_closes_with_a_code_that_clients_retry(gateway: Gateway, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("igw_unlucky", r"The database does not answer\."),
+        ("igw_crashing", r"Try again later: Internal error\. [0-9a-f]{32}"),
+    ],
+)
+async def test_failed_authentication_closes_with_a_code_that_clients_retry(
+    gateway: Gateway, key: str, reason: str
+) -> None:
     async with opened(gateway) as socket:
         await socket.send({"type": "connection_init", "payload": {"authorization": f"Bearer {key}"}})
-        assert await socket.close() == (1013, "Try again later")
+        code, said = await socket.close()
+        assert code == 1013
+        assert re.fullmatch(reason, str(said))
 
 
 async def test_revoked_credential_closes_with_4403(gateway: Gateway) -> None:
@@ -210,7 +229,7 @@ async def test_revoked_credential_closes_with_4403(gateway: Gateway) -> None:
         gateway.registry.close_unauthorized(
             lambda principal: principal.id == "first", Forbidden("The key was revoked.")
         )
-        assert await concerned.close() == (4403, "Forbidden")
+        assert await concerned.close() == (4403, "Forbidden: The key was revoked.")
         await other.send({"type": "ping"})
         assert await other.receive() == {"type": "pong"}
     await eventually(lambda: gateway.state.subscribers == 0)
@@ -219,11 +238,10 @@ async def test_revoked_credential_closes_with_4403(gateway: Gateway) -> None:
 async def test_another_subprotocol_closes_with_4406(gateway: Gateway) -> None:
     async with opened(gateway, subprotocol="graphql-ws") as socket:
         assert socket.connection.subprotocol is None
-        assert await socket.close() == (4406, "Subprotocol not acceptable")
+        assert await socket.close() == (4406, "Subprotocol not acceptable: offer graphql-transport-ws")
 
 
-async def test_missing_initialisation_closes_with_4408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "TICK_SECONDS", 0.05)
+async def test_missing_initialisation_closes_with_4408() -> None:
     async with served(websocket_limits=WebSocketLimits(initialisation=0.1)) as gateway:
         async with opened(gateway) as silent, opened(gateway) as hanging:
             await hanging.send({"type": "connection_init", "payload": {"Authorization": "Bearer igw_hanging"}})
@@ -289,7 +307,7 @@ async def test_client_that_reads_nothing_is_dropped_and_delays_no_other() -> Non
         acknowledged(gateway) as reading,
         acknowledged(gateway, max_queue=1) as stuck,
     ):
-        gateway.registry.peers.limits = PeerLimits(stalled_seconds=0.5)
+        gateway.registry.peers.limits = PeerLimits(stalled_seconds=0.5, bytes_per_second=100_000_000)
         await stuck.subscribe("1", query)
         await reading.subscribe("1", query)
         await eventually(lambda: gateway.state.subscribers == 2)

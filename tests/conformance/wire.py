@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import httpx
-
 from tests.conformance.sample_gateway import KEY, Gateway
-from tests.serving import DEADLINE
+from tests.serving import DEADLINE, http_client
 
 HEADERS = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
 
@@ -50,7 +48,7 @@ async def ending(reader: asyncio.StreamReader) -> bytes:
 
 
 async def assert_serves(gateway: Gateway) -> None:
-    async with httpx.AsyncClient(headers=HEADERS) as client:
+    async with http_client(headers=HEADERS) as client:
         answer = await client.post(gateway.url, json={"query": "{ hello }"})
         assert answer.json() == {"data": {"hello": "Hello, world!"}}
 

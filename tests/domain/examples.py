@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from gateway.domain.input_checks import InputCheck
 from gateway.domain.installations import (
     Application,
     AuthorizationMethod,
@@ -15,6 +16,7 @@ from gateway.domain.installations import (
     SyncState,
     SyncStep,
 )
+from gateway.domain.metadata import encode_metadata
 from gateway.domain.principals import Principal, PrincipalKind
 
 BEFORE = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -83,3 +85,11 @@ def an_installation(status: InstallationStatus = InstallationStatus.ACTIVATED, *
         "activated_at": None,
     }
     return Installation(**given | fields)
+
+
+def encoded(metadata: object) -> str:
+    """Return the text of metadata. Raises InvalidInput."""
+    check = InputCheck()
+    text = encode_metadata(metadata, check, "metadata")
+    check.finish()
+    return text

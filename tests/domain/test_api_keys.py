@@ -31,6 +31,7 @@ def test_a_key_has_the_principal_of_its_kind_and_bounds() -> None:
         account_id=ACCOUNT_ID,
         id=str(INSTALLATION_ID),
         label="nightly",
+        api_key_id=INSTALLATION_ID,
         expires_at=NOW,
     )
 

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from gateway.domain.cursors import (
     Keyset,
     Position,
-    _list,
     _sealed,
     decode_keyset,
     decode_position,
-    encode_keyset,
     encode_position,
+    keyset_encoder,
     microseconds,
     time_at,
 )
@@ -55,7 +54,7 @@ def test_time_of_a_position_comes_back_equal(position: Position) -> None:
 
 @given(keysets)
 def test_keyset_comes_back_equal(keyset: Keyset) -> None:
-    cursor = encode_keyset(keyset, connection="installations", order="CREATED_AT ASC")
+    cursor = keyset_encoder("installations", "CREATED_AT ASC")(keyset.value, keyset.id)
     assert (
         decode_keyset(
             cursor, connection="installations", order="CREATED_AT ASC", value_type=type(keyset.value), argument="after"
@@ -92,7 +91,7 @@ def test_any_other_text_is_refused(text: str) -> None:
     [("applications", "CREATED_AT ASC"), ("installations", "UPDATED_AT ASC"), ("installations", "CREATED_AT DESC")],
 )
 def test_cursor_of_another_list_or_order_is_refused_with_what_to_do(connection: str, order: str) -> None:
-    cursor = encode_keyset(KEYSET, connection="installations", order="CREATED_AT ASC")
+    cursor = keyset_encoder("installations", "CREATED_AT ASC")(KEYSET.value, KEYSET.id)
     with pytest.raises(BadUserInput, match="before") as refused:
         decode_keyset(cursor, connection=connection, order=order, value_type=datetime, argument="before")
     assert refused.value.extensions == {"argument": "before"}
@@ -101,7 +100,7 @@ def test_cursor_of_another_list_or_order_is_refused_with_what_to_do(connection: 
 
 def test_event_cursor_and_list_cursor_are_not_taken_for_each_other() -> None:
     with pytest.raises(BadUserInput):
-        decode_position(encode_keyset(KEYSET, connection="installations", order="x"), argument="after")
+        decode_position(keyset_encoder("installations", "x")(KEYSET.value, KEYSET.id), argument="after")
     with pytest.raises(BadUserInput):
         decode_keyset(
             encode_position(Position(1, 2, 3)),
@@ -133,14 +132,14 @@ def test_position_that_no_log_can_have_is_refused(position: Position) -> None:
     ids=["nothing", "no time", "short time", "time beyond all calendars", "no UTF-8", "U+0000", "neither"],
 )
 def test_keyset_that_was_made_by_somebody_else_is_refused(payload: bytes) -> None:
-    forged = _sealed(KEYSET.id.bytes + payload, domain=_list("installations", "x"))
+    forged = _sealed(KEYSET.id.bytes + payload, domain=b"list installations x")
     with pytest.raises(BadUserInput):
         decode_keyset(forged, connection="installations", order="x", value_type=datetime, argument="after")
 
 
 @pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=UTC), "Ledgerline"])
 def test_keyset_of_another_type_than_the_list_is_ordered_by_is_refused(value: datetime | str) -> None:
-    cursor = encode_keyset(Keyset(value=value, id=KEYSET.id), connection="installations", order="x")
+    cursor = keyset_encoder("installations", "x")(value, KEYSET.id)
     other: type[datetime | str] = str if isinstance(value, datetime) else datetime
     with pytest.raises(BadUserInput):
         decode_keyset(cursor, connection="installations", order="x", value_type=other, argument="after")

@@ -11,12 +11,11 @@ from gateway.domain.errors import (
     ExpectedFailure,
     InstallationAlreadyExists,
     InstallationNotFound,
-    MetadataRejected,
+    InvalidInput,
     SlugTaken,
     VersionConflict,
 )
-from gateway.domain.installations import InstallationStatus
-from gateway.domain.metadata_rules import MetadataRule, MetadataViolation
+from gateway.domain.input_problems import BrokenRule, InputProblem, InputProblemCode
 from tests.domain.examples import OTHER_ID, an_installation
 
 
@@ -47,33 +46,30 @@ def test_a_version_conflict_has_both_versions() -> None:
 
 
 def test_an_action_that_is_not_allowed_lists_the_allowed_ones() -> None:
+    installation = an_installation()
     refused = ActionNotAllowed(
         "No.",
         action=InstallationAction.DELETE,
-        status=InstallationStatus.PENDING_INTEGRATION,
+        installation=installation,
         allowed_actions=(InstallationAction.FINISH_SYNC,),
     )
-    assert (refused.action, refused.status, refused.allowed_actions) == (
+    assert (refused.action, refused.installation, refused.allowed_actions) == (
         InstallationAction.DELETE,
-        InstallationStatus.PENDING_INTEGRATION,
+        installation,
         (InstallationAction.FINISH_SYNC,),
     )
 
 
 @pytest.mark.parametrize(
-    ("count", "places"),
+    ("count", "named"),
     [
-        (1, "(/0: TOO_DEEP)"),
-        (3, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP)"),
-        (5, "(/0: TOO_DEEP, /1: TOO_DEEP, /2: TOO_DEEP, and 2 more)"),
+        (1, "steps.0: Wrong."),
+        (3, "steps.0: Wrong. steps.1: Wrong. steps.2: Wrong."),
+        (5, "steps.0: Wrong. steps.1: Wrong. steps.2: Wrong. And 2 more."),
     ],
 )
-def test_the_message_names_three_of_many_violations(count: int, places: str) -> None:
-    violations = tuple(MetadataViolation.at((index,), rule=MetadataRule.TOO_DEEP) for index in range(count))
-    rejected = MetadataRejected(violations)
-    assert (rejected.message, rejected.violations) == (f"The metadata was not stored {places}.", violations)
-
-
-def test_a_violation_at_the_root_is_named_in_words() -> None:
-    whole = MetadataViolation.at((), rule=MetadataRule.TOO_LARGE)
-    assert MetadataRejected((whole,)).message == "The metadata was not stored (the whole: TOO_LARGE)."
+def test_the_message_names_three_of_many_problems(count: int, named: str) -> None:
+    rule = BrokenRule(InputProblemCode.MALFORMED, "Wrong.")
+    problems = tuple(InputProblem.at(("steps", index), rule) for index in range(count))
+    invalid = InvalidInput(problems)
+    assert (invalid.message, invalid.problems) == (f"The input is invalid. {named}", problems)

@@ -39,7 +39,12 @@ def test_number_beyond_decimal_is_infinite() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1,]", "01", "'a'"])
+@pytest.mark.parametrize("text", [" [1]", "[1] ", "\t\r\n[1]\n", "[ 1 ]"])
+def test_white_space_may_stand_around_it(text: str) -> None:
+    assert read_json(text) == [1]
+
+
+@pytest.mark.parametrize("text", ["", " ", "{", "[1,]", "01", "'a'", "[1] 2", "[1],", "\ufeff[1]", "[1]\x0b", "nul"])
 def test_invalid_json_is_a_decode_error(text: str) -> None:
     with pytest.raises(json.JSONDecodeError):
         read_json(text)

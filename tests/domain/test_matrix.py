@@ -115,9 +115,9 @@ def test_every_action_from_every_status_by_every_kind_of_caller(cell: Cell, kind
         with pytest.raises(ActionNotAllowed) as refused:
             require_allowed(CALLERS[kind], action=cell.action, installation=installation, application=application)
         expected = expected_actions(kind, application=cell.application, status=cell.status)
-        assert (refused.value.action, refused.value.status, refused.value.allowed_actions) == (
+        assert (refused.value.action, refused.value.installation, refused.value.allowed_actions) == (
             cell.action,
-            cell.status,
+            installation,
             expected,
         )
         return

@@ -8,27 +8,30 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.domain.errors import MetadataRejected
+from gateway.domain.errors import InvalidInput
+from gateway.domain.input_problems import InputProblem, InputProblemCode
 from gateway.domain.json_text import read_json
-from gateway.domain.metadata import changed_keys, decode_metadata, encode_metadata
-from gateway.domain.metadata_rules import MetadataRule, MetadataViolation
+from gateway.domain.metadata import changed_keys, decode_metadata
+from tests.domain.examples import encoded
+
+Problem = tuple[tuple[str, ...], InputProblemCode, int | None]
 
 
-def violation(path: str, rule: MetadataRule, limit: int | None = None) -> MetadataViolation:
-    return MetadataViolation(path=path, rule=rule, limit=limit)
+def problem(path: str, code: InputProblemCode, limit: int | None = None) -> Problem:
+    return tuple(f"metadata{path}".split("/")), code, limit
 
 
-def violations_of(value: object) -> list[MetadataViolation]:
-    with pytest.raises(MetadataRejected) as raised:
-        encode_metadata(value)
-    return list(raised.value.violations)
+def problems_of(value: object) -> list[Problem]:
+    with pytest.raises(InvalidInput) as raised:
+        encoded(value)
+    return [(each.path, each.code, each.limit) for each in raised.value.problems]
 
 
-def stored_or_refused(value: object) -> tuple[str | None, tuple[MetadataViolation, ...]]:
+def stored_or_refused(value: object) -> tuple[str | None, tuple[InputProblem, ...]]:
     try:
-        return encode_metadata(value), ()
-    except MetadataRejected as rejected:
-        return None, rejected.violations
+        return encoded(value), ()
+    except InvalidInput as invalid:
+        return None, invalid.problems
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -54,39 +57,39 @@ def nested(levels: int) -> dict[str, Any]:
     ],
 )
 def test_text_within_the_limits_comes_back_byte_for_byte(text: str) -> None:
-    assert encode_metadata(decode_metadata(text)) == text
+    assert encoded(decode_metadata(text)) == text
 
 
 def test_whitespace_and_needless_escapes_are_removed() -> None:
-    assert encode_metadata(read_json(' { "a\\/b" : [ 1 , "\\u00e9\\ud83c\\udf89" ] } ')) == '{"a/b":[1,"é🎉"]}'
+    assert encoded(read_json(' { "a\\/b" : [ 1 , "\\u00e9\\ud83c\\udf89" ] } ')) == '{"a/b":[1,"é🎉"]}'
 
 
 def test_plain_decimals_and_finite_floats_are_accepted() -> None:
     value = {"a": Decimal("1.50"), "b": Decimal("1E+2"), "c": Decimal("-0.0"), "d": 0.5, "e": 1e300}
-    assert encode_metadata(value) == '{"a":1.50,"b":1E+2,"c":-0.0,"d":0.5,"e":1e+300}'
+    assert encoded(value) == '{"a":1.50,"b":1E+2,"c":-0.0,"d":0.5,"e":1e+300}'
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, Decimal(1), "text", [], [{}]])
 def test_only_an_object_is_metadata(value: object) -> None:
-    assert violations_of(value) == [violation("", MetadataRule.NOT_AN_OBJECT)]
+    assert problems_of(value) == [problem("", InputProblemCode.NOT_AN_OBJECT)]
 
 
 def test_fifty_keys_are_accepted_and_one_more_is_not() -> None:
     keys = {f"key-{number}": number for number in range(50)}
-    assert decode_metadata(encode_metadata(keys)) == keys
-    assert violations_of(keys | {"more": 1}) == [violation("", MetadataRule.TOO_MANY_KEYS, 50)]
+    assert decode_metadata(encoded(keys)) == keys
+    assert problems_of(keys | {"more": 1}) == [problem("", InputProblemCode.TOO_MANY, 50)]
 
 
 def test_keys_are_counted_on_the_top_level_only() -> None:
     inside = {f"key-{number}": number for number in range(51)}
-    assert decode_metadata(encode_metadata({"a": inside})) == {"a": inside}
+    assert decode_metadata(encoded({"a": inside})) == {"a": inside}
 
 
 def test_a_key_of_forty_characters_is_accepted_and_a_longer_one_is_not_on_any_level() -> None:
-    assert encode_metadata({"ü" * 40: 1}) == f'{{"{"ü" * 40}":1}}'
-    assert violations_of({"ü" * 41: {"b" * 500: 1}}) == [
-        violation(f"/{'ü' * 40}…", MetadataRule.KEY_TOO_LONG, 40),
-        violation(f"/{'ü' * 40}…/{'b' * 40}…", MetadataRule.KEY_TOO_LONG, 40),
+    assert encoded({"ü" * 40: 1}) == f'{{"{"ü" * 40}":1}}'
+    assert problems_of({"ü" * 41: {"b" * 500: 1}}) == [
+        problem(f"/{'ü' * 40}…", InputProblemCode.TOO_LONG, 40),
+        problem(f"/{'ü' * 40}…/{'b' * 40}…", InputProblemCode.TOO_LONG, 40),
     ]
 
 
@@ -94,42 +97,42 @@ def test_a_key_of_forty_characters_is_accepted_and_a_longer_one_is_not_on_any_le
 def test_size_is_that_of_the_stored_bytes(filling: str, size: int) -> None:
     count, rest = divmod(16 * 1024 - len('{"k":""}'), size)
     largest = {"k": filling * count + "a" * rest}
-    assert len(encode_metadata(largest).encode()) == 16 * 1024
-    assert violations_of({"k": largest["k"] + "a"}) == [violation("", MetadataRule.TOO_LARGE, 16384)]
+    assert len(encoded(largest).encode()) == 16 * 1024
+    assert problems_of({"k": largest["k"] + "a"}) == [problem("", InputProblemCode.TOO_LARGE, 16384)]
 
 
 def test_the_check_stops_where_the_metadata_is_too_large_in_any_case() -> None:
-    assert violations_of({"a": ["\0", *[1] * 8189, "\0", "\0"]}) == [
-        violation("/a/0", MetadataRule.NUL_CHARACTER),
-        violation("/a/8190", MetadataRule.NUL_CHARACTER),
-        violation("", MetadataRule.TOO_LARGE, 16384),
+    assert problems_of({"a": ["\0", *[1] * 8189, "\0", "\0"]}) == [
+        problem("/a/0", InputProblemCode.NOT_STORABLE),
+        problem("/a/8190", InputProblemCode.NOT_STORABLE),
+        problem("", InputProblemCode.TOO_LARGE, 16384),
     ]
     most_values = {"a": [1] * 8188}
-    assert len(encode_metadata(most_values)) == 16 * 1024 - 1
+    assert len(encoded(most_values)) == 16 * 1024 - 1
 
 
 def test_eight_levels_are_accepted_and_one_more_is_not() -> None:
-    assert decode_metadata(encode_metadata(nested(8))) == nested(8)
-    assert violations_of(nested(9)) == [violation("/a/a/a/a/a/a/a/a", MetadataRule.TOO_DEEP, 8)]
+    assert decode_metadata(encoded(nested(8))) == nested(8)
+    assert problems_of(nested(9)) == [problem("/a/a/a/a/a/a/a/a", InputProblemCode.TOO_DEEP, 8)]
 
 
 def test_arrays_are_levels_too() -> None:
-    assert encode_metadata({"a": [[[[[[[1]]]]]]]}) == '{"a":[[[[[[[1]]]]]]]}'
-    assert violations_of({"a": [[[[[[[[]]]]]]]]}) == [violation("/a/0/0/0/0/0/0/0", MetadataRule.TOO_DEEP, 8)]
+    assert encoded({"a": [[[[[[[1]]]]]]]}) == '{"a":[[[[[[[1]]]]]]]}'
+    assert problems_of({"a": [[[[[[[[]]]]]]]]}) == [problem("/a/0/0/0/0/0/0/0", InputProblemCode.TOO_DEEP, 8)]
 
 
-def test_depth_beyond_the_stack_is_an_ordinary_violation() -> None:
-    assert violations_of(nested(sys.getrecursionlimit() * 10)) == [
-        violation("/a/a/a/a/a/a/a/a", MetadataRule.TOO_DEEP, 8)
+def test_depth_beyond_the_stack_is_an_ordinary_problem() -> None:
+    assert problems_of(nested(sys.getrecursionlimit() * 10)) == [
+        problem("/a/a/a/a/a/a/a/a", InputProblemCode.TOO_DEEP, 8)
     ]
 
 
 def test_nul_and_lone_surrogates_are_found_in_strings_and_keys() -> None:
-    assert violations_of({"a": "x\0", "b\0": 1, "c": ["\ud83c"], "\udf89": "\udf89"}) == [
-        violation("/a", MetadataRule.NUL_CHARACTER),
-        violation("/b\\u0000", MetadataRule.NUL_CHARACTER),
-        violation("/c/0", MetadataRule.LONE_SURROGATE),
-        violation("/\\udf89", MetadataRule.LONE_SURROGATE),
+    assert problems_of({"a": "x\0", "b\0": 1, "c": ["\ud83c"], "\udf89": "\udf89"}) == [
+        problem("/a", InputProblemCode.NOT_STORABLE),
+        problem("/b\\u0000", InputProblemCode.NOT_STORABLE),
+        problem("/c/0", InputProblemCode.NOT_STORABLE),
+        problem("/\\udf89", InputProblemCode.NOT_STORABLE),
     ]
 
 
@@ -138,12 +141,12 @@ def test_nul_and_lone_surrogates_are_found_in_strings_and_keys() -> None:
     [float("nan"), float("inf"), float("-inf"), Decimal("NaN"), Decimal("sNaN")],
 )
 def test_nan_and_infinities_are_rejected(number: object) -> None:
-    assert violations_of({"a": [number]}) == [violation("/a/0", MetadataRule.NOT_A_NUMBER)]
+    assert problems_of({"a": [number]}) == [problem("/a/0", InputProblemCode.NOT_STORABLE)]
 
 
 @pytest.mark.parametrize("text", ["1e131071", "9.9e131071", "-1e131071", "1e-16383", "0e131071", f"0.{'1' * 16000}"])
 def test_numbers_within_range_are_accepted(text: str) -> None:
-    assert encode_metadata(read_json(f'{{"a":{text}}}')) == f'{{"a":{text}}}'
+    assert encoded(read_json(f'{{"a":{text}}}')) == f'{{"a":{text}}}'
 
 
 @pytest.mark.parametrize(
@@ -151,44 +154,44 @@ def test_numbers_within_range_are_accepted(text: str) -> None:
     ["1e131072", "-1e999999", "1e-16384", "1.50e-16382", "1e99999999999999999999", "-1e99999999999999999999"],
 )
 def test_numbers_out_of_range_are_rejected(text: str) -> None:
-    assert violations_of(read_json(f'{{"a":{text}}}')) == [violation("/a", MetadataRule.NUMBER_OUT_OF_RANGE)]
+    assert problems_of(read_json(f'{{"a":{text}}}')) == [problem("/a", InputProblemCode.NOT_STORABLE)]
 
 
 def test_int_with_more_digits_than_python_converts_is_encoded() -> None:
-    assert encode_metadata({"a": 10**5000, "b": -(10**5000)}) == f'{{"a":1{"0" * 5000},"b":-1{"0" * 5000}}}'
+    assert encoded({"a": 10**5000, "b": -(10**5000)}) == f'{{"a":1{"0" * 5000},"b":-1{"0" * 5000}}}'
 
 
 def test_an_int_out_of_range_is_rejected() -> None:
-    assert violations_of({"a": 10**131072}) == [violation("/a", MetadataRule.NUMBER_OUT_OF_RANGE)]
+    assert problems_of({"a": 10**131072}) == [problem("/a", InputProblemCode.NOT_STORABLE)]
 
 
-def test_all_violations_are_reported_at_once_each_at_its_path() -> None:
+def test_all_problems_are_reported_at_once_each_at_its_path() -> None:
     value = {f"key-{number}": number for number in range(50)}
     hostile = value | {"a/b~c": {"": ["\0\ud800"]}, "x" * 41: float("nan"), "big": "b" * 20_000, "deep": nested(8)}
-    assert violations_of(hostile) == [
-        violation("", MetadataRule.TOO_MANY_KEYS, 50),
-        violation("/a~1b~0c//0", MetadataRule.NUL_CHARACTER),
-        violation("/a~1b~0c//0", MetadataRule.LONE_SURROGATE),
-        violation(f"/{'x' * 40}…", MetadataRule.KEY_TOO_LONG, 40),
-        violation(f"/{'x' * 40}…", MetadataRule.NOT_A_NUMBER),
-        violation("/deep/a/a/a/a/a/a/a", MetadataRule.TOO_DEEP, 8),
-        violation("", MetadataRule.TOO_LARGE, 16384),
+    assert problems_of(hostile) == [
+        problem("", InputProblemCode.TOO_MANY, 50),
+        (("metadata", "a/b~c", "", "0"), InputProblemCode.NOT_STORABLE, None),
+        (("metadata", "a/b~c", "", "0"), InputProblemCode.NOT_STORABLE, None),
+        problem(f"/{'x' * 40}…", InputProblemCode.TOO_LONG, 40),
+        problem(f"/{'x' * 40}…", InputProblemCode.NOT_STORABLE),
+        problem("/deep/a/a/a/a/a/a/a", InputProblemCode.TOO_DEEP, 8),
+        problem("", InputProblemCode.TOO_LARGE, 16384),
     ]
 
 
-def test_a_key_and_its_value_that_violate_one_rule_are_one_violation() -> None:
-    assert violations_of({"\0": "\0"}) == [violation("/\\u0000", MetadataRule.NUL_CHARACTER)]
+def test_a_key_and_its_value_that_violate_one_rule_are_one_problem() -> None:
+    assert problems_of({"\0": "\0"}) == [problem("/\\u0000", InputProblemCode.NOT_STORABLE)]
 
 
-def test_at_most_a_hundred_violations_are_reported() -> None:
-    assert violations_of({"a": ["\0"] * 10_000}) == [
-        violation(f"/a/{index}", MetadataRule.NUL_CHARACTER) for index in range(100)
+def test_at_most_a_hundred_problems_are_reported() -> None:
+    assert problems_of({"a": ["\0"] * 10_000}) == [
+        problem(f"/a/{index}", InputProblemCode.NOT_STORABLE) for index in range(100)
     ]
 
 
 def test_a_value_that_is_not_json_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match=re.escape("tuple is no JSON value")):
-        encode_metadata({"a": (1, 2)})
+    with pytest.raises(TypeError, match=re.escape("set is no JSON value")):
+        encoded({"a": {1, 2}})
 
 
 @pytest.mark.parametrize(
@@ -231,18 +234,32 @@ values = st.recursive(
 )
 
 
+@given(value=st.dictionaries(keys | st.text(max_size=60), values | st.text(max_size=99), max_size=10))
+@example(value={"a": 'quo"ted', "b" * 41: 0})
+@example(value={"a": [[[[[[[["deep"]]]]]]]]})
+@example(value={"a": "long" * 4096})
+@example(value={"a": "\ud800", "b": ["\0"]})
+def test_whole_text_is_encoded_and_refused_like_each_of_its_values(value: dict[str, Any]) -> None:
+    """Metadata without fractions is encoded at once; a fraction has every value looked at."""
+    whole, broken = stored_or_refused(value)
+    each, broken_with_fraction = stored_or_refused(value | {"fraction": Decimal("0.5")})
+    assert broken == broken_with_fraction
+    if whole is not None:
+        assert each == f'{whole[:-1]}{"," * bool(value)}"fraction":0.5}}'
+
+
 @given(value=st.dictionaries(keys, values, max_size=10))
 @example(value={"a": Decimal("-0E-16383")})
 def test_any_value_within_the_limits_comes_back_equal(value: dict[str, Any]) -> None:
     text, broken = stored_or_refused(value)
     if text is not None:
         assert json.loads(text, parse_float=Decimal) == value
-        assert encode_metadata(decode_metadata(text)) == text
+        assert encoded(decode_metadata(text)) == text
         assert changed_keys(value, text) == ()
-    assert {found.rule for found in broken} <= {
-        MetadataRule.TOO_DEEP,
-        MetadataRule.TOO_LARGE,
-        MetadataRule.NUMBER_OUT_OF_RANGE,
+    assert {found.code for found in broken} <= {
+        InputProblemCode.TOO_DEEP,
+        InputProblemCode.TOO_LARGE,
+        InputProblemCode.NOT_STORABLE,
     }
 
 
@@ -259,4 +276,4 @@ def test_any_value_is_stored_or_rejected_with_printable_paths(value: object) -> 
         assert len(text.encode()) <= 16 * 1024
     else:
         assert 1 <= len(broken) <= 100
-    assert all(found.path.isprintable() and len(found.path) <= 2200 for found in broken)
+    assert all(step.isprintable() and len(step) <= 250 for found in broken for step in found.path)

@@ -1,19 +1,21 @@
 """What each kind of caller sees: rows, applications, metadata, events, and lists."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.domain.errors import Forbidden
-from gateway.domain.event_filters import ALL_KINDS, NOTHING, EventFilter
+from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.events import EventKind
 from gateway.domain.installations import InstallationStatus
-from gateway.domain.pages import ApplicationFilter, InstallationFilter
+from gateway.domain.pages import AccountFilter, ApplicationFilter, InstallationFilter
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.usecases.visibility import (
     reads_metadata,
     sees,
     sees_application,
+    visible_accounts,
     visible_applications,
     visible_events,
     visible_installation,
@@ -61,6 +63,7 @@ def test_metadata_is_read_by_everybody_but_accounts() -> None:
     }
 
 
+OF_OTHERS = EventFilter(account_ids=frozenset({OTHER_ID}))
 STRANGER = Principal(kind=APPLICATION, application_id=OTHER_ID)
 
 
@@ -86,7 +89,7 @@ def test_unlisted_applications_are_seen_by_few(
 
 def test_filters_of_the_platform_are_not_narrowed() -> None:
     assert visible_events(CALLERS[PLATFORM]) == EventFilter()
-    assert visible_events(CALLERS[PLATFORM], account_id=OTHER_ID) == EventFilter(account_id=OTHER_ID)
+    assert visible_events(CALLERS[PLATFORM], OF_OTHERS) == OF_OTHERS
     assert visible_installations(CALLERS[PLATFORM], InstallationFilter(metadata="{}")) == InstallationFilter(
         metadata="{}"
     )
@@ -95,23 +98,32 @@ def test_filters_of_the_platform_are_not_narrowed() -> None:
 
 
 def test_bounds_are_part_of_the_filter() -> None:
-    assert visible_events(BOUND_TO_BOTH) == EventFilter(application_id=APPLICATION_ID, account_id=ACCOUNT_ID)
-    assert visible_installations(BOUND_TO_BOTH, InstallationFilter(account_id=ACCOUNT_ID)) == InstallationFilter(
-        application_id=APPLICATION_ID, account_id=ACCOUNT_ID
+    own = EventFilter(application_ids=frozenset({APPLICATION_ID}), account_ids=frozenset({ACCOUNT_ID}))
+    assert visible_events(BOUND_TO_BOTH) == own
+    assert visible_events(BOUND_TO_BOTH, EventFilter(account_ids=frozenset({ACCOUNT_ID, OTHER_ID}))) == own
+    asked = InstallationFilter(account_ids=frozenset({ACCOUNT_ID, OTHER_ID}))
+    assert visible_installations(BOUND_TO_BOTH, asked) == InstallationFilter(
+        application_ids=frozenset({APPLICATION_ID}), account_ids=frozenset({ACCOUNT_ID})
+    )
+    assert visible_accounts(BOUND_TO_BOTH, AccountFilter(search="a")) == AccountFilter(
+        search="a", id=ACCOUNT_ID, installed_for=APPLICATION_ID
     )
 
 
-@pytest.mark.parametrize("outside", [{"application_id": OTHER_ID}, {"account_id": OTHER_ID}])
-def test_nothing_matches_outside_the_bounds(outside: dict[str, Any]) -> None:
-    assert visible_events(BOUND_TO_BOTH, **outside) == NOTHING
-    assert visible_installations(BOUND_TO_BOTH, InstallationFilter(**outside)).statuses == ()
+@pytest.mark.parametrize("outside", ["application_id", "account_id"])
+def test_nothing_matches_outside_the_bounds(outside: str) -> None:
+    of_others: dict[str, Any] = {f"{outside}s": frozenset({OTHER_ID})}
+    assert visible_events(BOUND_TO_BOTH, EventFilter(**of_others)).matches_nothing
+    assert visible_installations(BOUND_TO_BOTH, InstallationFilter(**of_others)).matches_nothing
 
 
 def test_accounts_get_no_events_of_metadata() -> None:
-    kinds = ALL_KINDS - {EventKind.METADATA_UPDATED}
-    assert visible_events(CALLERS[ACCOUNT], installation_id=INSTALLATION_ID) == EventFilter(
-        installation_id=INSTALLATION_ID, account_id=ACCOUNT_ID, kinds=kinds
+    asked = EventFilter(installation_ids=frozenset({INSTALLATION_ID}))
+    assert visible_events(CALLERS[ACCOUNT], asked) == replace(
+        asked, account_ids=frozenset({ACCOUNT_ID}), kinds=ALL_KINDS - {EventKind.METADATA_UPDATED}
     )
+    only_metadata = EventFilter(kinds=frozenset({EventKind.METADATA_UPDATED}))
+    assert visible_events(CALLERS[ACCOUNT], only_metadata).matches_nothing
 
 
 def test_accounts_cannot_filter_by_metadata() -> None:

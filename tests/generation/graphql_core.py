@@ -7,6 +7,7 @@ from graphql import DocumentNode, ExecutionResult, GraphQLSchema
 from graphql.execution import Executor
 from strawberry.execution import optimized_is_awaitable
 
+from gateway.domain.errors import BadUserInput
 from gateway.execution.encoding import Response, encode_response
 from gateway.execution.errors import InvalidDocument
 
@@ -23,7 +24,7 @@ async def execute_by_graphql_core(
         is_awaitable=cast("Any", optimized_is_awaitable),
     )
     if isinstance(executor, list):
-        raise InvalidDocument(executor)
+        raise InvalidDocument(executor, kind=BadUserInput)
     result = executor.execute_operation()
     done = result if isinstance(result, ExecutionResult) else await cast("Any", result)
     return encode_response(done.data, errors=done.errors or ())

@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from gateway.domain.cursors import Keyset, Position, decode_keyset, decode_position, encode_keyset, encode_position
+from gateway.domain.cursors import Keyset, Position, decode_keyset, decode_position, encode_position, keyset_encoder
 from gateway.domain.errors import BadUserInput
 from tests.generation.datasets import Dataset
 from tests.generation.plans import identifier, mark
@@ -31,16 +31,14 @@ def placeholder_values(dataset: Dataset) -> dict[str, list[str]]:
         "slug": [row.slug for row in plan.applications],
         "word": [*(row.mark for row in plan.applications), "name", "accounting"],
         "secret": [action.secret for action in plan.actions],
-        "NAME ASC": [
-            encode_keyset(Keyset(value=row["name"], id=row["id"]), connection="applications", order="NAME ASC")
-            for row in dataset.applications
-        ],
+        "NAME ASC": [keyset_encoder("applications", "NAME ASC")(row["name"], row["id"]) for row in dataset.applications]
+        + [keyset_encoder("accounts", "NAME ASC")(row["name"], row["id"]) for row in dataset.accounts],
     } | {order: [_installation_cursor(row, order=order) for row in dataset.installations] for order in _ORDERS}
 
 
 def _installation_cursor(row: Record, *, order: str) -> str:
     column = order.split(maxsplit=1)[0].lower()
-    return encode_keyset(Keyset(value=row[column], id=row["id"]), connection="installations", order=order)
+    return keyset_encoder("installations", order)(row[column], row["id"])
 
 
 def with_sorted_errors(answer: str) -> str:
@@ -88,8 +86,6 @@ class Reading:
                 return position not in self._positions
             case Keyset() as keyset:
                 return keyset.id not in self.visible.ids
-            case int() as number:
-                return number not in {position.id for position in self._positions}
             case _:
                 return False
 
@@ -102,9 +98,8 @@ class Reading:
         }
 
     def without_places(self, answer: str) -> str:
-        """Replace cursors and event ids by the names of their events: they depend on other writes."""
-        named = {str(position.id): name for position, name in self._positions.items()}
-        named |= {encode_position(position): name for position, name in self._positions.items()}
+        """Replace the cursors of events, which are their ids, by their names: they depend on other writes."""
+        named = {encode_position(position): name for position, name in self._positions.items()}
         named |= {self.places["end"][0]: named.get(self.places["end"][0], "the end")}
 
         def renamed(name: str | None, value: Any) -> Any:
@@ -147,22 +142,21 @@ class Reading:
 
 @dataclass(frozen=True)
 class Place:
-    """A text of an answer that may be a cursor or the id of an event."""
+    """A text of an answer that may be a cursor."""
 
     name: str | None
     text: str
 
     @property
-    def what(self) -> Position | Keyset | int | None:
-        if self.text.isdecimal():
-            return int(self.text)
+    def what(self) -> Position | Keyset | None:
         try:
             return decode_position(self.text, argument="after")
         except BadUserInput:
             return self._keyset()
 
     def _keyset(self) -> Keyset | None:
-        lists = [("applications", "NAME ASC", str), *(("installations", order, datetime) for order in _ORDERS)]
+        names = [(listed, "NAME ASC", str) for listed in ("applications", "accounts")]
+        lists = [*names, *(("installations", order, datetime) for order in _ORDERS)]
         for connection, order, kind in lists:
             try:
                 return decode_keyset(self.text, connection=connection, order=order, value_type=kind, argument="after")

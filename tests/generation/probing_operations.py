@@ -16,16 +16,21 @@ EVERYTHING = """{
   applications(first: 100) {
     totalCount nodes { id name slug description categories logoUrl installations { totalCount } }
   }
+  accounts(first: 100) { totalCount nodes { id name } edges { cursor } }
   installations(first: 100) {
     totalCount statusCounts { status count } pageInfo { hasNextPage startCursor endCursor }
     edges { cursor node {
       id metadata statusReason { message } sync { message steps { name } } allowedActions
       application { id name installations(first: 100) { totalCount nodes { id metadata } } }
       account { id name installations(first: 100) { totalCount nodes { id metadata } } }
-      history(first: 100) { pageInfo { hasNextPage endCursor } nodes { id cursor actor { id label } ...Change } }
+      history(first: 100) {
+        pageInfo { hasNextPage endCursor } nodes { id cursor actor { principalId label } ...Change }
+      }
     } }
   }
-  installationEvents(first: 100) { nodes { id cursor installationId actor { id label } installation { id } ...Change } }
+  installationEvents(first: 100) {
+    nodes { id cursor installationId actor { principalId label } installation { id } ...Change }
+  }
 }
 fragment Change on InstallationEvent {
   __typename
@@ -39,7 +44,16 @@ fragment Change on InstallationEvent {
 QUERIES = [
     EVERYTHING,
     _repeated('applications(filter: {search: "@word:NUMBER@"}) { totalCount nodes { id } }'),
-    _repeated('installations(filter: {accountId: "@account:NUMBER@"}) { totalCount nodes { id } }'),
+    _repeated('installations(filter: {accountIds: ["@account:NUMBER@"]}) { totalCount nodes { id } }'),
+    _repeated('installations(filter: {search: "@word:NUMBER@"}) { totalCount nodes { id } }'),
+    _repeated('accounts(filter: {search: "@word:NUMBER@"}) { totalCount nodes { id name } }'),
+    _repeated('installationEvents(filter: {accountIds: ["@account:NUMBER@"]}, last: 5) { nodes { cursor } }'),
+    _repeated(
+        'installationEvents(filter: {applicationIds: ["@application:NUMBER@"], to: ACTIVATED}) { nodes { version } }'
+    ),
+    _repeated(
+        'installationEvents(filter: {installationIds: ["@installation:NUMBER@"]}, direction: DESC) { nodes { id } }'
+    ),
     _repeated('installations(filter: {metadata: {secret: "@secret:NUMBER@"}}) { totalCount }', count=30),
 ]
 MUTATIONS = [

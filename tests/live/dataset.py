@@ -49,7 +49,7 @@ class Dataset:
 
 @asynccontextmanager
 async def populated(
-    database_url: str, *, applications: int, accounts: int, pool_size: int = 16
+    database_url: str, *, applications: int, accounts: int, pool_size: int = 16, requires_configuration: bool = False
 ) -> AsyncIterator[Dataset]:
     """Migrate and fill a database."""
     await migrate(database_url)
@@ -58,7 +58,10 @@ async def populated(
         Feed(database, url=database_url) as feed,
     ):
         services = Services(database=database, notify=feed.notify)
-        made = [await _application(services, number) for number in range(applications)]
+        made = [
+            await _application(services, number, requires_configuration=requires_configuration)
+            for number in range(applications)
+        ]
         owners = [
             await register_account(services, PLATFORM, account_id=None, name=f"Account {number}")
             for number in range(accounts)
@@ -79,7 +82,7 @@ async def authorized(services: Services, application: Application, account: Acco
     )
 
 
-async def _application(services: Services, number: int) -> Application:
+async def _application(services: Services, number: int, *, requires_configuration: bool) -> Application:
     return await register_application(
         services,
         PLATFORM,
@@ -89,7 +92,7 @@ async def _application(services: Services, number: int) -> Application:
         categories=(),
         logo_url=None,
         authorization_method=AuthorizationMethod.OAUTH,
-        requires_configuration=False,
+        requires_configuration=requires_configuration,
         listed=True,
     )
 

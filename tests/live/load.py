@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from gateway.domain.cursors import encode_position
 from gateway.domain.event_filters import ALL_KINDS, EventFilter
 from gateway.domain.events import Event, EventKind
+from gateway.domain.installations import InstallationStatus
 from gateway.domain.principals import PrincipalKind
 from tests.live.dataset import Dataset
 from tests.live.servers import GatewayProcess, Postgres
@@ -125,43 +126,65 @@ async def _specs(dataset: Dataset) -> list[SubscriptionSpec]:
     bound_key = await dataset.key(
         PrincipalKind.APPLICATION, application_id=two.application_id, account_id=two.account_id
     )
-    of_one, of_account = EventFilter(installation_id=one.id), EventFilter(account_id=one.account_id)
-    both = EventFilter(application_id=two.application_id, account_id=one.account_id)
+    of_one, of_account = (
+        EventFilter(installation_ids=frozenset({one.id})),
+        EventFilter(account_ids=frozenset({one.account_id})),
+    )
+    both = EventFilter(application_ids=frozenset({two.application_id}), account_ids=frozenset({one.account_id}))
+    several = EventFilter(
+        installation_ids=frozenset(each.id for each in dataset.installations[::3]),
+        account_ids=frozenset(each.account_id for each in dataset.installations[::2]),
+        kinds=frozenset({EventKind.METADATA_UPDATED, EventKind.STATUS_CHANGED}),
+    )
+    activated = EventFilter(
+        application_ids=frozenset({one.application_id, two.application_id}),
+        to=frozenset({InstallationStatus.ACTIVATED, InstallationStatus.PENDING_INTEGRATION}),
+    )
     return [
         SubscriptionSpec(secret=dataset.secret, variables={}, matching=EventFilter()),
         SubscriptionSpec(secret=dataset.secret, variables=_filter(of_one), matching=of_one),
         SubscriptionSpec(secret=dataset.secret, variables=_filter(of_account), matching=of_account),
         SubscriptionSpec(secret=dataset.secret, variables=_filter(both), matching=both),
+        SubscriptionSpec(secret=dataset.secret, variables=_filter(several), matching=several),
+        SubscriptionSpec(secret=dataset.secret, variables=_filter(activated), matching=activated),
         SubscriptionSpec(
             secret=dataset.secret, document=STATUS_CHANGES, variables={}, matching=EventFilter(kinds=STATUSES)
         ),
         SubscriptionSpec(
             secret=dataset.secret,
             document=STATUS_CHANGES,
-            variables={"applicationId": str(one.application_id)},
-            matching=EventFilter(application_id=one.application_id, kinds=STATUSES),
+            variables={"filter": {"applicationIds": [str(one.application_id)]}},
+            matching=EventFilter(application_ids=frozenset({one.application_id}), kinds=STATUSES),
         ),
-        SubscriptionSpec(secret=application_key, variables={}, matching=EventFilter(application_id=one.application_id)),
+        SubscriptionSpec(
+            secret=application_key, variables={}, matching=EventFilter(application_ids=frozenset({one.application_id}))
+        ),
         SubscriptionSpec(
             secret=account_key,
             variables={},
-            matching=EventFilter(account_id=two.account_id, kinds=ALL_KINDS - {EventKind.METADATA_UPDATED}),
+            matching=EventFilter(
+                account_ids=frozenset({two.account_id}), kinds=ALL_KINDS - {EventKind.METADATA_UPDATED}
+            ),
         ),
         SubscriptionSpec(
             secret=bound_key,
             variables={},
-            matching=EventFilter(application_id=two.application_id, account_id=two.account_id),
+            matching=EventFilter(
+                application_ids=frozenset({two.application_id}), account_ids=frozenset({two.account_id})
+            ),
         ),
     ]
 
 
-def _filter(matching: EventFilter) -> dict[str, dict[str, str]]:
+def _filter(matching: EventFilter) -> dict[str, dict[str, list[str]]]:
     given = {
-        "installationId": matching.installation_id,
-        "applicationId": matching.application_id,
-        "accountId": matching.account_id,
+        "installationIds": matching.installation_ids,
+        "applicationIds": matching.application_ids,
+        "accountIds": matching.account_ids,
     }
-    return {"filter": {name: str(value) for name, value in given.items() if value is not None}}
+    asked = {name: [str(each) for each in ids] for name, ids in given.items() if ids is not None}
+    enums = {"kinds": None if matching.kinds == ALL_KINDS else matching.kinds, "to": matching.to}
+    return {"filter": asked | {name: [each.value for each in some] for name, some in enums.items() if some is not None}}
 
 
 def _writers(dataset: Dataset, results: WriteResults, *, count: int, urls: Sequence[str]) -> list[Awaitable[None]]:

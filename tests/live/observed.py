@@ -1,8 +1,10 @@
-"""`gateway serve` with a route /observed that reports memory and counts: `python -m tests.live.observed serve …`."""
+"""`gateway serve` with a route /observed that reports memory and counts; with CHANGES_ALONE, it makes no batches."""
 
 import asyncio
 import gc
-import sys
+import os
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import psutil
@@ -12,10 +14,15 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gateway import app as composition
+from gateway import wiring
 from gateway.cli import serve
 from gateway.cli.commands import main
 from gateway.feed import FeedStats
 from gateway.transport.connections import ConnectionRegistry
+from gateway.usecases.services import Services
+
+CHANGES_ALONE = {"TESTS_CHANGES_ALONE": "1"}
+"""The environment of a gateway that makes each change in a transaction of its own."""
 
 
 def observed_app(*arguments: Any, registry: ConnectionRegistry, **more: Any) -> Starlette:
@@ -38,6 +45,9 @@ def observed_app(*arguments: Any, registry: ConnectionRegistry, **more: Any) -> 
     return app
 
 
-if __name__ == "__main__":
+def run_observed(arguments: Sequence[str]) -> None:
+    """Run a command of the gateway, in a process that runs nothing else."""
     vars(serve)["create_app"] = observed_app  # it adds the route to the gateway's own application
-    main(sys.argv[1:])
+    if CHANGES_ALONE.items() <= os.environ.items():
+        vars(wiring)["Services"] = partial(Services, batch_writes=False)
+    main(arguments)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ import httpx
 import psutil
 
 from gateway.storage.cluster import Cluster
+from tests.gateway_process import GatewayCommand
+from tests.live.observed import run_observed
 from tests.serving import NO_CERTIFICATES
 
 START_SECONDS = 60
@@ -73,37 +74,36 @@ class GatewayProcess:
         self._log = log
         self._settings = settings
         self._port = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: GatewayCommand | None = None
 
     async def start(self) -> None:
         """Start, and return when it is ready to serve."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-        command = [sys.executable, "-m", "tests.live.observed", "serve", "--port", str(self._port)]
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                env={**inherited, **self._settings, "DATABASE_URL": self._database_url},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
+        self._process = GatewayCommand(
+            ["serve", "--port", str(self._port)],
+            environment={**inherited, **self._settings, "DATABASE_URL": self._database_url},
+            errors=self._log,
+            run=run_observed,
+        )
         async with asyncio.timeout(START_SECONDS):
-            self.url = await self._announced_address()
+            self.url = await asyncio.to_thread(self._announced_address)
             self._port = urlsplit(self.url).port or 0
             await self._be_ready()
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
-        self._running().kill()
-        await self._running().wait()
+        await self._end(signal.SIGKILL)
 
     async def terminate(self) -> int:
         """Let it drain, and return its exit status."""
-        self._running().terminate()
-        async with asyncio.timeout(START_SECONDS):
-            return await self._running().wait()
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, number: int) -> int:
+        self._running().send_signal(number)
+        return await asyncio.to_thread(self._running().wait, START_SECONDS)
 
     async def stop(self) -> None:
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             await self.kill()
 
     async def observed(self) -> Observed:
@@ -121,14 +121,12 @@ class GatewayProcess:
         worked: float = times.user + times.system
         return worked
 
-    def _running(self) -> asyncio.subprocess.Process:
+    def _running(self) -> GatewayCommand:
         assert self._process is not None
         return self._process
 
-    async def _announced_address(self) -> str:
-        output = self._running().stdout
-        assert output is not None
-        while line := (await output.readline()).decode():
+    def _announced_address(self) -> str:
+        for line in self._running().output:
             if "/graphql" in line:
                 return line.split()[0]
         raise AssertionError(f"the gateway did not start:\n{self._log.read_text()}")

@@ -19,10 +19,8 @@ from tests.serving import NO_CERTIFICATES
 EVENTS = """subscription ($filter: InstallationEventFilter, $after: String) {
   events: installationEvents(filter: $filter, after: $after) { cursor installationId version }
 }"""
-STATUS_CHANGES = """subscription ($installationId: ID, $applicationId: ID, $accountId: ID, $after: String) {
-  events: installationStatusChanged(
-    installationId: $installationId, applicationId: $applicationId, accountId: $accountId, after: $after
-  ) { cursor installationId version }
+STATUS_CHANGES = """subscription ($filter: InstallationEventFilter, $after: String) {
+  events: installationStatusChanged(filter: $filter, after: $after) { cursor installationId version }
 }"""
 PAUSE_SECONDS = 0.05
 RETRYABLE_CODES = frozenset({None, 1006, 1012, 1013})

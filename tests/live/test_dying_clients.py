@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
@@ -17,6 +16,7 @@ from gateway.usecases.installations import merge_into_metadata
 from tests.live.dataset import PLATFORM, Dataset, populated
 from tests.live.servers import GatewayProcess, Observed, Postgres, running_gateways
 from tests.live.subscribers import EVENTS
+from tests.serving import http_client
 
 BATCH = 100
 MEGABYTES = 5
@@ -88,7 +88,7 @@ async def connect_and_abort(services: GatewayProcess, dataset: Dataset, *, count
 
 async def subscribers_metric(services: GatewayProcess) -> str:
     """Return the line of the gauge in /metrics."""
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         shown = (await http.get(services.url.replace("/graphql", "/metrics"), timeout=30)).text
     return next(line for line in shown.splitlines() if line.startswith("gateway_subscribers "))
 

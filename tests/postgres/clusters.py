@@ -28,10 +28,14 @@ class ReplicatedPostgres:
 
     primary: Cluster
     standby: Cluster
+    hosts: tuple[str, str] | None
+    """The addresses at which they listen; None: at their sockets only."""
 
     @property
     def url(self) -> str:
         """The address of both, as DATABASE_URL has it: the gateway takes the one that can be written."""
+        if self.hosts is not None:
+            return f"postgresql://postgres@{','.join(self.hosts)}/postgres"
         hosts = ",".join(map(sockets_of, (self.primary, self.standby)))
         return f"postgresql://postgres@/postgres?host={hosts}&port=5432,5432"
 
@@ -62,8 +66,13 @@ class ReplicatedPostgres:
 
 
 @asynccontextmanager
-async def replicated_postgres(directory: Path) -> AsyncIterator[ReplicatedPostgres]:
-    primary, standby = (Cluster(data=directory / name, settings=SETTINGS) for name in ("primary", "standby"))
+async def replicated_postgres(
+    directory: Path, *, hosts: tuple[str, str] | None = None
+) -> AsyncIterator[ReplicatedPostgres]:
+    primary, standby = (
+        Cluster(data=directory / name, settings={**SETTINGS, "listen_addresses": host})
+        for name, host in zip(("primary", "standby"), hosts or ("", ""), strict=True)
+    )
     try:
         await asyncio.to_thread(primary.start, database="postgres")
         await migrate(address_of(primary))
@@ -72,7 +81,7 @@ async def replicated_postgres(directory: Path) -> AsyncIterator[ReplicatedPostgr
         async with asyncio.timeout(START_SECONDS):
             while not await _answers(standby):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
-        yield ReplicatedPostgres(primary=primary, standby=standby)
+        yield ReplicatedPostgres(primary=primary, standby=standby, hosts=hosts)
     finally:
         for cluster in (standby, primary):
             await asyncio.to_thread(cluster.stop)
@@ -90,7 +99,7 @@ def _back_up(primary: Cluster, *, to: Path) -> None:
     to.mkdir(mode=0o700)
     owner = primary.data.stat()
     os.chown(to, owner.st_uid, owner.st_gid)
-    program = [primary._program("pg_basebackup"), "-h", sockets_of(primary), "-p", "5432", "-U", "postgres"]
+    program = [str(primary._programs / "pg_basebackup"), "-h", sockets_of(primary), "-p", "5432", "-U", "postgres"]
     primary._run([*program, "-D", str(to), "-R", "-X", "stream", "-c", "fast"])
     (to / "server.log").unlink(missing_ok=True)
 

@@ -62,7 +62,10 @@ async def run_load(url: str, *, fault: Callable[[WrittenEvents], Awaitable[None]
     ):
         subscribers = [
             LoadSubscriber(matching=matching, feeds=feeds)
-            for matching in (EventFilter(), *(EventFilter(account_id=source.account_id) for source in sources[:3]))
+            for matching in (
+                EventFilter(),
+                *(EventFilter(account_ids=frozenset({source.account_id})) for source in sources[:3]),
+            )
             for feeds in ([first], [second], [first, second])
         ]
         start = await first.position()

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.storage.database import Connection, Database, connection, open_database, read, transaction
+from tests.conftest import run_on
 from tests.postgres.event_rows import EventSource, write
 
 
@@ -24,6 +25,15 @@ async def terminate(database_url: str, *, pid: int) -> None:
 async def backend(held: Connection) -> int:
     pid: int = await held.fetchval("select pg_backend_pid()")
     return pid
+
+
+async def test_a_task_that_asks_again_gets_the_connection_of_its_transaction(database_url: str) -> None:
+    one = open_database(database_url, pool_size=1)
+    async with one as database, transaction(database) as outer:
+        async with connection(database) as inner:
+            assert await backend(inner) == await backend(outer)
+        async with transaction(database) as inner:
+            assert await backend(inner) == await backend(outer)
 
 
 async def test_every_connection_has_its_limits(database_url: str) -> None:
@@ -59,12 +69,6 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
         await fail()
     async with connection(database) as held:
         assert await held.fetchval("select count(*) from accounts") == 0
-
-
-async def test_a_task_that_asks_again_gets_the_connection_that_it_holds(database_url: str) -> None:
-    one = open_database(database_url, pool_size=1)
-    async with one as database, transaction(database) as outer, connection(database) as inner:
-        assert await backend(inner) == await backend(outer)
 
 
 async def test_a_child_task_gets_a_connection_of_its_own(database: Database) -> None:
@@ -284,6 +288,19 @@ async def test_a_database_that_is_not_there_is_unavailable(server_url: str) -> N
     missing = urlsplit(server_url)._replace(path="/missing").geturl()
     with pytest.raises(Unavailable):
         await open_database(missing).connect()
+
+
+async def test_a_database_that_is_gone_meanwhile_is_unavailable(database_url: str, server_url: str) -> None:
+    name = urlsplit(database_url).path.removeprefix("/")
+    async with open_database(database_url, pool_size=1) as database:
+        async with connection(database) as held:
+            pid = await backend(held)
+        await terminate(database_url, pid=pid)
+        await run_on(server_url, f'alter database "{name}" rename to "{name}-away"')
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await count_accounts(database)
+        await run_on(server_url, f'alter database "{name}-away" rename to "{name}"')
+        assert await count_accounts(database) == 0
 
 
 @pytest.mark.parametrize("address", ["mysql://somebody@localhost/gateway", "postgresql://localhost/x?sslmode=perhaps"])

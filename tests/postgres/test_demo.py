@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS
 from gateway.demo.loading import load_example_data
 from gateway.demo.scenarios import EXAMPLES
 from gateway.domain.cursors import Keyset
-from gateway.domain.events import StatusChanged
+from gateway.domain.events import Event, StatusChanged
 from gateway.domain.installations import Application, Installation, InstallationStatus, StatusReasonCode, SyncState
 from gateway.domain.pages import (
     ApplicationFilter,
@@ -22,9 +23,12 @@ from gateway.domain.pages import (
     Window,
 )
 from gateway.storage.database import read, transaction
+from gateway.storage.installation_pages import WHOLE
+from gateway.storage.installations import installation_of
 from gateway.usecases.expiry import expire_due_installations
+from gateway.usecases.installation_lists import list_installations
 from gateway.usecases.marketplace import register_application
-from gateway.usecases.reads import list_applications, list_installations
+from gateway.usecases.reads import list_applications
 from tests.matrix import APPLICATIONS as KINDS
 from tests.postgres.worlds import PLATFORM, World
 
@@ -32,9 +36,13 @@ from tests.postgres.worlds import PLATFORM, World
 async def lists(world: World) -> tuple[Page[Installation], Page[Application]]:
     window: Window[Keyset] = Window(size=1000, backward=False, after=None, before=None)
     listed = InstallationList(of=None, matching=InstallationFilter(), order=InstallationOrder())
-    pages = await read(world.services.database, list_installations, PLATFORM, ids=[None], listed=listed, window=window)
+    pages = await read(
+        world.services.database, list_installations, PLATFORM, ids=[None], listed=listed, window=window, parts=WHOLE
+    )
     applications = await list_applications(world.services, PLATFORM, matching=ApplicationFilter(), window=window)
-    return pages[None], applications
+    page = pages[None]
+    items = [installation_of(row) for row in page.items]
+    return Page(items=items, has_next=page.has_next, has_previous=page.has_previous), applications
 
 
 async def everything(world: World) -> tuple[object, ...]:
@@ -42,7 +50,7 @@ async def everything(world: World) -> tuple[object, ...]:
     return page.items, applications.items, await world.events()
 
 
-async def test_example_data_has_every_status_reason_and_sync_state(world: World) -> None:
+async def test_example_data_has_every_status_reason_and_sync_state_and_an_ordered_history(world: World) -> None:
     assert await load_example_data(world.services) == len(EXAMPLES)
     page, applications = await lists(world)
     events = await world.events()
@@ -58,28 +66,23 @@ async def test_example_data_has_every_status_reason_and_sync_state(world: World)
     assert {type(event.change).__name__ for event in events} == {
         "StatusChanged", "MetadataUpdated", "SyncProgressed", "ConnectionReported", "AuthorizationRenewed",
     }  # fmt: skip
+    expect_history_in_the_past_and_in_order(events, now=world.clock())
 
 
-async def test_example_history_is_in_the_past_and_in_order(world: World) -> None:
-    await load_example_data(world.services)
-    events = await world.events()
-    assert max(event.occurred_at for event in events) <= world.clock()
+def expect_history_in_the_past_and_in_order(events: Sequence[Event], *, now: datetime) -> None:
+    assert max(event.occurred_at for event in events) <= now
     for installation_id in {event.installation_id for event in events}:
         history = [event for event in events if event.installation_id == installation_id]
         assert [event.version for event in history] == list(range(1, len(history) + 1))
         assert [event.occurred_at for event in history] == sorted(event.occurred_at for event in history)
 
 
-async def test_loading_again_changes_nothing(world: World) -> None:
+async def test_loading_again_changes_nothing_and_leaves_changed_examples_alone(world: World) -> None:
     await load_example_data(world.services)
     before = await everything(world)
     world.clock.advance(hours=1)
     assert await load_example_data(world.services) == 0
     assert await everything(world) == before
-
-
-async def test_loading_again_leaves_changed_examples_alone(world: World) -> None:
-    await load_example_data(world.services)
     world.clock.advance(days=400)
     while await expire_due_installations(world.services):
         pass

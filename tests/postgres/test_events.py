@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.cursors import Position, encode_position
 from gateway.domain.errors import CursorExpired
-from gateway.domain.event_filters import NOTHING, EventFilter
+from gateway.domain.event_filters import EventFilter
 from gateway.domain.events import (
     AuthorizationRenewed,
     Change,
@@ -115,16 +115,16 @@ async def test_filters_narrow_what_is_read(database: Database) -> None:
     async def matching(wanted: EventFilter) -> list[UUID]:
         return [event.installation_id for event in await whole_log(database, matching=wanted)]
 
-    assert await matching(EventFilter(installation_id=second.installation_id)) == [second.installation_id]
-    assert await matching(EventFilter(application_id=first.application_id)) == [
+    assert await matching(EventFilter(installation_ids=frozenset({second.installation_id}))) == [second.installation_id]
+    assert await matching(EventFilter(application_ids=frozenset({first.application_id}))) == [
         first.installation_id,
         second.installation_id,
     ]
-    assert await matching(EventFilter(application_id=first.application_id, account_id=first.account_id)) == [
-        first.installation_id
-    ]
+    assert await matching(
+        EventFilter(application_ids=frozenset({first.application_id}), account_ids=frozenset({first.account_id}))
+    ) == [first.installation_id]
     assert await matching(EventFilter(kinds=frozenset({EventKind.STATUS_CHANGED}))) == [first.installation_id]
-    assert await matching(NOTHING) == []
+    assert await matching(EventFilter(kinds=frozenset())) == []
 
 
 async def test_pages_go_both_ways(database: Database) -> None:
@@ -266,26 +266,32 @@ async def test_cursor_of_a_lost_history_is_refused(database: Database) -> None:
 
 
 async def test_every_kind_is_read_from_the_ranges_of_an_account(database: Database) -> None:
-    """The indexes know the kinds by two letters, and `insert_event` names these."""
-    source, kinds = EventSource(), {kind.value[:2] for kind in EventKind}
-    assert len(kinds) == len(EventKind)
-    assert set(re.findall(r"'([A-Z]{2})'", queries.insert_event.sql)) == kinds
+    """The indexes know the kinds by a code, and `insert_event` names all codes."""
+    source = EventSource()
+    kinds = {kind.value[:2] for kind in EventKind if kind is not EventKind.STATUS_CHANGED}
+    statuses = {f"S{status.value[:2]}" for status in InstallationStatus}
+    assert len(kinds | statuses) + 1 == len(EventKind) + len(InstallationStatus)
+    assert set(re.findall(r"'([A-Z]+)'", queries.insert_event.sql)) == {*kinds, *statuses, "S"}
     await write(database, *(source.next(change) for change in CHANGES))
     assert {type(change).kind for change in CHANGES} == set(EventKind)
     for kind in EventKind:
-        found = await whole_log(database, matching=EventFilter(account_id=source.account_id, kinds=frozenset({kind})))
+        found = await whole_log(
+            database, matching=EventFilter(account_ids=frozenset({source.account_id}), kinds=frozenset({kind}))
+        )
         assert found == [event for event in await whole_log(database) if event.change.kind is kind]
-    assert await whole_log(database, matching=EventFilter(account_id=source.account_id)) == await whole_log(database)
+    assert await whole_log(
+        database, matching=EventFilter(account_ids=frozenset({source.account_id}))
+    ) == await whole_log(database)
 
 
 async def test_installation_of_another_owner_has_no_events(database: Database) -> None:
     own, other = EventSource(), EventSource()
     await write(database, own.next(), other.next())
-    of_own = EventFilter(installation_id=own.installation_id)
+    of_own = EventFilter(installation_ids=frozenset({own.installation_id}))
     for owner, found in ((own, 1), (other, 0)):
         for matching in (
-            replace(of_own, application_id=owner.application_id),
-            replace(of_own, account_id=owner.account_id),
-            replace(of_own, application_id=own.application_id, account_id=owner.account_id),
+            replace(of_own, application_ids=frozenset({owner.application_id})),
+            replace(of_own, account_ids=frozenset({owner.account_id})),
+            replace(of_own, application_ids=frozenset({own.application_id}), account_ids=frozenset({owner.account_id})),
         ):
             assert len(await whole_log(database, matching=matching)) == found

@@ -69,7 +69,7 @@ async def test_cursors_beyond_the_fork_expire_for_ever_and_those_before_it_stay_
         open_database(postgres.url) as database,
         Feed(database, url=postgres.url, poll_seconds=0.2) as feed,
         feed.follow(EVERYTHING) as present,
-        feed.follow(EventFilter(account_id=other.account_id)) as quiet,
+        feed.follow(EventFilter(account_ids=frozenset({other.account_id}))) as quiet,
     ):
         await until(lambda: feed.stats.connected)
         await commit(database, source, count=6)

@@ -59,6 +59,22 @@ async def test_stream_returns_the_backlog_then_new_events(database: Database, fe
         assert await receive(events, count=1) == [(source.installation_id, 3)]
 
 
+async def test_backlog_is_read_in_growing_parts_and_once_for_all_who_ask_at_a_time(
+    database: Database, feed: Feed
+) -> None:
+    source = EventSource()
+    start = await feed.position()
+    await write(database, *(source.next() for _ in range(100)))
+    streams = [feed.follow(EVERYTHING, after=start) for _ in range(20)]
+    await asyncio.gather(*(stream.start() for stream in streams))
+    assert {len(stream.page) for stream in streams} == {16}
+    assert len({id(stream.page[0]) for stream in streams}) == 1
+    for stream in streams:
+        received = await receive(stream, count=100)
+        assert received == [(source.installation_id, version) for version in range(1, 101)]
+        await stream.aclose()
+
+
 async def test_stream_without_a_position_returns_events_committed_from_now_on(
     database: Database, feed: Feed, database_url: str
 ) -> None:
@@ -82,10 +98,12 @@ async def test_streams_return_the_events_that_match_their_filters(database: Data
     second = EventSource(application_id=first.application_id)
     third = EventSource(account_id=first.account_id)
     filters = {
-        "installation": EventFilter(installation_id=second.installation_id),
-        "application": EventFilter(application_id=first.application_id),
-        "account": EventFilter(account_id=first.account_id),
-        "both": EventFilter(account_id=first.account_id, application_id=first.application_id),
+        "installation": EventFilter(installation_ids=frozenset({second.installation_id})),
+        "application": EventFilter(application_ids=frozenset({first.application_id})),
+        "account": EventFilter(account_ids=frozenset({first.account_id})),
+        "both": EventFilter(
+            account_ids=frozenset({first.account_id}), application_ids=frozenset({first.application_id})
+        ),
         "nothing": EventFilter(kinds=frozenset({EventKind.STATUS_CHANGED})),
         "everything": EVERYTHING,
     }
@@ -121,7 +139,7 @@ async def test_backlog_and_live_events_join_without_gap_or_duplicate_under_load(
     subscribers = []
     while not all(writer.done() for writer in writers):
         subscribers.append(asyncio.create_task(follow(wanted=EVERYTHING, count=480)))
-        one = EventFilter(installation_id=sources[len(subscribers) % 8].installation_id)
+        one = EventFilter(installation_ids=frozenset({sources[len(subscribers) % 8].installation_id}))
         subscribers.append(asyncio.create_task(follow(wanted=one, count=60)))
         await asyncio.wait(writers, timeout=0.02)
     received = await asyncio.gather(*subscribers)
@@ -170,7 +188,7 @@ async def test_notification_reaches_other_processes_before_their_poll(database: 
         await until(lambda: here.stats.connected and there.stats.connected)
         await commit(database, here, source)
         assert await receive(events, count=1) == [(source.installation_id, 1)]
-        await until(lambda: here.stats.notify_latency_seconds > 0)
+        await until(lambda: here.stats.notify_latency_seconds > 0 and here.stats.notifications)
         assert here.stats.notifications == 1
 
 
@@ -282,7 +300,7 @@ async def test_idle_subscriber_keeps_up_when_events_are_removed(database: Databa
     async with (
         Feed(database, url=database_url, poll_seconds=0.2, buffer_size=2, batch_size=4) as feed,
         connected(feed),
-        feed.follow(EventFilter(installation_id=idle.installation_id)) as rare,
+        feed.follow(EventFilter(installation_ids=frozenset({idle.installation_id}))) as rare,
         feed.follow(EVERYTHING) as quick,
     ):
         await commit(database, feed, *[written] * 5)

@@ -14,8 +14,8 @@ from gateway.domain.errors import (
     AccountNotFound,
     ApiKeyNotFound,
     ApplicationNotFound,
-    BadUserInput,
     Forbidden,
+    InvalidInput,
     SlugTaken,
     Unauthenticated,
 )
@@ -82,7 +82,7 @@ async def test_an_update_changes_only_the_given_fields(world: World) -> None:
 async def test_an_update_is_checked_as_a_registration_is(world: World) -> None:
     registered = await register(world, "ledger")
     for changes in ({"name": " "}, {"logo_url": "javascript:alert(1)"}, {"categories": ("x",) * 21}):
-        with pytest.raises(BadUserInput):
+        with pytest.raises(InvalidInput):
             await marketplace.update_application_details(
                 world.services, PLATFORM, application_id=registered.id, changes=changes
             )
@@ -159,10 +159,10 @@ async def test_a_revoked_key_is_invalid_and_keeps_the_time_of_its_first_revocati
     issued = await issue(world, PrincipalKind.PLATFORM)
     cache = ApiKeyCache(world.services)
     await cache.authenticate(issued.secret)
-    _, revoked_at = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
+    revoked = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
     world.clock.advance(hours=1)
-    _, again = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
-    assert (revoked_at, again) == (BEGINNING, BEGINNING)
+    again = await api_keys.revoke_key(world.services, PLATFORM, api_key_id=issued.api_key.id)
+    assert (revoked.revoked_at, again.revoked_at) == (BEGINNING, BEGINNING)
     cache.clear()
     with pytest.raises(Unauthenticated):
         await cache.authenticate(issued.secret)
@@ -208,13 +208,13 @@ async def test_a_keys_ids_fit_its_kind_and_exist(world: World) -> None:
         (PrincipalKind.ACCOUNT, one, other),
         (PrincipalKind.SYSTEM, None, None),
     ):
-        with pytest.raises(BadUserInput):
+        with pytest.raises(InvalidInput):
             await issue(world, kind, application_id=application_id, account_id=account_id)
     with pytest.raises(ApplicationNotFound):
         await issue(world, PrincipalKind.APPLICATION, application_id=uuid4())
     with pytest.raises(AccountNotFound):
         await issue(world, PrincipalKind.ACCOUNT, account_id=uuid4())
     world.clock.time = LATER
-    with pytest.raises(BadUserInput):
+    with pytest.raises(InvalidInput):
         await issue(world, PrincipalKind.PLATFORM)
     assert await api_keys.list_keys(world.services, PLATFORM) == []

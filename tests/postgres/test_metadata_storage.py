@@ -1,27 +1,35 @@
 """Postgres stores and indexes the metadata that the rules accept, and rejects what they reject on its account."""
 
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.errors import MetadataRejected
+from gateway.domain.errors import InvalidInput
 from gateway.domain.json_text import read_json
-from gateway.domain.metadata import decode_metadata, encode_metadata
+from gateway.domain.metadata import decode_metadata
+from gateway.storage.database import DriverConnection
+from tests.conftest import connected
+from tests.domain.examples import encoded
 
 TABLE = "create temporary table installations_metadata (metadata json not null)"
 INDEX = "create index on installations_metadata using gin ((metadata::jsonb) jsonb_path_ops)"
 INSERT = "insert into installations_metadata (metadata) values ($1) returning metadata::text"
 
 
-async def stored(database_url: str, *texts: str) -> list[str]:
-    connection = await asyncpg.connect(database_url)
-    try:
+@pytest.fixture(scope="module")
+async def table(server_url: str) -> AsyncIterator[DriverConnection]:
+    """Yield a connection with an indexed table that lasts as long as it."""
+    async with connected(server_url) as connection:
         await connection.execute(TABLE)
         await connection.execute(INDEX)
-        return [await connection.fetchval(INSERT, text) for text in texts]
-    finally:
-        await connection.close()
+        yield connection
+
+
+async def stored(table: DriverConnection, *texts: str) -> list[str]:
+    return [await table.fetchval(INSERT, text) for text in texts]
 
 
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -39,53 +47,52 @@ values = st.recursive(
 
 @settings(
     max_examples=40,
-    deadline=None,  # a connection takes as long as it takes
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example has a temporary table of its own
+    deadline=None,  # Postgres takes as long as it takes
 )
 @given(samples=st.lists(st.dictionaries(st.text(characters, max_size=40), values, max_size=5), max_size=20))
 async def test_metadata_within_the_limits_is_stored_and_returned_byte_for_byte(
-    database_url: str, samples: list[dict[str, object]]
+    table: DriverConnection, samples: list[dict[str, object]]
 ) -> None:
     texts = []
     for sample in samples:
         try:
-            texts.append(encode_metadata(sample))
-        except MetadataRejected:
+            texts.append(encoded(sample))
+        except InvalidInput:
             continue
-    assert await stored(database_url, *texts) == texts
+    assert await stored(table, *texts) == texts
 
 
 EDGES_WITHIN = ["1e131071", "9.99e131071", "-1e-16383", "1.5e-16382", "0e131071", "-0", "-0.0", "0.0e-16382"]
 EDGES_BEYOND = ["1e131072", "-10e131071", "1e-16384", "1.5e-16383", "1.50e-16382", "0e-16384", "1e999999999999"]
 
 
-async def test_numbers_at_the_edge_of_the_range_are_stored(database_url: str) -> None:
-    texts = [encode_metadata(decode_metadata(f'{{"a":{number}}}')) for number in EDGES_WITHIN]
-    assert await stored(database_url, *texts) == [f'{{"a":{number}}}' for number in EDGES_WITHIN]
+async def test_numbers_at_the_edge_of_the_range_are_stored(table: DriverConnection) -> None:
+    texts = [encoded(decode_metadata(f'{{"a":{number}}}')) for number in EDGES_WITHIN]
+    assert await stored(table, *texts) == [f'{{"a":{number}}}' for number in EDGES_WITHIN]
 
 
 @pytest.mark.parametrize("number", EDGES_BEYOND)
-async def test_postgres_rejects_numbers_beyond_the_range(database_url: str, number: str) -> None:
+async def test_postgres_rejects_numbers_beyond_the_range(table: DriverConnection, number: str) -> None:
     text = f'{{"a":{number}}}'
     with pytest.raises(asyncpg.NumericValueOutOfRangeError):
-        await stored(database_url, text)
-    with pytest.raises(MetadataRejected):
-        encode_metadata(decode_metadata(text))
+        await stored(table, text)
+    with pytest.raises(InvalidInput):
+        encoded(decode_metadata(text))
 
 
 @pytest.mark.parametrize("escaped", [r"\u0000", r"\ud83c", r"\udf89"])
-async def test_postgres_rejects_the_characters_that_are_rejected(database_url: str, escaped: str) -> None:
+async def test_postgres_rejects_the_characters_that_are_rejected(table: DriverConnection, escaped: str) -> None:
     text = f'{{"a":"{escaped}"}}'
     with pytest.raises((asyncpg.UntranslatableCharacterError, asyncpg.InvalidTextRepresentationError)):
-        await stored(database_url, text)
-    with pytest.raises(MetadataRejected):
-        encode_metadata(decode_metadata(text))
+        await stored(table, text)
+    with pytest.raises(InvalidInput):
+        encoded(decode_metadata(text))
 
 
-async def test_largest_metadata_is_stored_with_its_index(database_url: str) -> None:
+async def test_largest_metadata_is_stored_with_its_index(table: DriverConnection) -> None:
     texts = [
-        encode_metadata({"k": "🎉" * 4094}),
-        encode_metadata({f"k{number}": list(range(number * 100, number * 100 + 60)) for number in range(50)}),
-        encode_metadata({"a": [decode_metadata('{"n":9e131071}')] * 1000}),
+        encoded({"k": "🎉" * 4094}),
+        encoded({f"k{number}": list(range(number * 100, number * 100 + 60)) for number in range(50)}),
+        encoded({"a": [decode_metadata('{"n":9e131071}')] * 1000}),
     ]
-    assert await stored(database_url, *texts) == texts
+    assert await stored(table, *texts) == texts

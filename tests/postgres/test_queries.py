@@ -1,6 +1,7 @@
 import itertools
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,18 +9,25 @@ import asyncpg
 import pytest
 
 import gateway
-from gateway.storage.database import Database, connection, transaction
+from gateway.storage.database import Database, connection, open_database, transaction
 from gateway.storage.queries import Queries, Query, queries
 
 SOURCE = "\n".join(path.read_text() for path in Path(gateway.__file__).parent.rglob("*.py"))
 
 
 def reachable(name: str) -> Iterator[Query]:
-    """Yield a query's variants: of the flags that order rows exactly one, of the others none, each alone, and all."""
-    orders = set(re.findall(r"^\s*order by .*--\? (\w+)$", queries.sources[name], re.MULTILINE)) or {""}
-    options = queries.flags(name) - orders
+    """Yield a query's variants: of the flags that order rows exactly one, of the others none, each alone, and all.
+
+    Those of a page that merges ranges belong together.
+    """
+    merging = {flag for flag in queries.flags(name) if flag.startswith(("merged", "each"))}
+    orders = set(re.findall(r"^\s*order by .*--\? (\w+)$", queries.sources[name], re.MULTILINE)) - merging or {""}
+    options = queries.flags(name) - orders - merging
     for order, chosen in itertools.product(orders, [set(), options, *({option} for option in options)]):
         yield queries.variant(name, {order, *chosen} - {""})
+        merged = {flag for flag in merging if flag.removeprefix("merged_") in {"merged", *order.split("_")}}
+        for each in (flag for flag in merging if flag.startswith("each")):
+            yield queries.variant(name, {order, *chosen, *merged, each})
 
 
 async def test_every_query_can_be_prepared(database: Database) -> None:
@@ -122,3 +130,22 @@ async def test_a_violated_constraint_is_named(database: Database) -> None:
                 account,
             )
         assert caught.value.constraint_name == "installation_has_an_application"
+
+
+@pytest.mark.parametrize("metadata", ['{"tenant": 7}', "no JSON"])
+async def test_queries_are_planned_once_but_those_by_a_value_for_each(database_url: str, metadata: str) -> None:
+    """Also on a connection that a query with a custom plan has used, or has failed on."""
+    page = queries.variant("select_installation_page", {"created_descending"})
+    by_metadata = queries.variant("select_installation_page", {"created_descending", "metadata"})
+    listed = {"parents": [None], "limit": 21}
+    async with open_database(database_url, pool_size=1) as database:
+        with suppress(asyncpg.DataError):
+            async with connection(database) as held:
+                await by_metadata.fetch_with_custom_plan(held, metadata="{}", **listed)
+                await by_metadata.fetch_with_custom_plan(held, metadata=metadata, **listed)
+        async with connection(database) as held:
+            await page.fetch(held, **listed)
+            found = await held.fetch("select statement, generic_plans, custom_plans > 0 from pg_prepared_statements")
+    plans = {statement: (generic, custom) for statement, generic, custom in found}
+    assert plans[page.sql] == (1, False)
+    assert plans[by_metadata.sql] == (0, True)

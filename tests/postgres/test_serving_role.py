@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain.errors import Forbidden
 from gateway.storage.database import Database, DriverConnection, open_database
-from gateway.storage.events import prune_events
+from gateway.storage.events import prune_events, store_event_span
 from gateway.storage.migrations import Migration, MigrationsBehind, check_migrations, load_migrations, migrate
 from tests.conftest import MakeDatabase, connected
 from tests.postgres.event_rows import EventSource, whole_log, write
@@ -76,6 +76,18 @@ async def test_serving_role_prunes_what_is_old_enough(database: Database, server
     slightly_ahead = now + timedelta(minutes=1) - timedelta(days=30)
     assert await prune_events(server, older_than=slightly_ahead, limit=100) == 1
     assert await server.fetchval(COUNT) == 2
+
+
+async def test_serving_role_stores_and_removes_the_times_of_the_log(
+    database: Database, server: DriverConnection
+) -> None:
+    long_ago, source = datetime.now(UTC) - timedelta(days=90), EventSource()
+    await write(database, *(source.next(at=long_ago) for _ in range(4)))
+    await whole_log(database)
+    assert [await store_event_span(server, events=2) for _ in range(3)] == [True, True, False]
+    assert await prune_events(server, older_than=long_ago + timedelta(days=1), limit=100) == 4
+    assert not await store_event_span(server, events=2)
+    assert await server.fetchval("select count(*) from event_spans") == 0
 
 
 async def test_owner_prunes_everything_and_decides_what_the_server_prunes(

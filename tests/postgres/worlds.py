@@ -16,7 +16,7 @@ from gateway.domain.installations import (
     Installation,
     InstallationStatus,
 )
-from gateway.domain.pages import Window
+from gateway.domain.pages import OrderDirection, Window
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.storage.database import Database, connection
 from gateway.storage.installations import select_installations
@@ -125,12 +125,14 @@ class World:
     async def events(self, installation: Installation | None = None, *, account: Account | None = None) -> list[Event]:
         """Read the whole log, or that of one installation, or of one account."""
         matching = EventFilter(
-            installation_id=None if installation is None else installation.id,
-            account_id=None if account is None else account.id,
+            installation_ids=None if installation is None else frozenset({installation.id}),
+            account_ids=None if account is None else frozenset({account.id}),
         )
         await self._horizon_has_passed()
         window: Window[Position] = Window(size=10_000, backward=False, after=None, before=None)
-        page = await list_events(self.services, matching=matching, window=window)
+        page = await list_events(
+            self.services, PLATFORM, matching=matching, direction=OrderDirection.ASC, window=window
+        )
         return page.items
 
     async def _horizon_has_passed(self) -> None:

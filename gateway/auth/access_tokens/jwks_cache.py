@@ -53,7 +53,7 @@ class JwksCache:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._fetching
-        await self.client.close()
+        await self.client.http.aclose()
 
     async def matching(self, key_id: str | None) -> tuple[PublicKey, ...]:
         """Return the keys with this id, or all keys for a token without one. Raises TokenRefused if there are none."""

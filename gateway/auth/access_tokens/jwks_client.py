@@ -25,7 +25,7 @@ class JwksClient:
         self._configured = None if jwks_url is None else trusted_url(jwks_url)
         self._discovered: str | None = None
         self._timeout_seconds = timeout_seconds
-        self._client = httpx.AsyncClient(
+        self.http = httpx.AsyncClient(
             timeout=timeout_seconds,
             follow_redirects=False,  # a redirect could lead out of https
             headers={
@@ -33,9 +33,6 @@ class JwksClient:
                 "accept-encoding": "identity",
             },  # or else the body's size is not what is kept in memory
         )
-
-    async def close(self) -> None:
-        await self._client.aclose()
 
     async def keys(self) -> list[Any]:
         """Return the members of the issuer's set of keys, unchecked. Raises IssuerUnreachable."""
@@ -82,7 +79,7 @@ class JwksClient:
         return document
 
     async def _body(self, address: str) -> bytes:
-        async with self._client.stream("GET", address) as response:
+        async with self.http.stream("GET", address) as response:
             if response.status_code != httpx.codes.OK:
                 raise IssuerUnreachable(f"{address} answered {response.status_code}")
             body = bytearray()

@@ -55,7 +55,7 @@ def workflow_tabs(subjects: ExampleSubjects) -> tuple[ExampleTab, ...]:
             authorization=by_api_key,
             input={**by_api_key, "metadata": {"region": "eu-west"}},
         ),
-        _tab("Watch live", _PLATFORM, filter={"accountId": str(subjects.account_id)}),
+        _tab("Watch live", _PLATFORM, filter={"accountIds": [str(subjects.account_id)]}),
     )
 
 

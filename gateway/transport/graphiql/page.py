@@ -18,7 +18,7 @@ from uuid import UUID
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -110,8 +110,10 @@ class GraphiQL:
         await response(scope, receive, send)
 
     def routes(self) -> list[BaseRoute]:
-        """Return the routes of what the page loads."""
+        """Return the routes of what the page loads, and one that leads from the root to the page."""
         return [
+            # The address has no host, so it is the one that was asked, whatever its Host header names.
+            Route("/", RedirectResponse(self.endpoint, headers=_SECURITY_HEADERS), methods=["GET"]),
             Route("/graphiql/config.json", self._config),
             Route("/graphiql/keys", self._keys, methods=["POST"]),
             Route("/graphiql/{name}", self._file),

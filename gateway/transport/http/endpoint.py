@@ -1,38 +1,39 @@
 """The GraphQL endpoint over HTTP: POST and GET, answered in JSON, as a stream, or by a page for browsers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from graphql import OperationType
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import GatewayError, Unauthenticated
 from gateway.domain.principals import Principal
+from gateway.execution.encoding import Payload
 from gateway.execution.errors import format_errors
-from gateway.execution.subscriptions import Payload
-from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.pipeline import FREE_BYTES, OperationPipeline
 from gateway.operations.requests import (
     GraphQLRequest,
     MalformedRequest,
     graphql_request,
     graphql_request_from_url,
+    parse_json,
 )
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.framing import FRAMINGS
 from gateway.transport.http.http_errors import HttpError
-from gateway.transport.http.negotiation import Representation, negotiate, representation_of
-from gateway.transport.http.responses import error_response, errors_body, json_response
+from gateway.transport.http.negotiation import JSON, Representation, accepted_by, representation_of
+from gateway.transport.http.responses import JsonResponse, batch_body, error_response, errors_body, json_response
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
-from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
+from gateway.transport.peers import ClientGone, Peer, peer_of
 
 _JSON_TYPE = "application/json"
 _LONGEST_CONTENT_TYPE = 1_000
-"""Characters that are read of it."""
+"""Bytes that are read of it."""
 _MOST_URL_PARAMETERS = 20
 """A request has five at most. Reading 15,000 took 9 ms."""
 
@@ -48,9 +49,60 @@ class HttpLimits:
     """The most operations in one request; 0: a list of operations is refused."""
 
 
+class HttpRequest(Protocol):
+    """A request, as far as the endpoint reads it, and the way of its answer in JSON."""
+
+    method: str
+    stays: bool
+    """Whether its task goes on when the client leaves, and is cancelled only when the gateway stops."""
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """The first value of each name, which is in lower case."""
+
+    @property
+    def receive(self) -> Callable[[], Awaitable[Any]]:
+        """ASGI's receive."""
+
+    @property
+    def peer(self) -> Peer | None:
+        """The peer of the connection; None where another server has accepted it."""
+
+    @property
+    def query_string(self) -> bytes:
+        """The query of the URL."""
+
+    def take_body(self) -> bytes | None:
+        """Return the whole body; None where some of it has to be received."""
+
+    def send_json(self, response: JsonResponse) -> Coroutine[Any, Any, None] | None:
+        """Send the whole response; return what to await until it is sent, if that takes time."""
+
+
+class AsgiRequest:
+    """An HttpRequest of any server."""
+
+    stays = False
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self.query_string: bytes = scope["query_string"]
+        self.peer = peer_of(scope)
+        self.receive = receive
+        self._scope, self._send = scope, send
+
+    def take_body(self) -> None:
+        """Return None: ASGI gives the body in messages."""
+
+    def send_json(self, response: JsonResponse) -> Coroutine[Any, Any, None]:
+        """Send the response in ASGI's messages."""
+        return response(self._scope, self.receive, self._send)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpEndpoint:
-    """The endpoint as an ASGI application."""
+    """The endpoint as an ASGI application; `answer` is its way without ASGI."""
 
     pipeline: OperationPipeline
     authentication: Authentication
@@ -61,62 +113,78 @@ class HttpEndpoint:
     stream_limits: StreamLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        streaming = await self.answer(AsgiRequest(scope, receive, send))
+        if streaming is not None:
+            await streaming(scope, receive, send)
+
+    async def answer(self, request: HttpRequest) -> ASGIApp | None:
+        """Send the answer in JSON, or return the application that sends another one."""
+        registry = self.registry
         accepted: tuple[Representation, ...] = (Representation.JSON,)
-        stream: StreamResponse | None = None
-        with self.registry.answering():
+        registry.begin_request()
+        try:
             try:
-                accepted = negotiate(headers.get("accept"), page=self.page is not None and scope["method"] == "GET")
-                response = await self._respond(scope, receive, headers, accepted)
+                page = request.method == "GET" and self.page is not None
+                accepted = accepted_by(request.headers.get(b"accept"), page)
+                response = await self._respond(request, accepted)
             except ClientGone:
-                return
+                return None
             except asyncio.CancelledError:
-                response = error_response(self.registry.cancelled_by_shutdown(), accepted[0])
+                response = error_response(registry.cancelled_by_shutdown(), accepted[0])
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
                 response = error_response(error, accepted[0])
-            if isinstance(response, StreamResponse):
-                stream = response
-            else:
-                await response(scope, receive, send)
-        if stream is not None:  # a connection from here on, and not a running request
-            await stream(scope, receive, send)
+            if not isinstance(response, JsonResponse):
+                return response  # a connection from here on, and not a running request
+            if (sending := request.send_json(response)) is not None:
+                await sending
+        except asyncio.CancelledError:  # uvicorn would log its traceback
+            if not registry.draining:
+                raise
+        finally:
+            registry.end_request()
+        return None
 
-    async def _respond(
-        self, scope: Scope, receive: Receive, headers: Headers, accepted: tuple[Representation, ...]
-    ) -> ASGIApp:
+    async def _respond(self, request: HttpRequest, accepted: tuple[Representation, ...]) -> JsonResponse | ASGIApp:
         if accepted[0] is Representation.PAGE and self.page is not None:
             return self.page
         self.registry.reject_if_draining()
-        caller = await self.authentication.authenticate(headers.get("authorization"))
-        peer = scope.get("extensions", {}).get(PEER_EXTENSION)
+        authorization = request.headers.get(b"authorization")
+        caller = self.authentication.known(authorization)
+        if caller is None:
+            caller = await self.authentication.authenticate(_text(authorization))
+        peer = request.peer
         if caller is not None and peer is not None and peer.principal is not caller:
             peer.authenticated(caller)
-        match scope["method"]:
+        match request.method:
             case "POST":
-                limits = self.limits
-                text = await _read_json_body(
-                    headers, receive, peer, max_bytes=limits.body_bytes, seconds=limits.body_seconds
-                )
-                body = await self.pipeline.parse(text, caller)
+                _check_content_type(request.headers.get(b"content-type", b"")[:_LONGEST_CONTENT_TYPE])
+                taken = request.take_body()
+                text = await self._received_body(request) if taken is None else taken
+                if len(text) > self.limits.body_bytes:
+                    raise self._too_large()
+                body = parse_json(text) if len(text) <= FREE_BYTES else await self.pipeline.parse(text, caller)
                 if isinstance(body, list):
                     return await self._respond_to_batch(body, caller, accepted[0])
-                request = graphql_request(body)
+                parameters = graphql_request(body)
+                operation = self.pipeline.kept(parameters, caller)
+                if operation is not None and accepted[0] in JSON and operation.type is not OperationType.SUBSCRIPTION:
+                    answer = await self.pipeline.execute(operation, parameters, caller, awaiter_stays=request.stays)
+                    return json_response(answer.body, accepted[0])
             case "GET":
-                if scope["query_string"].count(b"&") >= _MOST_URL_PARAMETERS:
+                if request.query_string.count(b"&") >= _MOST_URL_PARAMETERS:
                     raise MalformedRequest(f"A URL has at most {_MOST_URL_PARAMETERS} parameters.")
-                request = graphql_request_from_url(QueryParams(scope["query_string"]))
+                parameters = graphql_request_from_url(QueryParams(request.query_string))
             case _:
                 raise HttpError(405, "Ask by GET or POST.", allow="GET, POST")
-        return await self._respond_to_operation(request, caller, scope["method"], headers, accepted)
+        return await self._respond_to_operation(parameters, caller, request, accepted)
 
     async def _respond_to_operation(
         self,
         request: GraphQLRequest,
         caller: Principal | None,
-        method: str,
-        headers: Headers,
+        http: HttpRequest,
         accepted: tuple[Representation, ...],
-    ) -> ASGIApp:
+    ) -> JsonResponse | ASGIApp:
         try:
             operation = await self.pipeline.prepare(request, caller)
         except Unauthenticated:
@@ -125,20 +193,29 @@ class HttpEndpoint:
             if accepted[0] is Representation.EVENT_STREAM:  # browsers do not show the body of a failed EventSource
                 return self._stream(failed_stream(error), caller, accepted[0])
             raise
-        if method == "GET" and operation.type is OperationType.MUTATION:
+        if http.method == "GET" and operation.type is OperationType.MUTATION:
             message = "A mutation changes something: send it by POST."
             raise HttpError(405, message, allow="POST")
         representation = representation_of(operation.type, accepted)
         if representation in FRAMINGS:
-            payloads = self.pipeline.stream(operation, request, caller, last_event_id=headers.get("last-event-id"))
+            last_event_id = _text(http.headers.get(b"last-event-id"))
+            payloads = self.pipeline.stream(operation, request, caller, last_event_id=last_event_id)
             return self._stream(payloads, caller, representation)
         response = await self.pipeline.execute(operation, request, caller)
         return json_response(response.body, representation)
 
     async def _respond_to_batch(
         self, members: list[Any], caller: Principal | None, representation: Representation
-    ) -> ASGIApp:
-        """Run the operations one after the other; each has a response of its own. Raises Unauthenticated for all."""
+    ) -> JsonResponse:
+        """Return one response for each operation, also where the whole batch is refused."""
+        try:
+            bodies = await self._run_batch(members, caller)
+        except GatewayError as error:
+            return error_response(error, representation, batch=len(members))
+        return json_response(batch_body(bodies), representation)
+
+    async def _run_batch(self, members: list[Any], caller: Principal | None) -> list[bytes]:
+        """Run the operations one after the other. Raises MalformedRequest and Unauthenticated for all of them."""
         if not self.limits.batch:
             raise MalformedRequest("Batches are not accepted: send one operation in a request.")
         if not 0 < len(members) <= self.limits.batch:
@@ -152,7 +229,32 @@ class HttpEndpoint:
                 raise
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
                 bodies.append(errors_body(format_errors(error)))
-        return json_response(b"[" + b",".join(bodies) + b"]", representation)
+        return bodies
+
+    async def _received_body(self, request: HttpRequest) -> bytes:
+        """Return the body, whose rest is still to come. Raises HttpError 413 and 408, and ClientGone."""
+        limits = self.limits
+        announced = request.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > limits.body_bytes:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                while True:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    body += message.get("body", b"")
+                    if len(body) > limits.body_bytes:
+                        raise self._too_large()
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            too_slow = f"The request's body did not arrive within {limits.body_seconds:g} seconds."
+            raise HttpError(408, too_slow) from None
+
+    def _too_large(self) -> HttpError:
+        return HttpError(413, f"The request's body is larger than {self.limits.body_bytes} bytes.")
 
     def _stream(
         self, payloads: AsyncIterator[Payload], caller: Principal | None, representation: Representation
@@ -166,42 +268,14 @@ class HttpEndpoint:
         )
 
 
-async def _read_json_body(
-    headers: Headers, receive: Receive, peer: Peer | None, *, max_bytes: int, seconds: float
-) -> bytes:
-    """Return the whole body, which says that it is JSON in UTF-8. Raises HttpError 415, 413 and 408, and ClientGone."""
-    _check_content_type(headers.get("content-type", "")[:_LONGEST_CONTENT_TYPE])
-    too_large = f"The request's body is larger than {max_bytes} bytes."
-    announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise HttpError(413, too_large)
-    body, held = bytearray(), 0
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                body += message.get("body", b"")
-                if len(body) > max_bytes:
-                    raise HttpError(413, too_large)
-                if not message.get("more_body", False):
-                    return bytes(body)
-                if peer is not None:
-                    peer.peers.hold(peer, len(body) - held, reason="too_large")
-                    held = len(body)
-    except TimeoutError:
-        too_slow = f"The request's body did not arrive within {seconds:g} seconds."
-        raise HttpError(408, too_slow) from None
-    finally:
-        if peer is not None and held:
-            peer.peers.release(peer, held)
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
 
 
 @lru_cache(256)
-def _check_content_type(content_type: str) -> None:
+def _check_content_type(written: bytes) -> None:
     """Raise HttpError 415 unless it is JSON in UTF-8."""
-    media_type, _, parameters = content_type.partition(";")
+    media_type, _, parameters = written.decode("latin-1").partition(";")
     if media_type.strip().lower() != _JSON_TYPE:
         raise HttpError(415, f"Send the request's body as {_JSON_TYPE}.")
     for parameter in parameters.split(";"):

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.execution.encoding import encode
+from gateway.execution.encoding import Payload, encode
 from gateway.execution.errors import FormattedError
-from gateway.execution.subscriptions import Payload
 from gateway.transport.http.negotiation import Representation
 from gateway.transport.http.responses import errors_body
 

@@ -22,7 +22,7 @@ class HttpError(MalformedRequest):
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
         self.status = status
-        self.headers = headers
+        self.headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
 
 
 def status_of(error: BaseException, *, trusts_status: bool) -> int:

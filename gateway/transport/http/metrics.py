@@ -5,6 +5,7 @@ No label has a value that callers choose: the number of series is bounded, and t
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 from graphql import OperationType
 from prometheus_client import CollectorRegistry, Histogram
@@ -38,10 +39,11 @@ class OperationMetrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._labelled = cache(self._seconds.labels)  # which takes twice as long as the observation
 
     def observe(self, operation_type: OperationType | None, outcome: str, seconds: float) -> None:
         label = "unknown" if operation_type is None else operation_type.value
-        self._seconds.labels(label, outcome).observe(seconds)
+        self._labelled(label, outcome).observe(seconds)
 
 
 class _ScrapedMetrics(Collector):

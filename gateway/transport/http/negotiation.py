@@ -22,6 +22,8 @@ class Representation(enum.Enum):
     PAGE = "text/html"
 
 
+JSON = (Representation.JSON, Representation.GRAPHQL_RESPONSE)
+"""The representations of one answer to a query or a mutation."""
 WILDCARDS = {
     "*/*": (Representation.JSON,),
     "application/*": (Representation.JSON,),
@@ -31,6 +33,11 @@ WILDCARDS = {
 
 
 @lru_cache(_CACHED_HEADERS)
+def accepted_by(accept: bytes | None, page: bool) -> tuple[Representation, ...]:
+    """Do what `negotiate` does for the header as it was sent."""
+    return negotiate(None if accept is None else accept.decode("latin-1"), page=page)
+
+
 def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
     """Return the acceptable representations, the most wanted first. `page` says whether there is an HTML page.
 

@@ -4,12 +4,14 @@ uvicorn leaves these open, and a client can use each to hold a connection or its
 - The head of a request may take any time and grow without limit, and so may the trailers after its body. Here the head
   has `head_seconds`, and `head_bytes` and `head_fields`; as many bytes may arrive without one of the body. Trailers are
   dropped: uvicorn appends them to the headers.
+- Unfinished heads and bodies, and requests that wait for the response before them, may take any memory in all. Here
+  the `Peer` counts their bytes for the caller, and the request that exceeds its bound is refused.
 - A body may go on after its response. Here the rest has `linger_seconds` and `linger_bytes`, so that a client that
   writes everything first still reads its response.
 - Any byte ends the limit for idle connections. Here a request does.
 - Requests may be sent any number ahead. Here `pipelined` wait, and none is read while a response is not.
 - A response may take any time to be read, also after its connection was closed. Here the `Peer` limits it; the kernel
-  drops a connection whose client acknowledges nothing for `UNREAD_SECONDS`.
+  drops a connection whose client acknowledges nothing for `UNREAD_SECONDS`, and takes `MAX_UNSENT_BYTES`.
 """
 
 import asyncio
@@ -21,13 +23,20 @@ from typing import Any, ClassVar, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.transport.peers import PEER_EXTENSION, Peer, Peers
+from gateway.transport.http.exchange import Exchange
+from gateway.transport.peers import Peer, Peers
 
 UNREAD_SECONDS = 30
+MAX_UNSENT_BYTES = 524_288
+"""Of a connection, in the kernel, which would take 4 MB of what a client does not read. Most answers are shorter and go
+out in one call."""
+_UNCOUNTED_BYTES = 4_096
+"""Head and body of a usual request arrive one after the other."""
 _RESPONSE = b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _MALFORMED, _TOO_SLOW = b"400 Bad Request", b"408 Request Timeout"
 _TOO_LARGE, _TOO_MANY = b"431 Request Header Fields Too Large", b"503 Service Unavailable"
-_REASONS = {_MALFORMED: "malformed", _TOO_SLOW: "too_slow", _TOO_LARGE: "too_large"}
+_TOO_MUCH = b"429 Too Many Requests"
+_REASONS = {_MALFORMED: "malformed", _TOO_SLOW: "too_slow", _TOO_LARGE: "too_large", _TOO_MUCH: "unfinished"}
 
 
 class _TooMany(Exception):
@@ -52,7 +61,12 @@ class HttpProtocol(HttpToolsProtocol):
     _size = 0
     """Bytes since the head began, or since the last of the body; after the response, all of them."""
     _read_size = 0
+    _unfinished = 0
+    """Bytes of requests that are not complete, or wait for the response before them."""
+    _idle_since: float | None = None
+    """In the loop's time; None: a request is under way."""
     peer: Peer
+    cycle: Exchange
     _timer: asyncio.TimerHandle | None = None
     """The end of the time for the head, or for the rest of an answered request."""
 
@@ -60,14 +74,15 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._peers = peers
         self._websocket_class: Any = self.ws_protocol_class
-        self._unanswered: deque[Any] = deque()
-        """uvicorn's cycles of the requests that have no complete response yet."""
+        self._unanswered: deque[Exchange] = deque()
+        """The requests that have no complete response yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn names the class that it gets in practice
         connection = transport.get_extra_info("socket")
         if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
         self._start_timer(self.head_seconds, _TOO_SLOW)
         address = self.client[0] if self.client else ""
         self.peer = Peer(self._peers, self.transport, address=address, refuse=partial(self._refuse, _TOO_MANY))
@@ -75,6 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._unset_keepalive_if_required()
         self._abandon_requests()
         self.peer.disconnected()
         super().connection_lost(exc)
@@ -98,27 +114,50 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(_TOO_LARGE)
         elif self._in_head and self._timer is None:
             self._start_timer(self.head_seconds, _TOO_SLOW)
+        waiting = self._in_head or self._in_body or self.pipeline
+        self._unfinished = self._unfinished + self._read_size if waiting else 0
+        counts = self._unfinished > _UNCOUNTED_BYTES or self.peer.received
+        if counts and not self.peer.receive(self._unfinished):
+            self._refuse(_TOO_MUCH)
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_timer()
+        self._unset_keepalive_if_required()
         self.peer.refuse = self.transport.abort
+        self.scope = cast("Any", {"method": self.parser.get_method().decode("ascii"), "headers": self.headers})
         self.ws_protocol_class = partial(self._websocket_class, peer=self.peer)  # type: ignore[assignment]  # it is only called
         super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
-        self._unset_keepalive_if_required()
-        super().on_message_begin()
-        self.scope["extensions"] = {PEER_EXTENSION: cast("dict[object, object]", self.peer)}
+        self._idle_since = None
+        self.url = b""
+        self.headers = []
         self._in_head = True
         self._size = self._read_size
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > self.head_fields or len(self.pipeline) == self.pipelined:
             raise _TooMany
-        super().on_headers_complete()
-        if self.parser.should_upgrade() and self._should_upgrade():
+        parser = self.parser
+        if parser.should_upgrade() and self._should_upgrade():
             return  # a body would count as a part of the head
-        self._unanswered.append(self.cycle)
+        before, version = self.cycle, parser.get_http_version()
+        self.cycle = cycle = Exchange(
+            self,
+            peer=self.peer,
+            method=parser.get_method().decode("ascii"),
+            version=version,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+        self._unanswered.append(cycle)
         self._in_head, self._in_body = False, True
         self._size = 0
         if self._timer is not None:
@@ -126,34 +165,44 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers = []  # for the trailers
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
         if self._in_body and not self.cycle.response_complete:
             self._size = 0
+            self.cycle.add(body)
+            self.cycle.wake()
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        if self._in_body and not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.wake()
+        if not self.pipeline:
+            self._unfinished = 0
         if self._in_body:
             self._in_body = False
             self._size = 0
             if self._timer is not None:  # its response came first
                 self._stop_timer()
-                self.timeout_keep_alive_task = self.loop.call_later(
-                    self.timeout_keep_alive, self.timeout_keep_alive_handler
-                )
+                self._begin_idle()
 
     def on_response_complete(self) -> None:
         self._unanswered.popleft()
         if self.pipeline and self.flow.write_paused:
             self.pipeline.clear()
             self.transport.close()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self.peer.close()
             return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._begin_idle()
+        if self.peer.received and not (self._in_head or self._in_body or self.pipeline):
+            self.peer.receive(0)
         if self.flow.write_paused:
             self.flow.pause_reading()
         if self._in_body and self.cycle.response_complete:
-            self._unset_keepalive_if_required()
+            self._idle_since = None
             self._size = 0
             self._start_timer(self.linger_seconds, _TOO_SLOW)
 
@@ -168,7 +217,22 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def timeout_keep_alive_handler(self) -> None:
-        self.peer.close()
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        seconds = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if seconds > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+        else:
+            self.peer.close()
+
+    def _begin_idle(self) -> None:
+        """Close the connection if no request comes; its timer goes on during requests, since each would restart it."""
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _start_timer(self, seconds: float, status: bytes) -> None:
         self._timer = self.loop.call_later(seconds, self._refuse, status)
@@ -196,4 +260,5 @@ class HttpProtocol(HttpToolsProtocol):
         """Have no response written to the closed connection: uvicorn says so to the request that came last only."""
         for cycle in self._unanswered:
             cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.body = b""
+            cycle.wake()

@@ -1,30 +1,59 @@
 """HTTP responses in JSON."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
-from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.execution.encoding import encode
 from gateway.execution.errors import FormattedError, format_errors
 from gateway.transport.http.http_errors import OK, HttpError, status_of
 from gateway.transport.http.negotiation import Representation
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
+MAX_REPEATED = 100
+"""Refused operations of a batch that are answered one by one. Clients send 10 at once; a body of 1 MB has 500,000."""
+_JSON: Final = f"{Representation.JSON.value}; charset=utf-8".encode()
+_GRAPHQL_RESPONSE: Final = f"{Representation.GRAPHQL_RESPONSE.value}; charset=utf-8".encode()
+
+
+class JsonResponse(NamedTuple):
+    """A whole response of JSON, as data, and as an ASGI application that sends it."""
+
+    body: bytes
+    content_type: bytes = _JSON
+    status: int = OK
+    headers: Headers = ()
+    """Those of this response alone."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        length = (b"content-length", b"%d" % len(self.body))
+        headers = [*self.headers, length, (b"content-type", self.content_type)]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
 
 def json_response(
-    body: bytes, representation: Representation, *, status: int = OK, headers: dict[str, str] | None = None
-) -> Response:
+    body: bytes, representation: Representation, *, status: int = OK, headers: Headers = ()
+) -> JsonResponse:
     """Return a response of JSON. The representations of streams and pages stand for plain JSON here."""
-    is_graphql = representation is Representation.GRAPHQL_RESPONSE
-    media_type = (Representation.GRAPHQL_RESPONSE if is_graphql else Representation.JSON).value
-    return Response(body, status_code=status, headers=headers, media_type=f"{media_type}; charset=utf-8")
+    content_type = _GRAPHQL_RESPONSE if representation is Representation.GRAPHQL_RESPONSE else _JSON
+    return JsonResponse(body, content_type, status, headers)
 
 
-def error_response(error: BaseException, representation: Representation) -> Response:
-    """Return the response to a request of which nothing ran."""
+def error_response(error: BaseException, representation: Representation, *, batch: int = 0) -> JsonResponse:
+    """Return the response to a request of which nothing ran.
+
+    A batch of so many operations gets as many responses: Apollo's link hides the only one for several.
+    """
     errors = format_errors(error)
     status = status_of(error, trusts_status=representation is Representation.GRAPHQL_RESPONSE)
     headers = error.headers if isinstance(error, HttpError) else _headers(errors[0]["extensions"])
-    return json_response(errors_body(errors), representation, status=status, headers=headers)
+    body = errors_body(errors)
+    if 0 < batch <= MAX_REPEATED:
+        body = batch_body([body] * batch)
+    return json_response(body, representation, status=status, headers=headers)
 
 
 def errors_body(errors: list[FormattedError]) -> bytes:
@@ -32,13 +61,18 @@ def errors_body(errors: list[FormattedError]) -> bytes:
     return encode({"errors": errors})
 
 
-def _headers(extensions: dict[str, Any]) -> dict[str, str] | None:
+def batch_body(bodies: Iterable[bytes]) -> bytes:
+    """Return the responses of a batch as one list."""
+    return b"[" + b",".join(bodies) + b"]"
+
+
+def _headers(extensions: dict[str, Any]) -> Headers:
     match extensions["code"]:
         case "UNAUTHENTICATED":
-            return {"www-authenticate": "Bearer"}
+            return ((b"www-authenticate", b"Bearer"),)
         case "UNAVAILABLE":
-            return {"retry-after": "1"}
+            return ((b"retry-after", b"1"),)
         case "RATE_LIMITED":
-            return {"retry-after": str(extensions["retryAfter"])}
+            return ((b"retry-after", b"%d" % extensions["retryAfter"]),)
         case _:
-            return None
+            return ()

@@ -5,7 +5,7 @@ are, and a request that changes something is JSON by POST, for which browsers ne
 preflight, so their origin is checked before the upgrade.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -31,6 +31,7 @@ _HEADERS: Final = (
 )
 """Of every response that does not set them itself."""
 _VARY: Final = (b"vary", b"Accept, Authorization, Origin")
+Header = tuple[bytes, bytes]
 
 
 def browser_security(allowed_origins: Collection[str]) -> list[Middleware]:
@@ -41,7 +42,9 @@ def browser_security(allowed_origins: Collection[str]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=tuple(allowed_origins),
             allow_methods=("GET", "POST"),
-            allow_headers=("Accept", "Authorization", "Content-Type", "Last-Event-ID"),
+            allow_headers=(
+                "*",
+            ),  # answers with the names that are asked for: a listed origin may send Authorization already
             expose_headers=("Retry-After", "WWW-Authenticate"),
             max_age=PREFLIGHT_SECONDS,
         )
@@ -52,8 +55,21 @@ def browser_security(allowed_origins: Collection[str]) -> list[Middleware]:
 async def unexpected_error(_request: Request, error: Exception) -> Response:
     """Return the response to an exception that nothing else has caught; it passes no middleware."""
     response = error_response(error, Representation.JSON)
-    response.raw_headers += (*_HEADERS, _VARY)
-    return response
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    media_type = response.content_type.decode()
+    answer = Response(response.body, status_code=response.status, headers=headers, media_type=media_type)
+    answer.raw_headers = with_security_headers(answer.raw_headers, graphql=True)
+    return answer
+
+
+def with_security_headers(headers: Iterable[Header], *, graphql: bool) -> list[Header]:
+    """Return the headers of a response with those that it lacks. An answer of the endpoint varies by what it reads."""
+    given = list(headers)
+    names = {name for name, _ in given}
+    given += [header for header in _HEADERS if header[0] not in names]
+    if graphql:
+        given = [header for header in given if header[0] != b"vary"] + [_VARY]
+    return given
 
 
 class BrowserSecurity:
@@ -77,12 +93,8 @@ class BrowserSecurity:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                names = {name for name, _ in headers}
-                headers += [header for header in _HEADERS if header[0] not in names]
-                if scope["path"] == GRAPHQL_PATH:
-                    headers = [header for header in headers if header[0] != b"vary"] + [_VARY]
-                message["headers"] = headers
+                graphql = scope["path"] == GRAPHQL_PATH
+                message["headers"] = with_security_headers(message.get("headers", ()), graphql=graphql)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

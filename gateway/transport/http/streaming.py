@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.principals import Principal
+from gateway.execution.encoding import Payload
 from gateway.execution.errors import format_errors
-from gateway.execution.subscriptions import Payload
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.http.framing import Framing

@@ -1,13 +1,16 @@
 """GraphQL over WebSocket, by the sub-protocol graphql-transport-ws.
 
-A connection has one task that receives, and one for each operation. An operation awaits that its message went out
-before it takes its next payload: that bounds what waits here, and a slow client delays no other.
+A connection has one task that receives, and one for each operation that is not a live subscription. An operation awaits
+that its message went out before it takes its next payload: that bounds what waits here, and a slow client delays no
+other.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 from graphql import OperationType
 from starlette.datastructures import Headers
@@ -16,19 +19,26 @@ from starlette.types import Receive, Scope, Send
 from gateway.auth.authentication import Authentication, authorization_of
 from gateway.domain.errors import BadUserInput, GatewayError, RateLimited
 from gateway.domain.principals import Principal
-from gateway.execution.documents import Operation
+from gateway.execution.encoding import Payload
 from gateway.execution.errors import format_errors
+from gateway.execution.live_subscribers import Batch
+from gateway.execution.subscriptions import PayloadStream
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import ConcurrencyLimiter
+from gateway.operations.requests import GraphQLRequest
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
-from gateway.transport.peers import ClientGone, MonitoredSend, abort, peer_of
+from gateway.transport.peers import ClientGone, MonitoredSend, Peer, abort, peer_of
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
+from gateway.transport.websocket.frames import next_frames
 from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping, Pong, Subscribe
 
 MAX_PINGS = 20
 """Pings and pongs that a client may send in a second."""
+MAX_RUNNING = 3
+"""Queries and mutations of one connection that run at a time, up to the sending of their responses; others wait. So
+many responses may wait for a client that does not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +77,7 @@ class WebSocketEndpoint:
             await WebSocketConnection(self, scope, receive, MonitoredSend(send, scope)).run()
         else:
             await send({"type": "websocket.accept"})
-            code, reason = close_codes.SUBPROTOCOL_NOT_ACCEPTABLE
-            await send({"type": "websocket.close", "code": code, "reason": reason})
+            await send(close_codes.SUBPROTOCOL_NOT_ACCEPTABLE.message)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -83,9 +92,10 @@ class WebSocketConnection:
     send: MonitoredSend
     principal: Principal | None = None
     _receiving: Cancellable[Close | CloseCause] = field(default_factory=Cancellable, init=False)
-    _operations: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _executing: set[asyncio.Task[Any]] = field(default_factory=set, init=False)
-    """The tasks of queries and mutations."""
+    peer: Peer | None = field(init=False)
+    """None where another server has accepted the connection: then no subscription is live."""
+    _operations: dict[str, "Operation"] = field(default_factory=dict, init=False)
+    free: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, MAX_RUNNING), init=False)
     _initialised: bool = field(default=False, init=False)
     _pinged_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), init=False)
     """When the last ping was sent; before the initialisation, when the connection was opened."""
@@ -95,6 +105,9 @@ class WebSocketConnection:
     _ping: asyncio.Task[None] | None = field(default=None, init=False)
     """The last ping, until the client sends something."""
 
+    def __post_init__(self) -> None:
+        self.peer = peer_of(self.scope)
+
     async def run(self) -> None:
         """Receive messages until one of the two sides closes."""
         with self.endpoint.registry.registered(self):
@@ -103,8 +116,7 @@ class WebSocketConnection:
             finally:
                 if self.principal is not None:
                     self.endpoint.concurrency.release(self.principal)
-                for task in self._operations.values():
-                    task.cancel()
+                self._cancel(self._operations.values())
                 self._cancel_ping()
 
     def on_tick(self, now: float) -> None:
@@ -122,8 +134,8 @@ class WebSocketConnection:
     def close_for_shutdown(self) -> None:
         self._receiving.interrupt(close_codes.SERVICE_RESTART)
 
-    def close_unauthorized(self, error: GatewayError) -> None:  # noqa: ARG002 - the close code says it
-        self._receiving.interrupt(close_codes.FORBIDDEN)
+    def close_unauthorized(self, error: GatewayError) -> None:
+        self._receiving.interrupt(Close(4403, f"Forbidden: {error.message}"))
 
     async def _receive_messages(self) -> Close | CloseCause:
         try:
@@ -150,13 +162,13 @@ class WebSocketConnection:
                 await self._start_operation(message)
             case Complete():
                 if self.principal is None:
-                    raise CloseConnection(close_codes.UNAUTHORIZED)
-                task = self._operations.pop(message.id, None)
-                if task is not None:
-                    task.cancel()
+                    raise CloseConnection(close_codes.NOT_INITIALISED)
+                operation = self._operations.pop(message.id, None)
+                if operation is not None:
+                    operation.cancel()
             case Ping():
                 self._count_ping()
-                await self._send_text(message.pong)
+                await self.send_text(message.pong)
             case Pong():
                 self._count_ping()
 
@@ -177,20 +189,21 @@ class WebSocketConnection:
         except Exception as error:  # noqa: BLE001 - any error closes the connection
             raise CloseConnection(close_codes.close_of(error)) from None
         if principal is None:  # anonymous callers introspect over HTTP
-            raise CloseConnection(close_codes.UNAUTHORIZED)
+            raise CloseConnection(close_codes.NO_CREDENTIAL)
         try:
             self.endpoint.concurrency.acquire(principal)
         except RateLimited as error:
             raise CloseConnection(close_codes.close_of(error)) from None
         self.principal = principal
-        if (peer := peer_of(self.scope)) is not None:
-            peer.authenticated(principal)
+        if self.peer is not None:
+            self.peer.authenticated(principal)
+        self.scope["headers"] = ()  # 1.1 KB, as long as the connection
         self._pinged_at = asyncio.get_running_loop().time()
-        await self._send_text(messages.ACKNOWLEDGEMENT)
+        await self.send_text(messages.ACKNOWLEDGEMENT)
 
     async def _start_operation(self, message: Subscribe) -> None:
         if self.principal is None:
-            raise CloseConnection(close_codes.UNAUTHORIZED)
+            raise CloseConnection(close_codes.NOT_INITIALISED)
         if message.id in self._operations:
             raise CloseConnection(Close(4409, f"Subscriber for {message.id} already exists"))
         limit = self.endpoint.limits.operations
@@ -198,73 +211,146 @@ class WebSocketConnection:
             excess = RateLimited(
                 f"At most {limit} operations run on one socket. Complete one, or open another socket.", retryAfter=1
             )
-            await self._send_text(messages.error(message.id, format_errors(excess)))
+            await self.send_text(messages.error(message.id, format_errors(excess)))
             return
-        self._operations[message.id] = asyncio.create_task(self._run_operation(message))
+        operation = self._operations[message.id] = Operation(self, message.id)
+        operation.start(message.request)
 
-    async def _run_operation(self, message: Subscribe) -> None:
-        try:
-            operation = await self.endpoint.pipeline.prepare(message.request, self.principal)
-            if operation.type is OperationType.SUBSCRIPTION:
-                await self._send_payloads(message, operation)
-            else:
-                await self._send_response(message, operation)
-            last = messages.complete(message.id)
-        except ClientGone:
-            return
-        except Exception as error:  # noqa: BLE001 - any error becomes a masked response
-            last = messages.error(message.id, format_errors(error))
-        if self._operations.get(message.id) is asyncio.current_task():
-            del self._operations[message.id]  # before the last message: after it, the client may use the id again
-        with suppress(ClientGone):
-            await self._send_text(last)
+    def forget(self, operation: "Operation") -> None:
+        """Let the client use the operation's id again."""
+        if self._operations.get(operation.id) is operation:
+            del self._operations[operation.id]
 
-    async def _send_payloads(self, message: Subscribe, operation: Operation) -> None:
-        head = messages.next_head(message.id)
-        stream = await self.endpoint.pipeline.subscribe(operation, message.request, self.principal)
-        try:
-            async for payload in stream:
-                await self.send.send({"type": "websocket.send", "text": f"{head}{payload.text}}}"})
-        finally:
-            await stream.aclose()
-
-    async def _send_response(self, message: Subscribe, operation: Operation) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - operations are tasks
-        self._executing.add(task)
-        try:
-            response = await self.endpoint.pipeline.execute(operation, message.request, self.principal)
-            await self._send_text(f"{messages.next_head(message.id)}{response.body.decode()}}}")
-        finally:
-            self._executing.discard(task)
-
-    async def _send_text(self, text: str) -> None:
+    async def send_text(self, text: str) -> None:
         await self.send.send({"type": "websocket.send", "text": text})
 
     async def _send_ping(self) -> None:
         with suppress(ClientGone):
-            await self._send_text(messages.PING)
+            await self.send_text(messages.PING)
 
     def _cancel_ping(self) -> None:
         if self._ping is not None:
             self._ping.cancel()
             self._ping = None
 
+    @staticmethod
+    def _cancel(operations: Iterable["Operation"]) -> None:
+        for operation in operations:
+            operation.cancel()
+
     async def _close(self, cause: Close | CloseCause | None) -> None:
         if cause is close_codes.SERVICE_RESTART:
             # The subscriptions end, and the queries and mutations send their responses first.
-            for task in set(self._operations.values()) - self._executing:
-                task.cancel()
-            if self._executing:
-                await asyncio.wait(self._executing)
-        for task in self._operations.values():
-            task.cancel()
+            operations = self._operations.values()
+            self._cancel(each for each in operations if not each.executes)
+            if running := [each.task for each in operations if each.executes and each.task is not None]:
+                await asyncio.wait(running)
+        self._cancel(self._operations.values())
         if cause is CloseCause.UNRESPONSIVE:
             abort(self.scope, "unresponsive")
         elif isinstance(cause, Close):
             with suppress(ClientGone):
                 try:
                     async with asyncio.timeout(self.endpoint.limits.close):
-                        await self.send.send({"type": "websocket.close", "code": cause.code, "reason": cause.reason})
+                        await self.send.send(cause.message)
                 except TimeoutError:
                     abort(self.scope, "stalled")
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation, from `subscribe` to `complete`, as the sink of its payloads.
+
+    A query or mutation has a task. A subscription has one while it is opened, reads its backlog, or waits for its
+    client to read; as a live subscriber it has none, and its frames are written to the socket directly.
+    """
+
+    connection: WebSocketConnection
+    id: str
+    executes: bool = field(default=False, init=False)
+    """Whether it is a query or mutation that has begun."""
+    task: asyncio.Task[None] | None = field(default=None, init=False)
+    _stream: PayloadStream | None = field(default=None, init=False)
+    _head: bytes = field(default=b"", init=False)
+
+    def start(self, request: GraphQLRequest) -> None:
+        self._run(partial(self._begin, request))
+
+    def cancel(self) -> None:
+        """End it without a message."""
+        if self.task is not None:
+            self.task.cancel()
+        if self._stream is not None:  # a task that has not begun would not close it
+            self._stream.leave()
+
+    def take(self, batch: Batch) -> bool:
+        peer = self.connection.peer
+        if peer is None or peer.stalled:
+            return False
+        if batch.encoded_for != self._head:
+            batch.encoded_for, batch.encoded = self._head, next_frames(self._head, batch.payloads)
+        peer.transport.write(batch.encoded)
+        return True
+
+    def fall_behind(self, payload: Payload) -> None:
+        self._run(partial(self._send_payloads, payload))
+
+    def end(self, error: Exception | None) -> None:
+        async def finish() -> bool:
+            if error is not None:
+                raise error
+            return True
+
+        self._run(finish)
+
+    def _run(self, work: Callable[[], Awaitable[bool]]) -> None:
+        self.task = asyncio.create_task(self._send_messages(work))
+
+    async def _send_messages(self, work: Callable[[], Awaitable[bool]]) -> None:
+        """Do the work, which sends messages and returns whether all were sent; then send the last one."""
+        try:
+            if not await work():
+                self.task = None
+                return
+            last = messages.complete(self.id)
+        except (ClientGone, asyncio.CancelledError):  # a task that keeps its cancellation keeps what its frames hold
+            return
+        except Exception as error:  # noqa: BLE001 - any error becomes a masked response
+            last = messages.error(self.id, format_errors(error))
+        self.connection.forget(self)  # before the last message: after it, the client may use the id again
+        with suppress(ClientGone):
+            await self.connection.send_text(last)
+
+    async def _begin(self, request: GraphQLRequest) -> bool:
+        connection = self.connection
+        pipeline, caller = connection.endpoint.pipeline, connection.principal
+        operation = await pipeline.prepare(request, caller)
+        if operation.type is OperationType.SUBSCRIPTION:
+            self._head = messages.next_head(self.id).encode()
+            self._stream = await pipeline.subscribe(operation, request, caller)
+            return await self._send_payloads(None)
+        self.executes = True
+        async with connection.free:
+            body = (await pipeline.execute(operation, request, caller)).body
+            text = f"{messages.next_head(self.id)}{body.decode()}}}"
+            del body  # the text may wait for long
+            await connection.send_text(text)
+        return True
+
+    async def _send_payloads(self, payload: Payload | None) -> bool:
+        """Send this payload and those of the stream. Return whether it has ended; it may be live instead."""
+        stream, connection, head = self._stream, self.connection, self._head.decode()
+        assert stream is not None  # noqa: S101 - subscriptions have one
+        sink = None if connection.peer is None else self
+        try:
+            while True:
+                if payload is not None:
+                    await connection.send_text(f"{head}{payload.text}}}")
+                payload = await stream.next_or_join(sink)
+                if payload is None:
+                    return False
+        except StopAsyncIteration:
+            return True
+        except BaseException:
+            await stream.aclose()
+            raise

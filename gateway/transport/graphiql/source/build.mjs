@@ -35,8 +35,22 @@ function entryNames(result) {
   );
 }
 
+// The schema of variables demands non-null input fields that have a default; an operation may leave them out.
+const DEMANDED = "return { required, definition, definitions };";
+const optionalDefaults = {
+  name: "optional-defaults",
+  setup({ onLoad }) {
+    onLoad({ filter: /getVariablesJSONSchema\.js$/ }, async ({ path }) => {
+      const contents = await readFile(path, "utf8");
+      if (!contents.includes(DEMANDED)) throw new Error(`${path} demands input fields in another way`);
+      return { contents: contents.replace(DEMANDED, DEMANDED.replace("required", "required: required && fieldOrType.defaultValue === undefined")) };
+    });
+  },
+};
+
 const workers = await build({
   ...common,
+  plugins: [optionalDefaults],
   entryPoints: {
     editorWorker: "monaco-editor/esm/vs/editor/editor.worker.js",
     jsonWorker: "monaco-editor/esm/vs/language/json/json.worker.js",

@@ -1,12 +1,9 @@
-// The Live panel: every change that the most privileged key sees, newest first, whichever tab is open. After a lost connection it resumes
-// at the last event's cursor.
+// The Live panel: every change that the most privileged key sees, newest first, whichever tab is open.
 import { useEffect, useState, useSyncExternalStore } from "react";
-import { createClient } from "graphql-ws";
-import { requestHeaders, socketAddress } from "./transport.js";
+import { subscribe } from "./subscriptions.js";
+import { requestHeaders } from "./transport.js";
 
 const MAX_EVENTS = 200;
-const MIN_RETRY_MS = 1000; // doubled with every failure in a row
-const MAX_RETRY_MS = 30_000;
 
 const DOCUMENT = `subscription Live($after: String) {
   installationEvents(after: $after) {
@@ -43,61 +40,6 @@ function describe(event) {
 
 const reasonOf = ({ reason, message }) => reason?.message ?? reason?.code ?? message ?? null;
 
-const failureOf = (failure) => {
-  if (Array.isArray(failure)) return failure.map(({ message }) => message).join("; ");
-  return failure.reason || failure.message || "the connection broke";
-};
-
-// Trying again does not help when the operation or the key was refused.
-const isFinal = (failure) => Array.isArray(failure) || [4400, 4401, 4403].includes(failure.code);
-
-// Calls `onEvent` with each event and `onStatus` with the state of the connection, until the returned function is called.
-function subscribeToEvents({ endpoint, secret, onEvent, onStatus }) {
-  let wait = MIN_RETRY_MS;
-  const client = createClient({
-    url: socketAddress(endpoint),
-    connectionParams: requestHeaders(secret),
-    retryAttempts: 0,
-    on: {
-      connected() {
-        wait = MIN_RETRY_MS;
-        onStatus("live");
-      },
-    },
-  });
-  let after = null;
-  let timer = null;
-  let stopped = false;
-  const retry = () => {
-    if (stopped) return;
-    timer = setTimeout(subscribe, wait);
-    wait = Math.min(wait * 2, MAX_RETRY_MS);
-  };
-  function subscribe() {
-    client.subscribe(
-      { query: DOCUMENT, variables: { after } },
-      {
-        next({ data, errors }) {
-          if (errors) return onStatus(failureOf(errors));
-          after = data.installationEvents.cursor;
-          onEvent(data.installationEvents);
-        },
-        error(failure) {
-          onStatus(failureOf(failure));
-          if (!isFinal(failure)) retry();
-        },
-        complete: retry,
-      },
-    );
-  }
-  subscribe();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-    client.dispose();
-  };
-}
-
 function Change({ event }) {
   const { installation, actor } = event;
   const reason = reasonOf(event);
@@ -120,15 +62,27 @@ function LivePanel({ endpoint, keyStore }) {
   useSyncExternalStore(keyStore.subscribe, keyStore.snapshot);
   const key = keyStore.mostPrivileged;
   useEffect(() => {
-    const onEvent = (event) => setEvents((known) => [event, ...known].slice(0, MAX_EVENTS));
-    return subscribeToEvents({ endpoint, secret: key.secret, onEvent, onStatus: setStatus });
+    const showErrors = (errors) => setStatus(errors.map(({ message }) => message).join("; "));
+    return subscribe({
+      endpoint,
+      headers: requestHeaders(key.secret),
+      request: { query: DOCUMENT },
+      onConnected: () => setStatus("live"),
+      onResult({ data, errors }) {
+        if (errors) return showErrors(errors);
+        setEvents((known) => [data.installationEvents, ...known].slice(0, MAX_EVENTS));
+      },
+      onWaiting: setStatus,
+      onErrors: showErrors,
+      onEnd: () => setStatus("ended by the gateway"),
+    });
   }, [endpoint, key.secret]);
   return (
     <section className="live" aria-label="Live changes">
-      <h2 className="graphiql-doc-explorer-title">Live changes</h2>
+      <h2>Live changes</h2>
       <p role="status">
         {status}
-        {key.label ? ` – what ${key.label} sees` : ""}
+        {status === "live" && key.label ? ` – what ${key.label} sees` : ""}
       </p>
       {events.length === 0 && status === "live" && <p>Run a mutation: its change appears here.</p>}
       <ol>

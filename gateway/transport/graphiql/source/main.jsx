@@ -39,14 +39,31 @@ function KeyField({ keyStore }) {
   );
 }
 
+// Long lines are wrapped: at 1,000 px an operation has 200 px beside its toolbar.
+const EDITOR_OPTIONS = { wordWrap: "on", wrappingIndent: "indent", fontSize: 13 };
+
+// The style sheets follow the system's colours by themselves, the editors only when they are told.
+function useSystemColours() {
+  const theme = useGraphiQL(({ theme }) => theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(theme);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, [theme, setTheme]);
+}
+
 function KeyChooser({ keyStore }) {
+  useSystemColours();
   useSyncExternalStore(keyStore.subscribe, keyStore.snapshot);
   const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex].id);
   useEffect(() => keyStore.openTab(tab), [keyStore, tab]);
-  const ready = useGraphiQL(({ queryEditor, variableEditor }) => Boolean(queryEditor && variableEditor));
+  const editors = useGraphiQL(({ queryEditor, variableEditor, responseEditor }) => ({ queryEditor, variableEditor, responseEditor }));
   useEffect(() => {
-    document.body.toggleAttribute("data-ready", ready);
-  }, [ready]);
+    for (const editor of Object.values(editors)) editor?.updateOptions(EDITOR_OPTIONS);
+    document.body.toggleAttribute("data-ready", Boolean(editors.queryEditor && editors.variableEditor));
+  }, [editors]);
   return (
     <div className="key-chooser">
       <label>
@@ -82,12 +99,16 @@ function Examples({ tabs: offered, replacedIds }) {
   );
 }
 
+// The editor's schema of variables allows no object for a scalar that it does not know.
+const SCALAR_SCHEMAS = { JSON: { type: ["object", "array", "string", "number", "boolean"] } };
+
 function Page({ config, keyStore, fetcher, replacedIds }) {
   const plugins = useMemo(() => [livePlugin({ endpoint: config.endpoint, keyStore }), HISTORY_PLUGIN], [config, keyStore]);
   return (
     <GraphiQL
       fetcher={fetcher}
       storage={storage}
+      customScalarSchemas={SCALAR_SCHEMAS}
       plugins={plugins}
       visiblePlugin={config.tabs.length > 0 ? plugins[0] : undefined}
       shouldPersistHeaders={false}

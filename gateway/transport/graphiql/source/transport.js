@@ -1,7 +1,6 @@
 // Sends operations: queries and mutations over HTTP, subscriptions over graphql-transport-ws, both with the chosen key.
-import { createGraphiQLFetcher } from "@graphiql/toolkit";
 import { parse } from "graphql";
-import { createClient } from "graphql-ws";
+import { subscribe } from "./subscriptions.js";
 
 // The header editor outweighs the chosen key, whatever the case of the header's name.
 export function requestHeaders(secret, typed = {}) {
@@ -9,52 +8,62 @@ export function requestHeaders(secret, typed = {}) {
   return { ...(secret && !overridden && { Authorization: `Bearer ${secret}` }), ...typed };
 }
 
-export function socketAddress(endpoint) {
-  const address = new URL(endpoint, location.href);
-  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-  return address.href;
-}
-
-// A close event has only a code, and none that helps when the socket was never open.
-function describeFailure(failure) {
-  if (failure instanceof Error || Array.isArray(failure)) return failure;
-  if (!failure?.code || failure.code === 1006) {
-    return new Error("The connection to the gateway could not be made, or it broke. See whether the gateway runs, then run this again.");
-  }
-  return new Error(`The gateway closed the connection: ${failure.reason || "no reason given"} (${failure.code}).`);
-}
-
-function socketClient(options) {
-  const client = createClient(options);
-  const subscribe = (payload, sink) => client.subscribe(payload, { ...sink, error: (failure) => sink.error(describeFailure(failure)) });
-  return { ...client, subscribe };
-}
-
 // The editor parses the document a moment after a tab was opened. Until then it would send the previous tab's operation name.
 function withOwnOperationName({ query, operationName, ...rest }) {
-  let documentAST;
+  let operations;
   try {
-    documentAST = parse(query);
+    operations = parse(query).definitions.filter(({ operation }) => operation);
   } catch {
-    return { parameters: { query, operationName, ...rest }, documentAST }; // the gateway's error says what is wrong
+    return { request: { query, operationName, ...rest } }; // the gateway's error says what is wrong
   }
-  const names = documentAST.definitions.filter(({ operation }) => operation).map(({ name }) => name?.value);
-  const known = names.includes(operationName ?? undefined);
-  return { parameters: { query, operationName: known ? operationName : names[0], ...rest }, documentAST };
+  const operation = operations.find(({ name }) => name?.value === (operationName ?? undefined)) ?? operations[0];
+  return { request: { query, operationName: operation?.name?.value, ...rest }, type: operation?.operation };
 }
+
+// Errors are thrown as lists: GraphiQL shows the stack of anything else.
+async function post(endpoint, request, headers) {
+  let response;
+  try {
+    response = await fetch(endpoint, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(request) });
+  } catch {
+    throw [{ message: "The gateway restarts, or cannot be reached. See whether it runs, then run this again." }];
+  }
+  try {
+    return await response.json();
+  } catch {
+    throw [{ message: `The answer is not JSON: ${response.status} ${response.statusText}.` }];
+  }
+}
+
+// As an Observable whose results are what the response shows: the last event, or why there is none.
+const subscription = (parameters) => ({
+  subscribe(sink) {
+    let waiting = false;
+    const unsubscribe = subscribe({
+      ...parameters,
+      onConnected() {
+        if (waiting) sink.next({ status: "The gateway is back. The next event appears here." });
+        waiting = false;
+      },
+      onResult: (result) => sink.next(result),
+      onWaiting(status) {
+        waiting = true;
+        sink.next({ status });
+      },
+      onErrors: (errors) => sink.error(errors),
+      onEnd: () => sink.complete(),
+    });
+    return { unsubscribe };
+  },
+});
 
 export function createFetcher({ endpoint, keyStore, onResult }) {
   return async (asked, options = {}) => {
-    const { parameters, documentAST } = withOwnOperationName(asked);
+    const { request, type } = withOwnOperationName(asked);
     const headers = requestHeaders(keyStore.secret, options.headers);
-    const fetcher = createGraphiQLFetcher({
-      url: endpoint,
-      headers,
-      enableIncrementalDelivery: false,
-      wsClient: socketClient({ url: socketAddress(endpoint), connectionParams: headers, lazy: true, retryAttempts: 0 }),
-    });
+    if (type === "subscription") return subscription({ endpoint, headers, request });
     const tab = keyStore.tab;
-    const result = await fetcher(parameters, { headers, documentAST });
+    const result = await post(endpoint, request, headers);
     onResult({ tab, result });
     return result;
   };
