@@ -69,6 +69,7 @@ class EventStream:
         except BaseException:
             self.close()
             raise
+        self.count_as(1)
 
     def subscribe(self, *, like: SubscriberBuffer | None = None) -> None:
         """Have what is delivered from now on put into the buffer, if it accepts it."""

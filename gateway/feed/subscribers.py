@@ -33,13 +33,14 @@ class SubscriberBuffer:
         self.seen: Position | None = None
         """The subscriber has taken all events up to here that were delivered since buffering started."""
         self.max_size: Final = max_size
-        self.counted = 1
-        """As how many subscribers it counts in the gauge: those that share its events."""
+        self.counted = 0
+        """As how many subscribers it counts in the gauge: those that share its events; none before it has started."""
         self._waiter: asyncio.Future[None] | None = None
 
     def copy(self) -> "SubscriberBuffer":
         """Return a buffer of one subscriber in the same state."""
         copy = SubscriberBuffer(matching=self.matching, max_size=self.max_size)
+        copy.counted = 1
         copy.events.extend(self.events)
         copy.buffering, copy.closed, copy.seen = self.buffering, self.closed, self.seen
         return copy

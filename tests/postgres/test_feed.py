@@ -346,6 +346,21 @@ async def test_ended_stream_leaves_nothing_behind(database: Database, feed: Feed
     await commit(database, feed, EventSource())
 
 
+async def test_subscriber_is_counted_once_it_misses_nothing(database: Database, feed: Feed) -> None:
+    """Clients and tests that wait for the gauge may then write: what is committed from now on is delivered."""
+    events = feed.follow(EVERYTHING)
+    starting = asyncio.create_task(events.start())
+    await asyncio.sleep(0)
+    assert list(feed._subscribers)
+    assert feed.stats.subscribers == 0
+    await until(lambda: feed.stats.subscribers == 1)
+    assert events.position is not None
+    await starting
+    source = EventSource()
+    await commit(database, feed, source)
+    assert await receive(events, count=1) == [(source.installation_id, 1)]
+
+
 async def test_cancelled_generator_closes_its_stream(feed: Feed) -> None:
     async def generate() -> AsyncIterator[int]:
         async with aclosing(feed.follow(EVERYTHING)) as events:

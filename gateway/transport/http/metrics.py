@@ -97,7 +97,7 @@ def scraped_metrics(
 
 def _feed_metrics(stats: FeedStats) -> Iterator[Metric]:
     gauges = (
-        ("gateway_subscribers", "Subscribers of the event log.", stats.subscribers),
+        ("gateway_subscribers", "Subscribers of the event log that have started.", stats.subscribers),
         ("gateway_feed_connected", "1 while the log reader has a connection.", int(stats.connected)),
         (
             "gateway_notify_latency_seconds",

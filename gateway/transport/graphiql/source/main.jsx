@@ -62,7 +62,7 @@ function KeyChooser({ keyStore }) {
   const editors = useGraphiQL(({ queryEditor, variableEditor, responseEditor }) => ({ queryEditor, variableEditor, responseEditor }));
   useEffect(() => {
     for (const editor of Object.values(editors)) editor?.updateOptions(EDITOR_OPTIONS);
-    document.body.toggleAttribute("data-ready", Boolean(editors.queryEditor && editors.variableEditor));
+    document.body.toggleAttribute("data-ready", Object.values(editors).every(Boolean));
   }, [editors]);
   return (
     <div className="key-chooser">
