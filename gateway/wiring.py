@@ -19,7 +19,7 @@ from gateway.execution.limits import DocumentLimits
 from gateway.operations.persisted_operations import DocumentPolicy
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import Quota
-from gateway.schema.costs import FIELD_WEIGHTS, FILTERED, LOOKUPS, STATEMENTS, UNREAD_WHEN_EMPTY, list_sizes
+from gateway.schema.costs import FIELD_WEIGHTS, FILTERED, LOOKUPS, PRODUCTS, STATEMENTS, UNREAD_WHEN_EMPTY, list_sizes
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.storage.database import Database, open_database
@@ -54,6 +54,7 @@ def build_cost_model(schema: Schema) -> CostModel:
     """Make the model that operations are priced by."""
     return CostModel(
         weights=FIELD_WEIGHTS,
+        products=PRODUCTS,
         statements=STATEMENTS,
         lookups=LOOKUPS,
         list_sizes=list_sizes(schema),

@@ -67,6 +67,8 @@ class CostModel:
     each of its items, where it is a list."""
     statements: Mapping[str, int] = field(default_factory=dict)
     """By the same names: what is added once for each place in the document, however many parents there are."""
+    products: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """By `InputType.field`: another list of that input, and what each pair of their items adds to the weights."""
     lookups: Mapping[str, int] = field(default_factory=dict)
     """By `Type.field`: what the field adds once to an operation, since its values are read together."""
     filtered: Mapping[str, int] = field(default_factory=dict)
@@ -261,6 +263,11 @@ class _Estimator:
             for sum_, weights in ((to.each, model.weights), (to.shared, model.statements)):
                 weight = weights.get(f"{type_.name}.{name}", 0)
                 self._sums.add_weight(sum_, items, weight)
+            other, weight = model.products.get(f"{type_.name}.{name}", ("", 0))
+            if other in given:
+                pairs = Sum()
+                self._sums.add_weight(pairs, given[other], weight)
+                self._sums.add(to.each, items, self._sums.append(pairs))
 
     def _items(self, value: ValueNode) -> int | ItemsOf:
         """Return how many items the value of an input field has: 1 where it is no list."""

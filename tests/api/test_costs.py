@@ -1,6 +1,7 @@
 """Costs: estimated from document and variables, returned on request, limited by kind of caller."""
 
 import json
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from graphql import get_introspection_query
 from gateway.domain.principals import PrincipalKind
 from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents
-from gateway.schema.costs import FIELD_WEIGHTS, FILTERED, LOOKUPS, STATEMENTS, UNREAD_WHEN_EMPTY, list_sizes
+from gateway.schema.costs import FIELD_WEIGHTS, FILTERED, LOOKUPS, PRODUCTS, STATEMENTS, UNREAD_WHEN_EMPTY, list_sizes
 from gateway.schema.schema import build_schema
 from gateway.settings import Settings
 from gateway.wiring import build_documents
@@ -28,6 +29,7 @@ MODEL = CostModel(
         "InstallationFilter.accountIds": 7,
         "ApplicationFilter.search": 5,
     },
+    products={"InstallationFilter.statuses": ("applicationIds", 3)},
     statements={
         "Query.installations": 100,
         "Account.installations": 1_000,
@@ -110,6 +112,17 @@ COSTED: list[tuple[str, dict[str, Any], int]] = [
     ),
     ("query ($id: ID!) { installations(filter: {accountIds: [$id]}) { totalCount } }", {"id": "a"}, 110 + 20 + 7),
     (BY_FILTER, {"by": {"accountIds": ["a", "b"]}}, 110 + 20 + 2 * 7 + 3),
+    (BY_FILTER, {"by": {"applicationIds": ["a"] * 5, "statuses": ["ACTIVATED"] * 2}}, 110 + 20 + 5 * 2 * 3 + 9),
+    (
+        """query ($ids: [ID!]) {
+          installations(first: 0, filter: {applicationIds: $ids, statuses: [ACTIVATED, INACTIVE]}) {
+            statusCounts { count }
+          }
+        }""",
+        {"ids": ["a"] * 5},
+        110 + 4 * 11 + 1 + 3 * (5 * 2 * 3 + 5 + 2),
+    ),
+    ("{ installations(filter: {applicationIds: [], statuses: ACTIVATED}) { totalCount } }", {}, 110 + 20 + 1),
     (BY_FILTER, {"by": {"accountIds": None}}, 110 + 20 + 7 + 1),
     (BY_FILTER, {"by": {"statuses": ["ACTIVATED"] * 1_000}}, 110 + 20 + 1_001),
     (
@@ -201,7 +214,9 @@ def test_every_mutation_has_a_stated_cost() -> None:
 def test_every_weight_names_a_field_of_the_schema() -> None:
     schema = build_schema()
     types: Any = schema._schema.type_map
-    for coordinate in (*FIELD_WEIGHTS, *STATEMENTS, *LOOKUPS, *FILTERED, *UNREAD_WHEN_EMPTY, *list_sizes(schema)):
+    factors = [f"{name.partition('.')[0]}.{other}" for name, (other, _) in PRODUCTS.items()]
+    tables = (FIELD_WEIGHTS, PRODUCTS, factors, STATEMENTS, LOOKUPS, FILTERED, UNREAD_WHEN_EMPTY, list_sizes(schema))
+    for coordinate in chain(*tables):
         type_, _, name = coordinate.partition(".")
         assert name in types[type_].fields, coordinate
 
