@@ -1,7 +1,6 @@
 import asyncio
-import gc
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -18,12 +17,6 @@ from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
 from tests.conftest import address, run_on
 from tests.postgres.event_rows import EVERYTHING, EventSource, receive, until, write
-
-
-@pytest.fixture
-async def feed(database: Database, database_url: str) -> AsyncIterator[Feed]:
-    async with Feed(database, url=database_url, poll_seconds=0.2) as started:
-        yield started
 
 
 @asynccontextmanager
@@ -324,54 +317,6 @@ async def test_subscribers_get_cursor_expired_when_the_log_is_replaced(database:
         await commit(database, feed, source)
         with pytest.raises(CursorExpired):
             await receive(events, count=1)
-
-
-async def test_ended_stream_leaves_nothing_behind(database: Database, feed: Feed) -> None:
-    closed, cancelled, forgotten = (feed.follow(EVERYTHING) for _ in range(3))
-    for tasks in (closed, cancelled, forgotten):
-        await tasks.start()
-    waiting = asyncio.create_task(anext(cancelled))
-    await asyncio.sleep(0)
-    assert feed.stats.subscribers == 3
-    await closed.aclose()
-    with pytest.raises(StopAsyncIteration):
-        await anext(closed)
-    waiting.cancel()
-    await asyncio.wait([waiting])
-    assert feed.stats.subscribers == 1
-    del tasks, forgotten
-    gc.collect()
-    await until(lambda: feed.stats.subscribers == 0)
-    assert not feed._subscribers._by_application
-    await commit(database, feed, EventSource())
-
-
-async def test_subscriber_is_counted_once_it_misses_nothing(database: Database, feed: Feed) -> None:
-    """Clients and tests that wait for the gauge may then write: what is committed from now on is delivered."""
-    events = feed.follow(EVERYTHING)
-    starting = asyncio.create_task(events.start())
-    await asyncio.sleep(0)
-    assert list(feed._subscribers)
-    assert feed.stats.subscribers == 0
-    await until(lambda: feed.stats.subscribers == 1)
-    assert events.position is not None
-    await starting
-    source = EventSource()
-    await commit(database, feed, source)
-    assert await receive(events, count=1) == [(source.installation_id, 1)]
-
-
-async def test_cancelled_generator_closes_its_stream(feed: Feed) -> None:
-    async def generate() -> AsyncIterator[int]:
-        async with aclosing(feed.follow(EVERYTHING)) as events:
-            async for event in events:
-                yield event.version
-
-    task = asyncio.ensure_future(anext(aiter(generate())))
-    await until(lambda: feed.stats.subscribers == 1)
-    task.cancel()
-    await asyncio.wait([task])
-    await until(lambda: feed.stats.subscribers == 0)
 
 
 async def test_feed_starts_before_its_database(server_url: str) -> None:
