@@ -134,6 +134,10 @@ class Query:
         return f"hello {name} from {info.context['request'].headers.get('authorization')}"
 
     @strawberry.field
+    def event_cursor(self) -> str:
+        return "beginning"
+
+    @strawberry.field
     def echo(self, some: JSON | None, all: JSON, page: Page) -> JSON:  # noqa: A002 - the argument's name in the API
         return JSON({"some": some, "all": all, "size": page.size})
 
@@ -164,7 +168,7 @@ class Subscription:
     async def installation_events(
         self, info: strawberry.Info, after: str | None = None
     ) -> AsyncIterator[InstallationEvent]:
-        if after is None:
+        if after == "beginning":
             yield InstallationStatusChanged(
                 id=strawberry.ID("1"),
                 cursor="first",

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from gateway.transport.graphiql.bundles import NOT_BUILT, Bundle, load_bundle
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
-from gateway.transport.graphiql.page import GraphiQL, OneTimeKeys, Prefilled
+from gateway.transport.graphiql.page import ExampleTab, GraphiQL, OneTimeKeys, Prefilled
 from tests.api.conftest import CHROMIUM
 from tests.api.graphiql_site import ACCOUNT_KEY, NEW_INSTALLATION, OLD_INSTALLATION, PLATFORM_KEY, TABS, site
 from tests.serving import DEADLINE, serving
@@ -272,3 +272,37 @@ async def test_page_fits_its_window(browser: Browser, bundle: Bundle) -> None:
                 assert measured["response"]["top"] >= measured["editor"]["bottom"]
         await visit.page.evaluate("document.querySelector('.graphiql-main').scrollTo(0, 200)")
         assert (await visit.page.evaluate(MEASURE))["textTop"] == measured["textTop"] - 200
+
+
+async def test_page_on_a_narrow_screen_ends_with_its_content_and_shows_the_key(
+    browser: Browser, bundle: Bundle
+) -> None:
+    keys = OneTimeKeys(keys=(PLATFORM_KEY,))
+    tab = ExampleTab(
+        title="Long",
+        query="query Long($all: JSON!) { echo(some: 1, all: $all, page: {}) }",
+        variables={"all": list(range(500))},
+        key=PLATFORM_KEY.kind,
+    )
+    graphiql = GraphiQL(bundle=bundle, prefilled=Prefilled(keys=keys, tabs=(tab,)))
+    async with serving(site(graphiql)) as address, visiting(browser, f"{address}/") as visit:  # without the token
+        await visit.page.set_viewport_size({"width": 400, "height": 850})
+        await visit.run()
+        await visit.expect_answer('"echo"')
+        bounds = await visit.page.evaluate(NARROW)
+        assert bounds["end"] <= bounds["content"] + 1
+        assert bounds["noteHeight"] < 100
+        assert max(bounds["right"]) <= 400
+
+
+NARROW = """() => {
+  const main = document.querySelector(".graphiql-main");
+  const bottom = (selector) => document.querySelector(selector).getBoundingClientRect().bottom;
+  const shown = [...document.querySelectorAll(".graphiql-logo :is(input, select, button, small)")];
+  return {
+    end: main.getBoundingClientRect().top - main.scrollTop + main.scrollHeight,
+    content: Math.max(bottom(".graphiql-sessions"), bottom(".graphiql-plugin")),
+    noteHeight: document.querySelector("[role=note]").getBoundingClientRect().height,
+    right: shown.map((element) => element.getBoundingClientRect().right),
+  };
+}"""

@@ -4,8 +4,7 @@ const TYPED = "gateway:key";
 const OFFERED = "gateway:keys";
 
 // The keys that the gateway hands out once, for the token in the address's fragment; after that, those kept in the session of this browser
-// tab. Throws where the token is refused and no
-// keys are kept.
+// tab. Throws where the token is refused and no keys are kept.
 export async function offeredKeys() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   const kept = JSON.parse(sessionStorage.getItem(OFFERED) ?? "[]");

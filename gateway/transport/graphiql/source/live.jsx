@@ -45,8 +45,8 @@ function Change({ event }) {
   const reason = reasonOf(event);
   return (
     <li>
-      <time dateTime={event.occurredAt}>{new Date(event.occurredAt).toLocaleTimeString()}</time>
       <strong>{describe(event)}</strong>
+      <time dateTime={event.occurredAt}>{new Date(event.occurredAt).toLocaleTimeString()}</time>
       <span>{installation ? `${installation.application.name} for ${installation.account.name}` : event.installationId}</span>
       <small>
         {reason ? `${reason} – ` : ""}
