@@ -1,7 +1,9 @@
-"""The documents in GraphiQL's page are valid on the schema."""
+"""The documents in GraphiQL's page, and those of the benchmarks, are valid on the schema."""
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +14,8 @@ from graphql.language import FieldNode, OperationDefinitionNode
 from gateway.schema.schema import print_sdl
 from gateway.transport.graphiql.examples import ExampleSubjects, workflow_tabs
 from gateway.transport.graphiql.page import ExampleTab
+from tests.benchmarks import cost_documents, deliveries, execution
+from tests.live.subscribers import EVENTS
 
 SUBJECTS = ExampleSubjects(
     application_id=uuid4(),
@@ -68,3 +72,12 @@ def test_live_panel_shows_every_type_of_event() -> None:
     shown = LIVE.read_text()
     events = {one.name for one in SCHEMA.get_possible_types(SCHEMA.type_map["InstallationEvent"])}  # type: ignore[arg-type]  # an interface
     assert {event for event in events if f'"{event}"' not in shown} == {"InstallationAuthorizationRenewed"}
+
+
+def test_documents_of_the_benchmarks_are_valid() -> None:
+    rows = [SimpleNamespace(id=uuid4()) for _ in range(100)]
+    dataset: Any = SimpleNamespace(applications=rows, accounts=rows, installations=rows)
+    written = [text for _, text in cost_documents.written_documents(dataset)]
+    others = [execution._POINT, execution._PAGE, execution._NESTED, str(deliveries._REQUEST.query), EVENTS]
+    for document in written + others:
+        assert validate(SCHEMA, parse(document)) == [], document

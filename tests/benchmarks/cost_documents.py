@@ -21,9 +21,13 @@ VARIABLES = {"metadata": {"number": 0}}
 
 def documents(dataset: Dataset) -> dict[str, str]:
     """Return the text of each document by its name."""
-    written = (families, filters, combined_filters, event_filters, nested_filters, repeated, mutations)
-    named = itertools.chain(*(each(dataset) for each in written), random_documents(dataset))
+    named = itertools.chain(written_documents(dataset), random_documents(dataset))
     return {name: text for text, name in {text: name for name, text in named if "[]" not in text}.items()}
+
+
+def written_documents(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    written = (families, filters, combined_filters, event_filters, nested_filters, repeated, mutations)
+    return itertools.chain(*(each(dataset) for each in written))
 
 
 def families(dataset: Dataset) -> Iterator[tuple[str, str]]:
