@@ -306,3 +306,34 @@ NARROW = """() => {
     right: shown.map((element) => element.getBoundingClientRect().right),
   };
 }"""
+
+
+SIDES = """(selector) => [...document.querySelectorAll(selector)].map((element) => {
+  const text = document.createRange();
+  text.selectNodeContents(element);
+  const isText = element.matches("a, .graphiql-doc-explorer-title");
+  const { left, right } = (isText ? text : element).getBoundingClientRect();
+  return [left, right];
+})"""
+
+
+@pytest.mark.long
+async def test_documentation_and_settings_fit_their_space(visit: Visit) -> None:
+    page = visit.page
+    await page.set_viewport_size({"width": 1000, "height": 850})
+    await page.get_by_role("button", name="Show Documentation Explorer").click()
+    await page.get_by_role("link", name="InstallationConnectionReported").click()
+    await expect(page.locator(".graphiql-doc-explorer-title")).to_have_text("InstallationConnectionReported")
+    ((_, title_ends),) = await page.evaluate(SIDES, ".graphiql-doc-explorer-title")
+    ((search_begins, search_ends),) = await page.evaluate(SIDES, ".graphiql-doc-explorer-search")
+    assert title_ends <= search_begins
+    assert max(right for _, right in await page.evaluate(SIDES, ".graphiql-doc-explorer-content a")) <= search_ends
+    await page.locator(".graphiql-doc-explorer-search-input").click()
+    await page.keyboard.type("Greet")
+    await expect(page.get_by_role("listbox")).to_contain_text("greeting")
+    await page.keyboard.press("Escape")
+    await page.set_viewport_size({"width": 400, "height": 850})
+    await page.get_by_role("button", name="Open settings dialog").click()
+    await expect(page.get_by_role("button", name="Dark")).to_be_visible()
+    ((_, dialog_ends),) = await page.evaluate(SIDES, ".graphiql-dialog")
+    assert max(right for _, right in await page.evaluate(SIDES, ".graphiql-dialog button")) <= dialog_ends
