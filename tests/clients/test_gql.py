@@ -1,8 +1,12 @@
-"""Python's gql as its page shows it: the code in the page runs on a gateway process."""
+"""Python's gql as its page shows it: the code in the page runs on a gateway process.
+
+Whatever it writes to its console, or logs as a warning, fails the test.
+"""
 
 import asyncio
 import importlib.util
 import logging
+from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -28,6 +32,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return module
 
 
+@pytest.fixture(autouse=True)
+def silent(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_results_are_the_object_or_what_is_wrong(page: Any, dataset: Dataset, gateway: GatewayProcess) -> None:
     condition, rows = list_of(dataset, "gql")
     id_ = rows[0][0]
@@ -48,7 +59,7 @@ async def test_results_are_the_object_or_what_is_wrong(page: Any, dataset: Datas
 
 @pytest.mark.long
 async def test_subscription_delivers_each_event_once_through_two_restarts(
-    page: Any, dataset: Dataset, gateway: GatewayProcess, caplog: pytest.LogCaptureFixture
+    page: Any, dataset: Dataset, gateway: GatewayProcess
 ) -> None:
     condition, rows = list_of(dataset, "live")
     id_ = rows[0][0]
@@ -69,7 +80,6 @@ async def test_subscription_delivers_each_event_once_through_two_restarts(
             missed = await change(dataset, id_, 5)
             await gateway.start()
             await expect(missed)
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_subscription_ends_with_what_no_further_attempt_mends(
