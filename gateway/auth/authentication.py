@@ -16,7 +16,6 @@ Authenticate = Callable[[str], Awaitable[Principal]]
 
 API_KEY_PREFIX = "igw_"
 """How every API key begins. No access token does: tokens begin with the base64url of a JSON object."""
-_BEARER = b"Bearer "
 _TOKEN_DOTS = 2  # header, claims, signature
 
 
@@ -28,12 +27,6 @@ class Authentication:
     tokens: Authenticate | None
     anonymous_introspection: bool
     known_key: KnownKey = field(default=lambda _secret: None)
-
-    def known(self, authorization: bytes | None) -> Principal | None:
-        """Return at once the principal that `authenticate` would return; None where that has to be called."""
-        if authorization is None or not authorization.startswith(_BEARER):
-            return None
-        return self.known_key(authorization[len(_BEARER) :])
 
     async def authenticate(self, authorization: str | None) -> Principal | None:
         """Return the principal of an Authorization header's value; None for an anonymous caller, which may introspect.

@@ -57,7 +57,7 @@ class SignalHandler:
         clock = asyncio.get_running_loop().time
         deadline = clock() + (server.config.timeout_graceful_shutdown or 0)
         self.registry.begin_drain()
-        waits = [asyncio.create_task(self.registry.idle.wait()), asyncio.create_task(self._second_signal.wait())]
+        waits = [asyncio.create_task(self.registry.until_idle()), asyncio.create_task(self._second_signal.wait())]
         await asyncio.wait(waits, timeout=max(0, deadline - clock()), return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -79,7 +79,7 @@ class SignalHandler:
             LOG.warning("Stopped with %d operations still running", remaining)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_SECONDS):
-                await self.registry.idle.wait()
+                await self.registry.until_idle()
         if self._drain is not None:
             await self._drain
 

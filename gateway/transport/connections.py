@@ -54,10 +54,9 @@ class ConnectionRegistry:
         self._connections: set[Connection] = set()
         self._mutations: set[asyncio.Task[Any]] = set()
         self.requests = 0
-        """The number of running requests."""
-        self.idle = asyncio.Event()
-        """Set while nothing is open and nothing runs."""
-        self.idle.set()
+        """The number of running requests, counted by the endpoint."""
+        self.idle: asyncio.Event | None = None
+        """Set as soon as nothing is open and nothing runs; None: nobody waits for that."""
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -68,7 +67,6 @@ class ConnectionRegistry:
     def registered(self, connection: Connection) -> Iterator[None]:
         """Check a connection while it is open. Ends quietly when it is cancelled during the drain."""
         self._connections.add(connection)
-        self.idle.clear()
         if self.draining:
             connection.close_for_shutdown()
         try:
@@ -78,31 +76,26 @@ class ConnectionRegistry:
                 raise
         finally:
             self._connections.discard(connection)
-            self._update_idle()
+            self.update_idle()
 
-    def begin_request(self) -> None:
-        """Count a request until `end_request`."""
-        self.requests += 1
-        self.idle.clear()
+    async def until_idle(self) -> None:
+        """Wait until nothing is open and nothing runs."""
+        while self._connections or self.requests or self._mutations:
+            self.idle = self.idle or asyncio.Event()
+            await self.idle.wait()
 
-    def end_request(self) -> None:
-        """Count a request no more."""
-        self.requests -= 1
-        if not self.requests:
-            self._update_idle()
+    def update_idle(self) -> None:
+        """Call this where something has ended, if anybody waits for that."""
+        if self.idle is not None and not (self._connections or self.requests or self._mutations):
+            self.idle.set()
+            self.idle = None
 
     async def run_to_completion(self, mutation: Coroutine[Any, Any, Result]) -> Result:
         """Await a mutation. Cancelling the awaiter leaves it running."""
         task = asyncio.create_task(mutation)
         self._mutations.add(task)
-        self.idle.clear()
         task.add_done_callback(self._on_mutation_done)
         return await asyncio.shield(task)
-
-    def reject_if_draining(self) -> None:
-        """Raise Unavailable while the gateway stops."""
-        if self.draining:
-            raise Unavailable("The gateway is stopping. Try again: another one takes over.")
 
     def cancelled_by_shutdown(self) -> Unavailable:
         """Return the error for a request that was cancelled; call it where CancelledError was caught.
@@ -141,8 +134,4 @@ class ConnectionRegistry:
 
     def _on_mutation_done(self, task: asyncio.Task[Any]) -> None:
         self._mutations.discard(task)
-        self._update_idle()
-
-    def _update_idle(self) -> None:
-        if not (self._connections or self.requests or self._mutations):
-            self.idle.set()
+        self.update_idle()

@@ -22,4 +22,4 @@ async def test_mutation_is_finished_after_its_client_disconnects(gateway: Gatewa
     assert gateway.registry.requests == 1
     gateway.state.gate.set()
     await eventually(lambda: gateway.state.mutations == 2)
-    await gateway.registry.idle.wait()
+    await gateway.registry.until_idle()

@@ -41,7 +41,7 @@ async def test_draining_gateway_finishes_requests_and_rejects_new_ones(gateway: 
         running = asyncio.create_task(client.post(gateway.url, json={"query": "mutation { change(gated: true) }"}))
         await eventually(lambda: len(gateway.state.prepared) == 1)
         gateway.registry.begin_drain()
-        finished = asyncio.create_task(gateway.registry.idle.wait())
+        finished = asyncio.create_task(gateway.registry.until_idle())
         refused = await client.post(gateway.url, json={"query": "{ hello }"})
         (error,) = refused.json()["errors"]
         assert (refused.status_code, error["extensions"]) == (503, {"code": "UNAVAILABLE"})

@@ -210,7 +210,7 @@ async def test_draining_gateway_ends_streams_without_a_completion_frame(gateway:
         assert await stream.rest() == ":\n\nretry: 1000\n\n"
         assert await parts.rest() == "--graphql--\r\n"
         async with asyncio.timeout(DEADLINE):
-            await gateway.registry.idle.wait()
+            await gateway.registry.until_idle()
 
 
 async def test_subscription_may_be_multipart(gateway: Gateway) -> None:

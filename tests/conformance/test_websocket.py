@@ -348,7 +348,7 @@ async def test_websockets_close_with_1012_after_their_responses(gateway: Gateway
         assert next_of("3", {"change": 1}) in answers
         assert await busy.close() == (1012, "Service restart")
         async with asyncio.timeout(DEADLINE):
-            await gateway.registry.idle.wait()
+            await gateway.registry.until_idle()
         async with opened(gateway) as late:
             assert await late.close() == (1012, "Service restart")
 

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.authentication import Authentication
-from gateway.domain.errors import GatewayError, Unauthenticated
+from gateway.domain.errors import GatewayError, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
 from gateway.execution.encoding import Payload
 from gateway.execution.errors import format_errors
@@ -27,10 +27,11 @@ from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.framing import FRAMINGS
 from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import JSON, Representation, accepted_by, representation_of
-from gateway.transport.http.responses import JsonResponse, batch_body, error_response, errors_body, json_response
+from gateway.transport.http.responses import JsonResponse, batch_body, error_response, errors_body
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
 from gateway.transport.peers import ClientGone, Peer, peer_of
 
+_BEARER = b"Bearer "
 _JSON_TYPE = "application/json"
 _LONGEST_CONTENT_TYPE = 1_000
 """Bytes that are read of it."""
@@ -121,7 +122,7 @@ class HttpEndpoint:
         """Send the answer in JSON, or return the application that sends another one."""
         registry = self.registry
         accepted: tuple[Representation, ...] = (Representation.JSON,)
-        registry.begin_request()
+        registry.requests += 1
         try:
             try:
                 page = request.method == "GET" and self.page is not None
@@ -141,42 +142,40 @@ class HttpEndpoint:
             if not registry.draining:
                 raise
         finally:
-            registry.end_request()
+            registry.requests -= 1
+            if registry.idle is not None:
+                registry.update_idle()
         return None
 
     async def _respond(self, request: HttpRequest, accepted: tuple[Representation, ...]) -> JsonResponse | ASGIApp:
         if accepted[0] is Representation.PAGE and self.page is not None:
             return self.page
-        self.registry.reject_if_draining()
-        authorization = request.headers.get(b"authorization")
-        caller = self.authentication.known(authorization)
+        if self.registry.draining:
+            raise Unavailable("The gateway is stopping. Try again: another one takes over.")
+        authorization, caller = request.headers.get(b"authorization"), None
+        if authorization is not None and authorization.startswith(_BEARER):
+            caller = self.authentication.known_key(authorization[len(_BEARER) :])
         if caller is None:
             caller = await self.authentication.authenticate(_text(authorization))
         peer = request.peer
         if caller is not None and peer is not None and peer.principal is not caller:
             peer.authenticated(caller)
-        match request.method:
-            case "POST":
-                _check_content_type(request.headers.get(b"content-type", b"")[:_LONGEST_CONTENT_TYPE])
-                taken = request.take_body()
-                text = await self._received_body(request) if taken is None else taken
-                if len(text) > self.limits.body_bytes:
-                    raise self._too_large()
-                body = parse_json(text) if len(text) <= FREE_BYTES else await self.pipeline.parse(text, caller)
-                if isinstance(body, list):
-                    return await self._respond_to_batch(body, caller, accepted[0])
-                parameters = graphql_request(body)
-                operation = self.pipeline.kept(parameters, caller)
-                if operation is not None and accepted[0] in JSON and operation.type is not OperationType.SUBSCRIPTION:
-                    answer = await self.pipeline.execute(operation, parameters, caller, awaiter_stays=request.stays)
-                    return json_response(answer.body, accepted[0])
-            case "GET":
-                if request.query_string.count(b"&") >= _MOST_URL_PARAMETERS:
-                    raise MalformedRequest(f"A URL has at most {_MOST_URL_PARAMETERS} parameters.")
-                parameters = graphql_request_from_url(QueryParams(request.query_string))
-            case _:
-                raise HttpError(405, "Ask by GET or POST.", allow="GET, POST")
-        return await self._respond_to_operation(parameters, caller, request, accepted)
+        if request.method != "POST":
+            return await self._respond_to_operation(_parameters_of_url(request), caller, request, accepted)
+        _check_content_type(request.headers.get(b"content-type", b"")[:_LONGEST_CONTENT_TYPE])
+        taken = request.take_body()
+        text = await self._received_body(request) if taken is None else taken
+        if len(text) > self.limits.body_bytes:
+            raise self._too_large()
+        body = parse_json(text) if len(text) <= FREE_BYTES else await self.pipeline.parse(text, caller)
+        if isinstance(body, list):
+            return await self._respond_to_batch(body, caller, accepted[0])
+        parameters = graphql_request(body)
+        operation = self.pipeline.kept(parameters, caller)
+        if operation is None or accepted[0] not in JSON or operation.type is OperationType.SUBSCRIPTION:
+            return await self._respond_to_operation(parameters, caller, request, accepted)
+        answer = await self.pipeline.execute(operation, parameters, caller, awaiter_stays=request.stays)
+        return JsonResponse(answer.body, accepted[0].content_type)
 
     async def _respond_to_operation(
         self,
@@ -202,7 +201,7 @@ class HttpEndpoint:
             payloads = self.pipeline.stream(operation, request, caller, last_event_id=last_event_id)
             return self._stream(payloads, caller, representation)
         response = await self.pipeline.execute(operation, request, caller)
-        return json_response(response.body, representation)
+        return JsonResponse(response.body, representation.content_type)
 
     async def _respond_to_batch(
         self, members: list[Any], caller: Principal | None, representation: Representation
@@ -212,7 +211,7 @@ class HttpEndpoint:
             bodies = await self._run_batch(members, caller)
         except GatewayError as error:
             return error_response(error, representation, batch=len(members))
-        return json_response(batch_body(bodies), representation)
+        return JsonResponse(batch_body(bodies), representation.content_type)
 
     async def _run_batch(self, members: list[Any], caller: Principal | None) -> list[bytes]:
         """Run the operations one after the other. Raises MalformedRequest and Unauthenticated for all of them."""
@@ -270,6 +269,14 @@ class HttpEndpoint:
 
 def _text(header: bytes | None) -> str | None:
     return None if header is None else header.decode("latin-1")
+
+
+def _parameters_of_url(request: HttpRequest) -> GraphQLRequest:
+    if request.method != "GET":
+        raise HttpError(405, "Ask by GET or POST.", allow="GET, POST")
+    if request.query_string.count(b"&") >= _MOST_URL_PARAMETERS:
+        raise MalformedRequest(f"A URL has at most {_MOST_URL_PARAMETERS} parameters.")
+    return graphql_request_from_url(QueryParams(request.query_string))
 
 
 @lru_cache(256)

@@ -9,12 +9,11 @@ length and the date are not the same as always. Everything but a POST to the end
 import asyncio
 from collections.abc import Coroutine
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from urllib.parse import unquote
 
 import httptools
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.transport.http.responses import JsonResponse
@@ -50,7 +49,8 @@ class Exchange(RequestResponseCycle):
     """Of the URL of a POST to the endpoint."""
     is_read = False
     """Whether the whole body was taken."""
-    _event: asyncio.Event | None = None
+    arrived: asyncio.Event | None = None
+    """Has `receive` look again at what has arrived; made when that is first awaited."""
     stays = True
     """uvicorn does not cancel its tasks when a client leaves."""
     _defaults: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
@@ -70,7 +70,13 @@ class Exchange(RequestResponseCycle):
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = self.headers.get(b"expect", b"").lower() == b"100-continue"
         self.body: Any = b""
-        self.endpoint = self._endpoint_of(protocol.app)
+        self.endpoint: HttpEndpoint | None = None
+        """What answers this request by itself."""
+        if self.url == _ENDPOINT and method == "POST" and version == "1.1" and not protocol.root_path:
+            app: Any = protocol.app
+            endpoint = getattr(app, "endpoint", None)
+            if endpoint is not None and not (app.cross_origin and b"origin" in self.headers):
+                self.endpoint = endpoint
         if self.endpoint is None:
             self.scope = self._make_scope()  # raises where the URL is invalid
 
@@ -88,17 +94,6 @@ class Exchange(RequestResponseCycle):
             self.scope = self._make_scope()
         await super().run_asgi(app)
 
-    def add(self, body: bytes) -> None:
-        """Add a part of the body. Most have one, which is not copied."""
-        if not self.body:
-            self.body = body
-        elif isinstance(self.body, bytes):
-            self.body = bytearray(self.body) + body  # of bytes, many small parts would be copied each time
-        else:
-            self.body += body
-        if len(self.body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-
     def take_body(self) -> bytes | None:
         """Return the whole body; None where some of it has not arrived."""
         if self.more_body:
@@ -106,11 +101,6 @@ class Exchange(RequestResponseCycle):
         body, self.body, self.is_read = bytes(self.body), b"", True
         self.flow.resume_reading()
         return body
-
-    def wake(self) -> None:
-        """Have `receive` look again at what has arrived."""
-        if self._event is not None:
-            self._event.set()
 
     def send_json(self, response: JsonResponse) -> Coroutine[Any, Any, None] | None:
         """Send the whole response; return what to await where the client has not read the one before it."""
@@ -147,11 +137,11 @@ class Exchange(RequestResponseCycle):
     @property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]  # made when it is first awaited
         """Set while there is something to receive."""
-        if self._event is None:
-            self._event = asyncio.Event()
+        if self.arrived is None:
+            self.arrived = asyncio.Event()
             if self.body or not (self.more_body or self.is_read):
-                self._event.set()
-        return self._event
+                self.arrived.set()
+        return self.arrived
 
     def on_response(self) -> None:
         """Begin the next request, once uvicorn has sent the last of this one's response."""
@@ -166,13 +156,6 @@ class Exchange(RequestResponseCycle):
     def logger(self) -> Any:  # type: ignore[override]  # uvicorn's attribute
         """Where exceptions are logged."""
         return self.protocol.logger
-
-    def _endpoint_of(self, app: Any) -> "HttpEndpoint | None":
-        """Return the endpoint where it answers this request by itself."""
-        if self.url != _ENDPOINT or self.method != "POST" or self.version != "1.1" or self.protocol.root_path:
-            return None
-        endpoint = cast("HttpEndpoint | None", getattr(app, "endpoint", None))
-        return None if endpoint is not None and app.cross_origin and b"origin" in self.headers else endpoint
 
     def _make_scope(self) -> Any:
         """Return the scope of ASGI. Raises HttpParserInvalidURLError."""

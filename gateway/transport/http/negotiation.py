@@ -21,6 +21,11 @@ class Representation(enum.Enum):
     MULTIPART = "multipart/mixed"
     PAGE = "text/html"
 
+    def __init__(self, media_type: str) -> None:
+        in_json = media_type if media_type.endswith("json") else "application/json"
+        self.content_type = f"{in_json}; charset=utf-8".encode()
+        """Of an answer in JSON, which also stands for a stream or a page."""
+
 
 JSON = (Representation.JSON, Representation.GRAPHQL_RESPONSE)
 """The representations of one answer to a query or a mutation."""

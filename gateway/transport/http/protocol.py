@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.transport.http.exchange import Exchange
@@ -165,15 +166,26 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers = []  # for the trailers
 
     def on_body(self, body: bytes) -> None:
-        if self._in_body and not self.cycle.response_complete:
-            self._size = 0
-            self.cycle.add(body)
-            self.cycle.wake()
+        cycle = self.cycle
+        if not self._in_body or cycle.response_complete:
+            return
+        self._size = 0
+        if not cycle.body:  # most requests have one part, which is not copied
+            cycle.body = body
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body) + body  # of bytes, many small parts would be copied each time
+        else:
+            cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        if cycle.arrived is not None:
+            cycle.arrived.set()
 
     def on_message_complete(self) -> None:
         if self._in_body and not self.cycle.response_complete:
             self.cycle.more_body = False
-            self.cycle.wake()
+            if self.cycle.arrived is not None:
+                self.cycle.arrived.set()
         if not self.pipeline:
             self._unfinished = 0
         if self._in_body:
@@ -181,7 +193,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._size = 0
             if self._timer is not None:  # its response came first
                 self._stop_timer()
-                self._begin_idle()
+                self._idle_since = self.loop.time()
+                if self.timeout_keep_alive_task is None:
+                    self.timeout_keep_alive_handler()
 
     def on_response_complete(self) -> None:
         self._unanswered.popleft()
@@ -196,7 +210,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._begin_idle()
+            self._idle_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self.timeout_keep_alive_handler()
         if self.peer.received and not (self._in_head or self._in_body or self.pipeline):
             self.peer.receive(0)
         if self.flow.write_paused:
@@ -217,6 +233,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if no request comes; the timer goes on during requests, since each would restart it."""
         self.timeout_keep_alive_task = None
         if self._idle_since is None:
             return
@@ -225,14 +242,6 @@ class HttpProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
         else:
             self.peer.close()
-
-    def _begin_idle(self) -> None:
-        """Close the connection if no request comes; its timer goes on during requests, since each would restart it."""
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
 
     def _start_timer(self, seconds: float, status: bytes) -> None:
         self._timer = self.loop.call_later(seconds, self._refuse, status)
@@ -261,4 +270,5 @@ class HttpProtocol(HttpToolsProtocol):
         for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.body = b""
-            cycle.wake()
+            if cycle.arrived is not None:
+                cycle.arrived.set()

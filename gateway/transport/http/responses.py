@@ -1,7 +1,7 @@
 """HTTP responses in JSON."""
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,15 +14,13 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 MAX_REPEATED = 100
 """Refused operations of a batch that are answered one by one. Clients send 10 at once; a body of 1 MB has 500,000."""
-_JSON: Final = f"{Representation.JSON.value}; charset=utf-8".encode()
-_GRAPHQL_RESPONSE: Final = f"{Representation.GRAPHQL_RESPONSE.value}; charset=utf-8".encode()
 
 
 class JsonResponse(NamedTuple):
     """A whole response of JSON, as data, and as an ASGI application that sends it."""
 
     body: bytes
-    content_type: bytes = _JSON
+    content_type: bytes = Representation.JSON.content_type
     status: int = OK
     headers: Headers = ()
     """Those of this response alone."""
@@ -32,14 +30,6 @@ class JsonResponse(NamedTuple):
         headers = [*self.headers, length, (b"content-type", self.content_type)]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
-
-
-def json_response(
-    body: bytes, representation: Representation, *, status: int = OK, headers: Headers = ()
-) -> JsonResponse:
-    """Return a response of JSON. The representations of streams and pages stand for plain JSON here."""
-    content_type = _GRAPHQL_RESPONSE if representation is Representation.GRAPHQL_RESPONSE else _JSON
-    return JsonResponse(body, content_type, status, headers)
 
 
 def error_response(error: BaseException, representation: Representation, *, batch: int = 0) -> JsonResponse:
@@ -53,7 +43,7 @@ def error_response(error: BaseException, representation: Representation, *, batc
     body = errors_body(errors)
     if 0 < batch <= MAX_REPEATED:
         body = batch_body([body] * batch)
-    return json_response(body, representation, status=status, headers=headers)
+    return JsonResponse(body, representation.content_type, status, headers)
 
 
 def errors_body(errors: list[FormattedError]) -> bytes:
