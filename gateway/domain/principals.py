@@ -1,7 +1,7 @@
 """Principals: a kind of caller, and up to two bounds."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -48,11 +48,11 @@ class Principal:
     """The API key that authenticated the caller; None: an access token did."""
     expires_at: datetime | None = None
     """When the credential expires, and with it every stream that it opened; None: only a revocation ends it."""
+    bounds: tuple[PrincipalKind, UUID | None, UUID | None] = field(init=False, repr=False, compare=False)
+    """Everything that visibility depends on: principals with equal bounds see the same."""
 
-    @property
-    def bounds(self) -> tuple[PrincipalKind, UUID | None, UUID | None]:
-        """Everything that visibility depends on: principals with equal bounds see the same."""
-        return (self.kind, self.application_id, self.account_id)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds", (self.kind, self.application_id, self.account_id))
 
     def has_expired(self, *, now: datetime) -> bool:
         """Return whether the credential has expired."""

@@ -93,14 +93,10 @@ class CompiledOperation:
         self._schema = schema
         self._operation = operation
         self._fragments = {name: FragmentDetails(node) for name, node in fragments_of(document).items()}
-        self._variables = Variables(schema, operation.variable_definitions or ())
+        self.variables = Variables(schema, operation.variable_definitions or ())
         self._conditional = _conditional_variables(document)
         self._fields_left = self._most_fields = _MIN_COMPILED_FIELDS + len(source) // _CHARACTERS_PER_COMPILED_FIELD
         self._variants: dict[tuple[Any, ...], Groups] = {}
-
-    def coerced(self, variables: Mapping[str, Any] | None, *, hide_suggestions: bool = False) -> VariableValues:
-        """Coerce a caller's variables. Raises InvalidDocument."""
-        return self._variables.coerced(variables, hide_suggestions=hide_suggestions)
 
     def variant(self, values: VariableValues) -> Groups:
         """Return the root fields for these variables."""

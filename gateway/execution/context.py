@@ -31,6 +31,10 @@ class ExecutionContext(Protocol):
     def abandon(self) -> None:
         """Cancel the statements that run for this operation alone."""
 
+    @property
+    def prepared_fields(self) -> frozenset[str] | None:
+        """The root fields for which `prepare` has to be called; None: for all."""
+
     async def prepare(self, root_fields: Collection[str]) -> None:
         """Read what has to be read before any field. A GatewayError raised here refuses the operation."""
 

@@ -18,9 +18,11 @@ _MAX_DIGITS = len(str(LARGEST_PAGE_SIZE))
 class _Variables:
     """The variables of a request, as they came or by their defaults."""
 
-    def __init__(self, given: Mapping[str, Any] | None, *, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self, given: Mapping[str, Any] | None, *, defaults: Mapping[str, Any], counts: dict[str, int] | None
+    ) -> None:
         self.values: Final = {**defaults, **(given or {})}
-        self._counts: dict[str, int] = {}
+        self._counts = counts or {}
 
     def count(self, name: str) -> int:
         """Return how many values a variable's list or object has, at any depth."""
@@ -130,11 +132,11 @@ class Cost:
         """The sums that variables change, by their index."""
         self._defaults = defaults
 
-    def value(self, variables: Mapping[str, Any] | None) -> int:
-        """Return the cost with these variables, as they came."""
+    def value(self, variables: Mapping[str, Any] | None, counts: dict[str, int] | None = None) -> int:
+        """Return the cost with these variables, as they came; `counts`: the numbers of their values, if known."""
         if self.constant is not None:
             return self.constant
-        given, values = _Variables(variables, defaults=self._defaults), self._constants.copy()
+        given, values = _Variables(variables, defaults=self._defaults, counts=counts), self._constants.copy()
         for at, terms in self._open:
             for factor, earlier in terms:
                 values[at] += (factor if isinstance(factor, int) else factor.value(given)) * values[earlier]

@@ -176,14 +176,11 @@ class Documents:
         self._limits = limits
         self._costs = costs
         self._min_size = max_source_bytes // max_count  # so that the sum of the sizes bounds the count as well
-        self._operations: FairCache[tuple[str, str | None], Operation] = FairCache(max_source_bytes)
+        self.kept: FairCache[tuple[str, str | None], Operation] = FairCache(max_source_bytes)
+        """By the source and the `operationName`."""
         # graphql-core has no other way to set them: they are the process's.
         overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = _MAX_COMPARISONS
         validation_context.MAX_FRAGMENT_WORK = _MAX_FRAGMENT_WORK
-
-    def get(self, source: str, *, name: str | None = None) -> Operation | None:
-        """Return the operation if it is kept."""
-        return self._operations.get((source, name))
 
     def prepare(self, source: str, *, name: str | None = None, owner: Hashable = None) -> Operation:
         """Return the operation of that name, or the document's only one: kept, or parsed and validated now.
@@ -195,12 +192,12 @@ class Documents:
             OperationTooComplex: It exceeds a limit.
             BadUserInput: It has no operation of that name, or several and no name was given.
         """
-        return self.get(source, name=name) or self.keep(self.parse(source, name=name), owner=owner)
+        return self.kept.get((source, name)) or self.keep(self.parse(source, name=name), owner=owner)
 
     def keep(self, operation: Operation, *, owner: Hashable) -> Operation:
         """Keep an operation in this owner's share of the cache, and return it."""
         size = max(self._min_size, len(operation.source.encode(errors="surrogatepass")))
-        self._operations.put((operation.source, operation.name), operation, size=size, owner=owner)
+        self.kept.put((operation.source, operation.name), operation, size=size, owner=owner)
         return operation
 
     def parse(self, source: str, *, name: str | None = None) -> Operation:

@@ -22,10 +22,10 @@ from gateway.execution.errors import OperationTooComplex, error_code
 from gateway.execution.runner import execute
 from gateway.execution.state import ExecutionState, Turns
 from gateway.execution.subscriptions import PayloadStream, SharedSubscription
-from gateway.operations.deadlines import Deadline, Deadlines
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
-from gateway.operations.quotas import CallerPlaces, ConcurrencyLimiter, Places, Quota, RateLimiter, limit_key
-from gateway.operations.requests import GraphQLRequest, check_variables, parse_json
+from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
+from gateway.operations.requests import GraphQLRequest, count_values, parse_json
+from gateway.operations.running import CallerPlaces, Deadline, Deadlines, Places
 from gateway.operations.worker_thread import CpuTime, WorkerThread
 from gateway.storage.database import METER, ConnectionShares, StatementMeter, connection_share
 
@@ -113,7 +113,7 @@ class OperationPipeline:
         text, trusted = request.query, True
         if text is None or self._policy.trusted_only or request.document_id or "persistedQuery" in request.extensions:
             text, trusted = await self._resolver.resolve(request, caller)
-        operation = self.documents.get(text, name=request.operation_name)
+        operation = self.documents.kept.get((text, request.operation_name))
         if operation is None:
             operation = await self._prepare_new(text, request, caller)
         if not operation.introspects_only:
@@ -129,7 +129,7 @@ class OperationPipeline:
         """Return at once what `prepare` would return; None where that has to be called."""
         if caller is None or self._policy.trusted_only or request.document_id or request.extensions:
             return None
-        return None if request.query is None else self.documents.get(request.query, name=request.operation_name)
+        return None if request.query is None else self.documents.kept.get((request.query, request.operation_name))
 
     async def parse(self, text: bytes, caller: Principal | None) -> Any:
         """Return the value of a request's JSON, whose size is charged. Raises MalformedRequest and RateLimited."""
@@ -147,7 +147,7 @@ class OperationPipeline:
             await self._turns.next()
             if rate is not None:
                 await rate.charge(charged)  # with what the document before it took
-            if (kept := self.documents.get(text, name=request.operation_name)) is not None:
+            if (kept := self.documents.kept.get((text, request.operation_name))) is not None:
                 return kept
             parse = partial(cpu.measure, self.documents.parse, text, name=request.operation_name)
             try:
@@ -243,17 +243,18 @@ class OperationPipeline:
         if operation.type is OperationType.SUBSCRIPTION:
             raise BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart.")
         context = self._make_context(caller=caller)
-        cost = self._cost(operation, request, caller)
-        if self._quotas[caller and caller.kind].minute is not None:
-            await self._rate_limiter.charge(caller, cost=cost)
+        cost = await self._charge(operation, request, caller)
         extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
         meter, size = StatementMeter(), 0
         METER.set(meter)
         connection_share.set(partial(self._share_taken, caller))
         try:
             with Deadline(self._deadlines) as deadline:
-                await context.prepare(operation.root_fields)
-                values = operation.compiled.coerced(request.variables, hide_suggestions=self.documents.hide_suggestions)
+                prepared = context.prepared_fields
+                if prepared is None or not operation.root_fields.isdisjoint(prepared):
+                    await context.prepare(operation.root_fields)
+                variables, hide = operation.compiled.variables, self.documents.hide_suggestions
+                values = variables.coerced(request.variables, hide_suggestions=hide)
                 state = ExecutionState(context=context, variable_values=values, turns=self._turns)
                 response = await execute(operation.compiled.variant(values), state, extensions=extensions)
                 size = len(response.body)
@@ -276,11 +277,13 @@ class OperationPipeline:
                 if rate is not None:
                     await rate.settle(beyond + size // _RESPONSE_BYTES_PER_UNIT)
 
-    def _cost(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> int:
-        """Return the estimated cost. Raises OperationTooComplex where it is more than the caller may spend at once."""
-        if request.variables:
-            check_variables(request.variables)
-        cost = operation.cost.constant or operation.cost.value(request.variables)
+    async def _charge(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> int:
+        """Charge an operation, or the opening of a subscription; return its estimated cost, or that of each event.
+
+        Raises RateLimited, and OperationTooComplex where the cost is more than the caller may spend at once.
+        """
+        counts = count_values(request.variables) if request.variables else None
+        cost = operation.cost.constant or operation.cost.value(request.variables, counts)
         quota = self._quotas[caller and caller.kind]
         subscribes = operation.type is OperationType.SUBSCRIPTION
         allowed = quota.event if subscribes else quota.operation
@@ -293,6 +296,8 @@ class OperationPipeline:
                 allowed=allowed,
                 cost=cost,
             )
+        if quota.minute is not None:
+            await self._rate_limiter.charge(caller, cost=min(cost, _OPENING) if subscribes else cost)
         return cost
 
     def _cost_extension(self, cost: int, caller: Principal | None) -> dict[str, Any]:
@@ -303,15 +308,14 @@ class OperationPipeline:
         self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
     ) -> PayloadStream:
         caller, variables = context.caller, request.variables
-        cost = self._cost(operation, request, caller)
-        if self._quotas[caller and caller.kind].minute is not None:
-            await self._rate_limiter.charge(caller, cost=min(cost, _OPENING))
+        cost = await self._charge(operation, request, caller)
         held = 1
         self._subscriptions.acquire(caller)
         connection_share.set(partial(self._share_taken, caller))
         try:
             await context.prepare(operation.root_fields)
-            values = operation.compiled.coerced(variables, hide_suggestions=self.documents.hide_suggestions)
+            hide = self.documents.hide_suggestions
+            values = operation.compiled.variables.coerced(variables, hide_suggestions=hide)
             state = ExecutionState(context=context, variable_values=values, turns=self._turns)
             payload_variables = {
                 name: value for name, value in (variables or {}).items() if name in operation.payload_variables

@@ -7,9 +7,9 @@ continuously; so by default no caller takes more than a second of CPU before it 
 
 import asyncio
 import math
-from collections import Counter, deque
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from cachetools import LRUCache
@@ -123,57 +123,6 @@ class RateLimiter:
         """Take the cost of something to be done for this caller, and what it owes. Raises RateLimited."""
         if (rate := self.of(caller)) is not None:
             await rate.charge(cost)
-
-
-@dataclass(slots=True, eq=False)
-class CallerPlaces:
-    """The places of one caller, while it has taken some."""
-
-    caller: Hashable
-    taken: int = 0
-    waiting: "deque[asyncio.Future[None]]" = field(default_factory=deque)
-
-
-class Places:
-    """Lets each caller do `most` things at a time. Those that come later wait, and are served in their order."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._callers: dict[Hashable, CallerPlaces] = {}
-
-    def take(self, caller: Hashable) -> CallerPlaces | None:
-        """Take a place until `leave`; None: no one is free."""
-        places = self._callers.get(caller)
-        if places is None:
-            places = self._callers[caller] = CallerPlaces(caller)
-        elif places.taken == self._most:
-            return None
-        places.taken += 1
-        return places
-
-    async def wait(self, caller: Hashable) -> CallerPlaces:
-        """Take the next place that is left."""
-        places = self._callers[caller]
-        turn = asyncio.get_running_loop().create_future()
-        places.waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it got the place in the same turn of the loop
-                self.leave(places)
-            raise
-        return places
-
-    def leave(self, places: CallerPlaces) -> None:
-        """Give the place to the one that has waited longest."""
-        while places.waiting:
-            turn = places.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        places.taken -= 1
-        if not places.taken:
-            del self._callers[places.caller]
 
 
 class ConcurrencyLimiter:

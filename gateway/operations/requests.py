@@ -89,26 +89,33 @@ def graphql_request_from_url(parameters: Mapping[str, str]) -> GraphQLRequest:
     return graphql_request(decoded)
 
 
-def check_variables(variables: Mapping[str, Any]) -> None:
-    """Raise OperationTooComplex where there are too many values, or a string is too long."""
-    pending: list[Any] = list(variables.values())
-    count = len(pending)
-    while pending:
-        if count > MAX_VARIABLE_VALUES:
-            raise OperationTooComplex(
-                f"The variables have more than {MAX_VARIABLE_VALUES} values.",
-                limit="values",
-                allowed=MAX_VARIABLE_VALUES,
-            )
-        value = pending.pop()
-        if value.__class__ is str:
-            if len(value) > MAX_VARIABLE_CHARACTERS:
-                raise OperationTooComplex(
-                    f"A string in the variables has {len(value)} characters; at most"
-                    f" {MAX_VARIABLE_CHARACTERS} are allowed.",
-                    limit="stringCharacters",
-                    allowed=MAX_VARIABLE_CHARACTERS,
-                )
-        elif isinstance(value, _CONTAINERS):
-            count += len(value)
-            pending.extend(value.values() if isinstance(value, dict) else value)
+def count_values(variables: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many values the list or object of each variable has, at any depth.
+
+    Raises OperationTooComplex where there are too many, or a string is too long.
+    """
+    counts, total = dict[str, int](), len(variables)
+    for name, variable in variables.items():
+        pending, count = [variable], 0
+        while pending:
+            value = pending.pop()
+            if value.__class__ is str:
+                if len(value) > MAX_VARIABLE_CHARACTERS:
+                    raise OperationTooComplex(
+                        f"A string in the variables has {len(value)} characters; at most"
+                        f" {MAX_VARIABLE_CHARACTERS} are allowed.",
+                        limit="stringCharacters",
+                        allowed=MAX_VARIABLE_CHARACTERS,
+                    )
+            elif isinstance(value, _CONTAINERS):
+                count += len(value)
+                if total + count > MAX_VARIABLE_VALUES:
+                    break
+                pending.extend(value.values() if isinstance(value, dict) else value)
+        counts[name] = count
+        total += count
+    if total > MAX_VARIABLE_VALUES:
+        raise OperationTooComplex(
+            f"The variables have more than {MAX_VARIABLE_VALUES} values.", limit="values", allowed=MAX_VARIABLE_VALUES
+        )
+    return counts

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Concatenate, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Concatenate, Self, TypeAlias, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -112,6 +112,8 @@ class Loaders:
 @dataclass(kw_only=True)
 class Context:
     """One caller's surroundings for one operation."""
+
+    prepared_fields: ClassVar[frozenset[str] | None] = frozenset({"eventCursor"})
 
     services: Services
     feed: Feed

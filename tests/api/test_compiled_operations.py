@@ -242,7 +242,7 @@ async def test_operation_above_the_compilation_limit_is_answered_alike_and_not_k
     variables, principal = {"id": str(both.dataset.acme.id)}, callers(both.dataset)[0]
     await replace(both, pipeline=pipeline).compare(query, variables, principal)
     operation = documents.prepare(query)
-    values = operation.compiled.coerced(variables)
+    values = operation.compiled.variables.coerced(variables)
     assert operation.compiled.variant(values) is not operation.compiled.variant(values)
 
 
@@ -250,7 +250,7 @@ async def test_operation_within_the_compilation_limit_is_kept(both: Both) -> Non
     query = "{ installations { nodes { id } } }"
     await both.compare(query, {}, callers(both.dataset)[0])
     operation = both.pipeline.documents.prepare(query)
-    values = operation.compiled.coerced({})
+    values = operation.compiled.variables.coerced({})
     assert operation.compiled.variant(values) is operation.compiled.variant(values)
 
 
@@ -264,7 +264,7 @@ def test_compiled_operation_keeps_no_variables() -> None:
       }
     }""")
     given = Metadata(secret="much")
-    values = operation.compiled.coerced({"id": "x", "given": given, "selected": True})
+    values = operation.compiled.variables.coerced({"id": "x", "given": given, "selected": True})
     assert operation.compiled.variant(values)
     seen = weakref.ref(given)
     del given, values
@@ -279,6 +279,8 @@ async def test_queries_without_errors_are_written_directly(both: Both, ways: str
         text, variables = declared(WRITTEN[name], known)
         answer = await both.compare(text, variables, callers(dataset)[0])
         compiled = both.pipeline.documents.prepare(text).compiled
-        written = [root_field.direct.get() for [root_field, *_] in compiled.variant(compiled.coerced(variables))]
+        written = [
+            root_field.direct.get() for [root_field, *_] in compiled.variant(compiled.variables.coerced(variables))
+        ]
         assert "errors" not in answer
         assert (None not in written) is (ways == "direct"), name

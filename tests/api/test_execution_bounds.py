@@ -48,7 +48,7 @@ class Ticker:
 
 async def run(document: str, *, max_response_bytes: int = 10**9) -> bytes:
     operation = Documents(SCHEMA).prepare(document)
-    values = operation.compiled.coerced({})
+    values = operation.compiled.variables.coerced({})
     state = ExecutionState(context=None, variable_values=values, max_response_bytes=max_response_bytes)
     return (await execute(operation.compiled.variant(values), state)).body
 

@@ -44,4 +44,4 @@ def test_large_documents_push_out_no_one_elses() -> None:
     kept = documents.prepare(usual, owner="victim")
     for number in range(4):
         documents.prepare(f"# {number} {'x' * 195_000}\n{{ viewer {{ kind }} }}", owner="attacker")
-    assert documents.get(usual) is kept
+    assert documents.kept.get((usual, None)) is kept

@@ -135,7 +135,7 @@ async def test_failing_fields_are_answered_as_graphql_core_does(failing: float) 
     common = 0
     for seed in range(5):
         variables = {"seed": seed, "failing": failing}
-        values = operation.compiled.coerced(variables)
+        values = operation.compiled.variables.coerced(variables)
         state = ExecutionState(context=None, variable_values=values)
         mine = await execute(operation.compiled.variant(values), state)
         with warnings.catch_warnings(action="ignore"):  # graphql-core leaves coroutines behind that it never awaits

@@ -22,8 +22,8 @@ from gateway.app import Application, graphql_routes
 from gateway.auth.authentication import Authentication
 from gateway.execution.documents import Documents
 from gateway.execution.variables import Variables
-from gateway.operations.deadlines import Deadline, Deadlines
 from gateway.operations.pipeline import OperationPipeline
+from gateway.operations.running import Deadline, Deadlines
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.protocol import HttpProtocol
 from gateway.transport.websocket.protocol import WebSocketProtocol

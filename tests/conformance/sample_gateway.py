@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
 import strawberry
@@ -95,6 +95,7 @@ class Context:
     read: list[str] = field(default_factory=list)
     """What the resolvers read of the state."""
     subscription_size: int = 1
+    prepared_fields: ClassVar[frozenset[str] | None] = None
 
     @property
     def share_key(self) -> Hashable:

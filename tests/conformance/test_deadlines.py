@@ -5,8 +5,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from gateway.operations.deadlines import Deadline, Deadlines
-from gateway.operations.quotas import Places
+from gateway.operations.running import Deadline, Deadlines, Places
 
 
 async def limited(deadlines: Deadlines, work: Coroutine[None, None, str]) -> str:

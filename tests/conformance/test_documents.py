@@ -43,7 +43,7 @@ def test_invalid_documents_are_not_cached() -> None:
     for source in ("{", "{ nothing }"):
         with pytest.raises(InvalidDocument):
             documents.prepare(source)
-    assert not documents._operations
+    assert not documents.kept
 
 
 def test_root_fields_include_those_in_fragments_and_under_directives() -> None:

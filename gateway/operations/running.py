@@ -1,13 +1,67 @@
-"""The time that operations have: all have the same, so they reach its end in the order in which they begin.
+"""The operations that run: how many of one caller at a time, and for how long.
 
-Therefore one timer serves them all, that of the oldest. asyncio.timeout sets one for each and cancels it, in 4.9 us; a
-Deadline takes 1.5 (2026-11-26, `python -m tests.benchmarks.requests`).
+All have the same time, so they reach its end in the order in which they begin. Therefore one timer serves them all,
+that of the oldest. asyncio.timeout sets one for each and cancels it, in 4.9 us; a Deadline takes 1.5 (2026-11-26,
+`python -m tests.benchmarks.requests`).
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+
+
+@dataclass(slots=True, eq=False)
+class CallerPlaces:
+    """The places of one caller, while it has taken some."""
+
+    caller: Hashable
+    taken: int = 0
+    waiting: "deque[asyncio.Future[None]]" = field(default_factory=deque)
+
+
+class Places:
+    """Lets each caller do `most` things at a time. Those that come later wait, and are served in their order."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._callers: dict[Hashable, CallerPlaces] = {}
+
+    def take(self, caller: Hashable) -> CallerPlaces | None:
+        """Take a place until `leave`; None: no one is free."""
+        places = self._callers.get(caller)
+        if places is None:
+            places = self._callers[caller] = CallerPlaces(caller)
+        elif places.taken == self._most:
+            return None
+        places.taken += 1
+        return places
+
+    async def wait(self, caller: Hashable) -> CallerPlaces:
+        """Take the next place that is left."""
+        places = self._callers[caller]
+        turn = asyncio.get_running_loop().create_future()
+        places.waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it got the place in the same turn of the loop
+                self.leave(places)
+            raise
+        return places
+
+    def leave(self, places: CallerPlaces) -> None:
+        """Give the place to the one that has waited longest."""
+        while places.waiting:
+            turn = places.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        places.taken -= 1
+        if not places.taken:
+            del self._callers[places.caller]
 
 
 class Deadlines:
