@@ -41,32 +41,27 @@ class _Failure:
 
 async def execute(groups: Groups, state: ExecutionState, *, extensions: dict[str, Any] | None = None) -> Response:
     """Run an operation and encode its response. Raises OperationTooComplex where the response is too large."""
+    data: dict[str, Any] = {}
+    members = {"data": data}
+    root = Place(None, members, "data", Position("", (), nullable=True))
     try:
-        response = encode_response(await run(groups, state), errors=state.errors, extensions=extensions)
+        if state.turns.is_over():  # before anything is requested, rather than between the objects of a list
+            await state.turns.next()
+        for group in groups:
+            values = await _resolve(group, state)
+            for root_field in group:
+                data[root_field.key] = None  # keeps the field's place among the others
+            writers = [root_field.direct.get() for root_field in group]
+            if not await _write(group, values, writers, data, state):
+                await _complete(group, values, data, root, state)
+            if root.nulled:
+                break
+        response = encode_response(members["data"], errors=state.errors, extensions=extensions)
     finally:
         state.arguments.clear()  # they refer to the state: the garbage collector alone would find both
     if len(response.body) > state.max_response_bytes:
         raise state.too_large()
     return response
-
-
-async def run(groups: Groups, state: ExecutionState) -> Any:
-    """Run an operation; return its data, and leave the errors in the state. Raises OperationTooComplex."""
-    data: dict[str, Any] = {}
-    response = {"data": data}
-    root = Place(None, response, "data", Position("", (), nullable=True))
-    if state.turns.is_over():  # before anything is requested, rather than between the objects of a list
-        await state.turns.next()
-    for group in groups:
-        values = await _resolve(group, state)
-        for root_field in group:
-            data[root_field.key] = None  # keeps the field's place among the others
-        writers = [root_field.direct.get() for root_field in group]
-        if not await _write(group, values, writers, data, state):
-            await _complete(group, values, data, root, state)
-        if root.nulled:
-            break
-    return response["data"]
 
 
 async def _resolve(group: list[RootField], state: ExecutionState) -> list[Any]:
@@ -78,7 +73,13 @@ async def _resolve(group: list[RootField], state: ExecutionState) -> list[Any]:
         except Exception as error:  # noqa: BLE001 - any error is the field's
             values.append(_Failure(error))
     awaited = [at for at, value in enumerate(values) if is_awaitable(value)]
-    if awaited:
+    if len(awaited) == 1:  # the common case needs no task
+        [at] = awaited
+        try:
+            values[at] = await values[at]
+        except Exception as error:  # noqa: BLE001 - any error is the field's
+            values[at] = _Failure(error)
+    elif awaited:
         settled = await _settled([values[at] for at in awaited])
         for at, outcome in zip(awaited, settled, strict=True):
             if at and state.must_pause():
@@ -203,10 +204,7 @@ async def _settled(awaitables: list[Awaitable[Any]]) -> "list[MappedFuture[Any, 
     Coroutines become tasks of this run, and are cancelled with it. A batch is shared with other requests: it is waited
     for, and never cancelled.
     """
-    if len(awaitables) == 1 and awaitables[0].__class__ is MappedFuture:  # the common cases need no task
-        await awaitables[0].batch.wait()
-        return [awaitables[0]]
-    if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):
+    if len(awaitables) == 1 and isinstance(awaitables[0], Coroutine):  # a common case that needs no task
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
             done.set_result(await awaitables[0])

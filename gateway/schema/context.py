@@ -33,23 +33,23 @@ Find: TypeAlias = Callable[Concatenate[Connection, Principal, ...], Coroutine[An
 """One of the functions in `reads` that find, by the keyword argument `ids`, what a caller may see."""
 
 
+@dataclass(slots=True, eq=False)
 class Loaders:
     """What one operation, or the rendering of one event, reads: each row once, and as many as possible in a statement.
 
     By id alone, rows are loaded together with those of other operations, and their visibility is checked afterwards.
     """
 
-    def __init__(self, database: Database, principal: Principal, shared: BatchLoaders) -> None:
-        self._database = database
-        self._principal = principal
-        self._limiter: asyncio.Semaphore | None = None
-        self._own: dict[Hashable, RequestCache[Any, Any]] = {}
-        self._shared = shared
-        self._shares_page = False
-        # Made when they are first used: most operations use one at most.
-        self._installations: RequestCache[UUID, Installation] | None = None
-        self._applications: RequestCache[UUID, Application] | None = None
-        self._accounts: RequestCache[UUID, Account] | None = None
+    _database: Database
+    _principal: Principal
+    _shared: BatchLoaders
+    _limiter: asyncio.Semaphore | None = None
+    _own: dict[Hashable, RequestCache[Any, Any]] = field(default_factory=dict)
+    _shares_page: bool = False
+    # Made when they are first used: most operations use one at most.
+    _installations: RequestCache[UUID, Installation] | None = None
+    _applications: RequestCache[UUID, Application] | None = None
+    _accounts: RequestCache[UUID, Account] | None = None
 
     @property
     def installations(self) -> RequestCache[UUID, Installation]:

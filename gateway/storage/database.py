@@ -339,19 +339,15 @@ class connection:  # noqa: N801 - it is used as a function
         try:
             translated = _translated(error, held=held) if isinstance(error, _TRANSLATED) else error
         finally:
-            await self._release()
+            try:
+                await self._database.pool.release(held)  # type: ignore[arg-type]  # what `acquire` returned
+            except Exception as broken:  # noqa: BLE001 - it is logged only, since the work on the connection is done
+                _logger.warning("A connection broke when it was released: %r", broken)
+            finally:
+                if self._share is not None:
+                    await self._share.__aexit__(None, None, None)
         if translated is not error:
             raise cast("Exception", translated) from error
-
-    async def _release(self) -> None:
-        """Give the connection back; a failure is logged only, since the work on it is done."""
-        try:
-            await self._database.pool.release(self._held)  # type: ignore[arg-type]  # what `acquire` returned
-        except Exception as error:  # noqa: BLE001 - as above
-            _logger.warning("A connection broke when it was released: %r", error)
-        finally:
-            if self._share is not None:
-                await self._share.__aexit__(None, None, None)
 
 
 def _translated(error: Exception, *, held: Connection) -> Exception:

@@ -51,15 +51,10 @@ class Batch(Generic[Key, Row]):
     meters: list[StatementMeter] = field(default_factory=list)
     """Of the operations that the statement's time counts for, each with an equal part."""
     done: bool = False
-    _found: Mapping[Key, Row] = field(default_factory=dict)
-    _error: BaseException | None = None
+    found: Mapping[Key, Row] = field(default_factory=dict)
+    error: BaseException | None = None
+    """Unavailable or TimedOut, which the statement raised; there are no rows then."""
     _waiting: list["asyncio.Future[None]"] = field(default_factory=list)
-
-    def rows(self) -> Mapping[Key, Row]:
-        """Return the rows found, once it is done. Raises Unavailable or TimedOut, as the statement did."""
-        if self._error is not None:
-            raise self._error
-        return self._found
 
     async def wait(self) -> None:
         """Wait until it is done. Cancelling one that waits leaves the statement running for the others."""
@@ -69,7 +64,7 @@ class Batch(Generic[Key, Row]):
             await waiter
 
     def finish(self, found: Mapping[Key, Row], error: BaseException | None = None) -> None:
-        self._found, self._error, self.done = found, error, True
+        self.found, self.error, self.done = found, error, True
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -90,8 +85,11 @@ class MappedFuture(Generic[Key, Answer]):
     transform: Callable[[Any], Any] | None = None
 
     def answer(self) -> Answer:
-        """Return the answer, once the batch is done. Raises as the batch's `rows` does, and what `transform` raises."""
-        row: Any = self.batch.rows().get(self.key)
+        """Return the answer, once the batch is done. Raises the batch's error, and what `transform` raises."""
+        batch = self.batch
+        if batch.error is not None:
+            raise batch.error
+        row: Any = batch.found.get(self.key)
         if self.visible is not None:
             row = self.visible(row)
         return cast("Answer", row if row is None or self.transform is None else self.transform(row))
@@ -139,25 +137,7 @@ class BatchLoader(Generic[Key, Row]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, key: Key) -> Batch[Key, Row]:
-        """Request a row; return the batch that reads it."""
-        batch = self._open()
-        batch.keys[key] = None
-        return batch
-
-    def load_all(self, keys: Sequence[Key]) -> dict[Key, Batch[Key, Row]]:
-        """Request rows; return the batches that read them."""
-        batches: dict[Key, Batch[Key, Row]] = {}
-        at = 0
-        while at < len(keys):
-            batch = self._open()
-            some = keys[at : at + self._max_keys - len(batch.keys)]
-            batch.keys.update(dict.fromkeys(some))
-            batches.update(dict.fromkeys(some, batch))
-            at += len(some)
-        return batches
-
-    def _open(self) -> Batch[Key, Row]:
-        """Return the batch that still takes keys, and count its time for the running operation."""
+        """Request a row; return the batch that reads it, and which counts its time for the running operation."""
         batch = self._open_batch
         if batch is None or len(batch.keys) >= self._max_keys:
             batch = self._open_batch = Batch()
@@ -166,7 +146,20 @@ class BatchLoader(Generic[Key, Row]):
             task.add_done_callback(self._tasks.discard)
         if self._metered and (meter := METER.get()) is not None:
             batch.meters.append(meter)
+        batch.keys[key] = None
         return batch
+
+    def load_all(self, keys: Sequence[Key]) -> dict[Key, Batch[Key, Row]]:
+        """Request rows; return the batches that read them."""
+        batches: dict[Key, Batch[Key, Row]] = {}
+        at = 0
+        while at < len(keys):
+            batch = self.load(keys[at])
+            some = keys[at : at + 1 + self._max_keys - len(batch.keys)]
+            batch.keys.update(dict.fromkeys(some))
+            batches.update(dict.fromkeys(some, batch))
+            at += len(some)
+        return batches
 
     async def _run(self, batch: Batch[Key, Row]) -> None:
         """Read a batch as soon as a statement may begin; until then it takes further keys."""
@@ -211,11 +204,11 @@ class RequestCache(Generic[Key, Row]):
     async def rows(self, keys: Sequence[Key]) -> list[Row | None]:
         """Return rows that were requested, as soon as they are read; None for what the caller does not see."""
         batches = [self._batches[key] for key in keys]
-        found: dict[Batch[Key, Row], Mapping[Key, Row]] = {}
         for batch in dict.fromkeys(batches):
             await batch.wait()
-            found[batch] = batch.rows()
-        rows = [found[batch].get(key) for batch, key in zip(batches, keys, strict=True)]
+            if batch.error is not None:
+                raise batch.error
+        rows = [batch.found.get(key) for batch, key in zip(batches, keys, strict=True)]
         return rows if self.visible is None else [self.visible(row) for row in rows]
 
     @overload
