@@ -5,7 +5,7 @@ variables. What is not plainly right is left to it, so that the errors are its o
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from graphql import (
     FieldNode,
@@ -22,92 +22,100 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_nullable_type,
-    is_required_argument,
-    is_required_input_field,
 )
 from graphql.execution.values import VariableValues, get_argument_values
-from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
+from graphql.utilities.coerce_input_value import coerce_input_literal
+
+from gateway.execution.variables import MISSING, default_of
 
 _Read = Callable[[Mapping[str, Any]], Any]
 """Returns a value, given the coerced variables. Raises _Unclear."""
-_Members = list[tuple[str, _Read]]
 
 
 class _Unclear(Exception):
     """graphql-core has to coerce the arguments, and perhaps to refuse them."""
 
 
-_MISSING: Final = object()
-"""An optional member is a variable that has no value."""
-
-
 def arguments_reader(field: GraphQLField, node: FieldNode) -> Callable[[VariableValues], dict[str, Any]]:
     """Return a function from the variables to the coerced arguments, equal to graphql-core's `get_argument_values`."""
     try:
-        members = _members(field.args, {argument.name.value: argument.value for argument in node.arguments or ()})
+        read_members = _members_reader(
+            field.args, {argument.name.value: argument.value for argument in node.arguments or ()}
+        )
     except Exception:  # noqa: BLE001 - a literal that is refused; the field's error is raised in each run
         return lambda values: get_argument_values(field, node, values)
 
     def read(values: VariableValues) -> dict[str, Any]:
         try:
-            return _read_members(members, values.coerced)
+            return read_members(values.coerced)
         except _Unclear:
             return get_argument_values(field, node, values)
 
     return read
 
 
-def _read_members(members: _Members, variables: Mapping[str, Any]) -> dict[str, Any]:
-    values = {}
-    for name, read in members:
-        value = read(variables)
-        if value is not _MISSING:
-            values[name] = value
-    return values
+def _members_reader(
+    definitions: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField], nodes: Mapping[str, ValueNode]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return the reader of arguments or of an input's fields, those left out whose default is known included."""
+    constants, variables, others = _members(definitions, nodes)
+
+    def read_members(given: Mapping[str, Any]) -> dict[str, Any]:
+        members = constants.copy()
+        for name, variable, nullable, missing in variables:
+            value = given.get(variable, missing)
+            if value is Undefined or (value is None and not nullable):
+                raise _Unclear
+            if value is not MISSING:
+                members[name] = value
+        for name, read in others:
+            members[name] = read(given)
+        return members
+
+    return read_members
 
 
 def _members(
-    definitions: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField], given: Mapping[str, ValueNode]
-) -> _Members:
-    """Return the readers of arguments or of an input's fields, those left out whose default is known included."""
-    members: _Members = []
+    definitions: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField], nodes: Mapping[str, ValueNode]
+) -> tuple[dict[str, Any], list[tuple[str, str, bool, Any]], list[tuple[str, _Read]]]:
+    """Return the values that are known; the members that are variables, and the readers of the others.
+
+    Of a variable: its name, whether it may be null, and what is read where it has no value.
+    """
+    constants: dict[str, Any] = {}
+    variables: list[tuple[str, str, bool, Any]] = []
+    others: list[tuple[str, _Read]] = []
     for name, definition in definitions.items():
-        default, node = coerce_default_value(definition), given.get(name)
-        if node is not None:
-            members.append((definition.out_name or name, _member_reader(definition, node, default)))
-        elif default is not Undefined:
-            members.append((definition.out_name or name, _constant(default)))
-        elif _is_required(definition):
+        node, out_name, default = nodes.get(name), definition.out_name or name, default_of(definition)
+        if isinstance(node, VariableNode):
+            nullable = not isinstance(definition.type, GraphQLNonNull)
+            variables.append((out_name, node.name.value, nullable, default))
+        elif node is not None:
+            others.append((out_name, _reader(node, definition.type)))
+        elif default is Undefined:
             raise _Unclear
-    return members
-
-
-def _is_required(definition: GraphQLArgument | GraphQLInputField) -> bool:
-    if isinstance(definition, GraphQLArgument):
-        return is_required_argument(definition)
-    return is_required_input_field(definition)
-
-
-def _member_reader(definition: GraphQLArgument | GraphQLInputField, node: ValueNode, default: Any) -> _Read:
-    if not isinstance(node, VariableNode):
-        return _reader(node, definition.type)
-    missing = _MISSING if default is Undefined else default
-    return _variable_reader(
-        node.name.value,
-        nullable=not isinstance(definition.type, GraphQLNonNull),
-        missing=Undefined if _is_required(definition) else missing,
-    )
+        elif default is not MISSING:
+            constants[out_name] = default
+    return constants, variables, others
 
 
 def _reader(node: ValueNode, input_type: GraphQLInputType) -> _Read:
     """Return the reader of a value. Raises _Unclear, or the error of a literal."""
     if isinstance(node, VariableNode):
-        return _variable_reader(node.name.value, nullable=not isinstance(input_type, GraphQLNonNull))
+        name, nullable = node.name.value, not isinstance(input_type, GraphQLNonNull)
+
+        def read(variables: Mapping[str, Any]) -> Any:
+            value = variables.get(name, Undefined)
+            if value is Undefined or (value is None and not nullable):
+                raise _Unclear
+            return value
+
+        return read
     if not _has_variables(node):
         constant = coerce_input_literal(node, input_type)
         if constant is Undefined:
             raise _Unclear
-        return _constant(constant)
+        return lambda _variables: constant
     match node, get_nullable_type(input_type):
         case ListValueNode(), GraphQLList(of_type=item_type):
             readers = [_reader(item, item_type) for item in node.values]
@@ -118,28 +126,12 @@ def _reader(node: ValueNode, input_type: GraphQLInputType) -> _Read:
             raise _Unclear
 
 
-def _constant(value: Any) -> _Read:
-    return lambda _variables: value
-
-
-def _variable_reader(name: str, *, nullable: bool, missing: Any = Undefined) -> _Read:
-    """Return the reader of a variable; `missing` is read where it has no value, and Undefined is unclear."""
-
-    def read(variables: Mapping[str, Any]) -> Any:
-        value = variables.get(name, missing)
-        if value is Undefined or (value is None and not nullable):
-            raise _Unclear
-        return value
-
-    return read
-
-
 def _object_reader(node: ObjectValueNode, object_type: GraphQLInputObjectType) -> _Read:
-    given = {member.name.value: member.value for member in node.fields}
-    members, is_one_of = _members(object_type.fields, given), object_type.is_one_of
+    read_members = _members_reader(object_type.fields, {member.name.value: member.value for member in node.fields})
+    is_one_of = object_type.is_one_of
 
     def read(variables: Mapping[str, Any]) -> Any:
-        values = _read_members(members, variables)
+        values = read_members(variables)
         if is_one_of and (len(values) != 1 or None in values.values()):
             raise _Unclear
         return object_type.out_type(values)

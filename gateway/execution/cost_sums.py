@@ -21,7 +21,7 @@ class _Variables:
     def __init__(
         self, given: Mapping[str, Any] | None, *, defaults: Mapping[str, Any], counts: dict[str, int] | None
     ) -> None:
-        self.values: Final = {**defaults, **(given or {})}
+        self.values: Final = {**defaults, **(given or {})} if defaults else given or {}
         self._counts = counts or {}
 
     def count(self, name: str) -> int:

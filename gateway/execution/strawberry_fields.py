@@ -67,21 +67,32 @@ def argument_converter(
     None where they are the same.
     """
     names = _converter_of(schema).config.name_converter
-    named = [(names.from_argument(argument), argument.python_name) for argument in definition.arguments]
-    arguments = [(name, python_name, _converter(field.args[name].type, names)) for name, python_name in named]
+    arguments = [
+        (name := names.from_argument(argument), argument.python_name, _converter(field.args[name].type, names))
+        for argument in definition.arguments
+    ]
     if all(name == python_name and convert is None for name, python_name, convert in arguments):
         return None
-    return lambda coerced: _converted(coerced, arguments)
+    return _members_converter(arguments, dict, {})
 
 
-def _converted(coerced: Mapping[str, Any], members: list[tuple[str, str, Convert | None]]) -> dict[str, Any]:
-    """Rename the values that are given, and convert those of lists and inputs."""
-    values = {}
-    for name, python_name, convert in members:
-        if name in coerced:
-            value = coerced[name]
-            values[python_name] = value if convert is None or value is None else convert(value)
-    return values
+def _members_converter(
+    members: list[tuple[str, str, Convert | None]], make: Callable[..., Result], missing: Mapping[str, Any]
+) -> Callable[[Mapping[str, Any]], Result]:
+    """Return a function that renames the values that are given, converts those of lists and inputs, and calls `make`.
+
+    `missing` are the values of those that are not given.
+    """
+
+    def convert_members(coerced: Mapping[str, Any]) -> Result:
+        values = {**missing}
+        for name, python_name, convert in members:
+            if name in coerced:
+                value = coerced[name]
+                values[python_name] = value if convert is None or value is None else convert(value)
+        return make(**values)
+
+    return convert_members
 
 
 def _converter(input_type: GraphQLInputType, names: NameConverter) -> Convert | None:
@@ -108,8 +119,7 @@ def _object_converter(object_type: GraphQLInputObjectType, names: NameConverter)
         for _, field in fields
         if field.default_value is MISSING and field.default_factory is MISSING
     }
-    make = definition.origin
-    return lambda coerced: make(**{**missing, **_converted(coerced, members)})
+    return _members_converter(members, definition.origin, missing)
 
 
 def _converter_of(schema: GraphQLSchema) -> GraphQLCoreConverter:
