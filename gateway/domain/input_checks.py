@@ -1,5 +1,6 @@
 """Collects what is wrong with the input of a mutation, so that a form can show every problem beside its field."""
 
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import UUID
 
@@ -13,14 +14,12 @@ NO_ID = UUID(int=0)
 """Stands for an id with a problem."""
 
 
+@dataclass(slots=True, eq=False)
 class InputCheck:
     """The problems of one input. What is returned for a value with a problem is not used: `finish` raises before."""
 
-    __slots__ = ("problems",)
-
-    def __init__(self) -> None:
-        self.problems: dict[InputProblem, None] = {}
-        """In the order found, each once: a key and its value may break the same rule at the same path."""
+    problems: dict[InputProblem, None] = field(default_factory=dict)
+    """In the order found, each once: a key and its value may break the same rule at the same path."""
 
     def report(self, path: Path, *rules: BrokenRule) -> None:
         """Add the rules that the value at `path` breaks. Raises InvalidInput once there are MAX_PROBLEMS."""

@@ -4,7 +4,6 @@ The only place where these rules live. Every function is pure: it takes the inst
 transition to store. Whether there is anything to do is asked before, through `is_noop`.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,30 +56,6 @@ ALLOWED_FROM: dict[InstallationAction, frozenset[InstallationStatus | None]] = {
 }
 """From which statuses an action leads to a change; None: there is no installation yet."""
 
-NOOP: dict[InstallationAction, Callable[[Installation, Any], bool]] = {
-    InstallationAction.AUTHORIZE: lambda installation, expires_at: (
-        installation.status is not _INACTIVE and installation.authorization_expires_at == expires_at
-    ),
-    InstallationAction.CREATE: lambda installation, metadata: (
-        installation.status in _CONNECTED and (metadata is None or not changed_keys(installation.metadata, metadata))
-    ),
-    InstallationAction.ACTIVATE: lambda installation, _: installation.status is _ACTIVATED,
-    InstallationAction.START_SYNC: lambda installation, _: installation.status is _PENDING,
-    InstallationAction.FINISH_SYNC: lambda installation, outcome: (
-        installation.sync is not None and installation.sync.state.value == outcome.value
-    ),
-    InstallationAction.REPORT_CONNECTION_SUCCESS: lambda installation, _: (
-        installation.status in _CONNECTED and installation.connection_failures == 0
-    ),
-    InstallationAction.DEACTIVATE: lambda installation, _: installation.status is _INACTIVE,
-    InstallationAction.UPDATE_METADATA: lambda _, keys: not keys,
-}
-"""When an action has nothing to do, because what it asks for is already so: it succeeds, and changes nothing.
-
-The second argument is the action's own: the expiry for AUTHORIZE, the metadata as text or None for CREATE, the outcome
-for FINISH_SYNC, the keys that change for UPDATE_METADATA. An action that is not listed always changes something.
-"""
-
 
 def is_allowed_from(
     action: InstallationAction, *, status: InstallationStatus | None, method: AuthorizationMethod | None = None
@@ -94,10 +69,31 @@ def is_allowed_from(
     return status in ALLOWED_FROM[action]
 
 
-def is_noop(action: InstallationAction, installation: Installation, argument: object = None) -> bool:
-    """Return whether what the action asks for is already so. `argument` is what NOOP compares with."""
-    compare = NOOP.get(action)
-    return compare is not None and compare(installation, argument)
+def is_noop(action: InstallationAction, installation: Installation, argument: Any = None) -> bool:
+    """Return whether the action has nothing to do, because what it asks for is already so: it changes nothing then.
+
+    The argument is the action's own: the expiry for AUTHORIZE, the metadata as text or None for CREATE, the outcome for
+    FINISH_SYNC, the keys that change for UPDATE_METADATA. An action that is not listed always changes something.
+    """
+    status, noop = installation.status, False
+    match action:
+        case InstallationAction.UPDATE_METADATA:
+            noop = not argument
+        case InstallationAction.AUTHORIZE:
+            noop = status is not _INACTIVE and installation.authorization_expires_at == argument
+        case InstallationAction.CREATE:
+            noop = status in _CONNECTED and (argument is None or not changed_keys(installation.metadata, argument))
+        case InstallationAction.ACTIVATE:
+            noop = status is _ACTIVATED
+        case InstallationAction.START_SYNC:
+            noop = status is _PENDING
+        case InstallationAction.FINISH_SYNC:
+            noop = installation.sync is not None and installation.sync.state.value == argument.value
+        case InstallationAction.REPORT_CONNECTION_SUCCESS:
+            noop = status in _CONNECTED and installation.connection_failures == 0
+        case InstallationAction.DEACTIVATE:
+            noop = status is _INACTIVE
+    return noop
 
 
 @record
@@ -148,10 +144,10 @@ def authorize(
     if installation.status is not _INACTIVE:
         renewed = AuthorizationRenewed(expires_at=expires_at)
         return _changed(installation, renewed, now=now, authorization_expires_at=expires_at)
-    return _changed_status(
+    change = StatusChanged(before=installation.status, after=status, reason=code, message=None)
+    return _changed(
         installation,
-        status,
-        code,
+        change,
         now=now,
         authorization_expires_at=expires_at,
         connection_failures=0,
@@ -162,14 +158,16 @@ def authorize(
 def create(installation: Installation, *, metadata: str | None, now: datetime) -> Transition:
     """The API-key application completes the installation; without metadata it keeps what it has."""
     code = StatusReasonCode.API_KEY_CONNECTED
+    change = StatusChanged(before=installation.status, after=_ACTIVATED, reason=code, message=None)
     kept = installation.metadata if metadata is None else metadata
-    return _changed_status(installation, _ACTIVATED, code, now=now, metadata=kept, activated_at=now)
+    return _changed(installation, change, now=now, metadata=kept, activated_at=now)
 
 
 def activate(installation: Installation, *, now: datetime) -> Transition:
     """The application's configuration is complete."""
     code = StatusReasonCode.CONFIGURATION_COMPLETED
-    return _changed_status(installation, _ACTIVATED, code, now=now, activated_at=now)
+    change = StatusChanged(before=installation.status, after=_ACTIVATED, reason=code, message=None)
+    return _changed(installation, change, now=now, activated_at=now)
 
 
 def start_sync(
@@ -190,7 +188,9 @@ def start_sync(
         steps=steps,
         message=None,
     )
-    return _changed_status(installation, _PENDING, StatusReasonCode.SYNC_STARTED, now=now, sync=sync)
+    code = StatusReasonCode.SYNC_STARTED
+    change = StatusChanged(before=installation.status, after=_PENDING, reason=code, message=None)
+    return _changed(installation, change, now=now, sync=sync)
 
 
 def report_sync_progress(
@@ -218,7 +218,8 @@ def finish_sync(
         code = StatusReasonCode.SYNC_FAILED
         return _failed_sync(installation, SyncState.FAILED, code, message=message, failure_limit=failure_limit, now=now)
     code, sync = StatusReasonCode.SYNC_SUCCEEDED, _ended_sync(installation, SyncState.SUCCEEDED, message, now=now)
-    return _changed_status(installation, _ACTIVATED, code, now=now, message=message, connection_failures=0, sync=sync)
+    change = StatusChanged(before=installation.status, after=_ACTIVATED, reason=code, message=message)
+    return _changed(installation, change, now=now, connection_failures=0, sync=sync)
 
 
 def report_connection(
@@ -238,7 +239,8 @@ def deactivate(
 ) -> Transition:
     """Make the installation INACTIVE until it is authorized again; a running synchronisation ends as failed."""
     sync = _ended_sync(installation, SyncState.FAILED, "The installation became inactive.", now=now)
-    return _changed_status(installation, _INACTIVE, code, now=now, message=message, sync=sync, **fields)
+    change = StatusChanged(before=installation.status, after=_INACTIVE, reason=code, message=message)
+    return _changed(installation, change, now=now, sync=sync, **fields)
 
 
 def update_metadata(
@@ -303,21 +305,11 @@ def _created(
     return Transition(installation=installation, change=change)
 
 
-def _changed_status(
-    installation: Installation,
-    status: InstallationStatus,
-    code: StatusReasonCode,
-    *,
-    now: datetime,
-    message: str | None = None,
-    **fields: Any,
-) -> Transition:
-    change = StatusChanged(before=installation.status, after=status, reason=code, message=message)
-    reason = StatusReason(code=code, message=message, since=now)
-    return _changed(installation, change, now=now, status=status, status_reason=reason, **fields)
-
-
 def _changed(installation: Installation, change: Change, *, now: datetime, **fields: Any) -> Transition:
+    """Return the next version of the installation, with the status and its reason where the change is one of status."""
+    if isinstance(change, StatusChanged) and change.after is not None:
+        fields["status"] = change.after
+        fields["status_reason"] = StatusReason(code=change.reason, message=change.message, since=now)
     # The time does not go back where the clock does.
     updated_at = max(now, installation.updated_at)
     after = replace(installation, version=installation.version + 1, updated_at=updated_at, **fields)
@@ -337,9 +329,8 @@ def _failed_sync(
     status = _ACTIVATED
     if failures >= failure_limit:
         status, code = _INACTIVE, StatusReasonCode.CONNECTION_FAILED
-    return _changed_status(
-        installation, status, code, now=now, message=message, connection_failures=failures, sync=sync
-    )
+    change = StatusChanged(before=installation.status, after=status, reason=code, message=message)
+    return _changed(installation, change, now=now, connection_failures=failures, sync=sync)
 
 
 def _running_sync(installation: Installation) -> Sync:

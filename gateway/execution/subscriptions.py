@@ -18,7 +18,6 @@ from graphql.execution.values import VariableValues
 
 from gateway.domain.errors import TimedOut
 from gateway.domain.event_filters import EventFilter
-from gateway.domain.events import Event
 from gateway.execution.context import ExecutionContext
 from gateway.execution.encoding import Payload, error_response
 from gateway.execution.errors import OperationTooComplex
@@ -202,21 +201,21 @@ class SharedSubscription:
         share_key = getattr(event, "share_key", None)
         if share_key is None or self.subscribers == 1:
             return await self._render(event, _Rendering())
-        task = self._rendering(event, asked_at)
-        return task.result() if task.done() else await asyncio.shield(task)  # cancelling one leaves the task running
+        [payload] = await self.payloads([event], asked_at=asked_at)
+        return payload
 
-    async def payloads(self, events: Sequence[Event], *, asked_at: int) -> list[Payload]:
+    async def payloads(self, events: Sequence[Any], *, asked_at: int) -> list[Payload]:
         """Return the payloads of events, rendered together and shared."""
-        tasks = [self._rendering(event, asked_at) for event in events]
-        await asyncio.wait(tasks)  # which leaves them running where it is cancelled
+        tasks = []
+        for event in events:
+            rendering = self._renderings.get(event.share_key)
+            if rendering is None or rendering.number <= asked_at:
+                rendering = self._renderings[event.share_key] = _Rendering()
+                rendering.task = asyncio.create_task(self._render(event, rendering))
+            tasks.append(rendering.task)
+        if running := [task for task in tasks if not task.done()]:
+            await asyncio.wait(running)  # which leaves them running where it is cancelled
         return [task.result() for task in tasks]
-
-    def _rendering(self, event: Any, asked_at: int) -> asyncio.Task[Payload]:
-        rendering = self._renderings.get(event.share_key)
-        if rendering is None or rendering.number <= asked_at:
-            rendering = self._renderings[event.share_key] = _Rendering()
-            rendering.task = asyncio.create_task(self._render(event, rendering))
-        return rendering.task
 
     def release(self) -> None:
         """Remove one subscriber; with the last one the shared subscription ends."""

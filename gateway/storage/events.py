@@ -97,15 +97,10 @@ async def append_event(connection: Connection, event: NewEvent) -> None:
         account_id=event.account_id,
         version=event.version,
         kind=event.change.kind.value,
-        change=change_text(event.change),
+        change=orjson.dumps(event.change).decode(),
     )
     if written is None:
         raise WriteConflict
-
-
-def change_text(change: Change) -> str:
-    """Return the JSON of a change: its fields; enums as their values, times as RFC 3339."""
-    return orjson.dumps(change).decode()
 
 
 async def select_installations_in_log(connection: Connection, *, installation_ids: Sequence[UUID]) -> set[UUID]:

@@ -55,7 +55,7 @@ async def change_installation(
 ) -> Installation:
     """Carry out one action, and return the installation as it is afterwards.
 
-    `argument` is what decides whether the action has nothing to do, see lifecycle.NOOP.
+    `argument` is what decides whether the action has nothing to do, see lifecycle.is_noop.
 
     Raises:
         Forbidden: This kind of caller may never do it.

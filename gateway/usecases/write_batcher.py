@@ -83,14 +83,6 @@ class _Pending:
     change: Change
     done: "asyncio.Future[Installation | None]"
 
-    def finish(self, outcome: Outcome) -> None:
-        if self.done.done():  # its caller has left
-            return
-        if isinstance(outcome, Exception):
-            self.done.set_exception(outcome)
-        else:
-            self.done.set_result(outcome)
-
 
 @dataclass(slots=True, eq=False)
 class _Row:
@@ -242,15 +234,18 @@ class WriteBatcher:
     def _answer(self) -> None:
         """Answer the callers of the last batch."""
         for pending, outcome in self._stored:
-            pending.finish(outcome)
+            if pending.done.done():  # its caller has left
+                continue
+            if isinstance(outcome, Exception):
+                pending.done.set_exception(outcome)
+            else:
+                pending.done.set_result(outcome)
         self._stored.clear()
 
-    @staticmethod
-    def _finish(batch: dict[UUID, _Row], outcome: Outcome) -> None:
+    def _finish(self, batch: dict[UUID, _Row], outcome: Outcome) -> None:
         """Give all changes of a batch the same outcome."""
-        for row in batch.values():
-            for pending in row.pending:
-                pending.finish(outcome)
+        self._stored += [(pending, outcome) for row in batch.values() for pending in row.pending]
+        self._answer()
 
 
 async def _refuse(held: Connection, rows: Iterable[_Row]) -> None:
