@@ -1,17 +1,14 @@
 """The context that an operation runs in, as far as execution knows it; `schema/context.py` implements it."""
 
 from collections.abc import Collection, Hashable
-from typing import Protocol, Self
+from typing import Any, Final, Protocol, Self
 
+from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal
 
 
 class ExecutionContext(Protocol):
     """The context of one operation; resolvers find it as `info.context`."""
-
-    @property
-    def caller(self) -> Principal | None:
-        """The principal that sent the operation; None for an anonymous caller."""
 
     @property
     def share_key(self) -> Hashable:
@@ -42,4 +39,28 @@ class ExecutionContext(Protocol):
 class MakeContext(Protocol):
     """Makes the context of one operation."""
 
-    def __call__(self, *, caller: Principal | None, last_event_id: str | None = None) -> ExecutionContext: ...
+    def __call__(self, *, caller: Principal, last_event_id: str | None = None) -> ExecutionContext: ...
+
+
+class AnonymousContext:
+    """The context of an anonymous caller's operations. They may only introspect: whatever else they read raises."""
+
+    share_key: Hashable = None
+    has_read = False
+    subscription_size = 1
+    prepared_fields: frozenset[str] | None = frozenset()
+
+    def for_event(self) -> Self:
+        return self
+
+    def abandon(self) -> None:
+        """Nothing runs."""
+
+    async def prepare(self, root_fields: Collection[str]) -> None:
+        """Nothing is read."""
+
+    def __getattr__(self, _name: str) -> Any:
+        raise Unauthenticated("Show an API key: Authorization: Bearer <key>.")
+
+
+ANONYMOUS: Final = AnonymousContext()

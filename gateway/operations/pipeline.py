@@ -15,7 +15,7 @@ from graphql import OperationType
 
 from gateway.domain.errors import BadUserInput, GatewayError, TimedOut, Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.execution.context import ExecutionContext, MakeContext
+from gateway.execution.context import ANONYMOUS, MakeContext
 from gateway.execution.documents import Documents, Operation
 from gateway.execution.encoding import Payload, Response
 from gateway.execution.errors import OperationTooComplex, error_code
@@ -199,7 +199,7 @@ class OperationPipeline:
         last_event_id: str | None = None,
     ) -> PayloadStream:
         """Open the stream of a subscription. It has to be closed."""
-        work = self._subscribe(operation, request, self._make_context(caller=caller, last_event_id=last_event_id))
+        work = self._subscribe(operation, request, caller, last_event_id=last_event_id)
         if self._observe is not None:
             work = self._observed(self._observe, operation.type, work)
         return await work
@@ -242,7 +242,7 @@ class OperationPipeline:
     async def _execute(self, operation: Operation, request: GraphQLRequest, caller: Principal | None) -> Response:
         if operation.type is OperationType.SUBSCRIPTION:
             raise BadUserInput("A subscription is a stream: ask for it over WebSocket, SSE or multipart.")
-        context = self._make_context(caller=caller)
+        context = ANONYMOUS if caller is None else self._make_context(caller=caller)
         cost = await self._charge(operation, request, caller)
         extensions = self._cost_extension(cost, caller) if request.extensions.get("cost") is True else None
         meter, size = StatementMeter(), 0
@@ -305,9 +305,10 @@ class OperationPipeline:
         return {"cost": {"estimated": cost, "allowed": quota.operation}}
 
     async def _subscribe(
-        self, operation: Operation, request: GraphQLRequest, context: ExecutionContext
+        self, operation: Operation, request: GraphQLRequest, caller: Principal | None, *, last_event_id: str | None
     ) -> PayloadStream:
-        caller, variables = context.caller, request.variables
+        variables = request.variables
+        context = ANONYMOUS if caller is None else self._make_context(caller=caller, last_event_id=last_event_id)
         cost = await self._charge(operation, request, caller)
         held = 1
         self._subscriptions.acquire(caller)

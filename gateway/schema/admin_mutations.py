@@ -34,7 +34,7 @@ class AdminMutations:
     async def register_application(self, info: Info, input: RegisterApplicationInput) -> Application:
         return await marketplace.register_application(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             slug=input.slug,
             name=input.name,
             description=input.description or "",
@@ -52,7 +52,7 @@ class AdminMutations:
     async def update_application(self, info: Info, input: UpdateApplicationInput) -> Application:
         return await marketplace.update_application_details(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             application_id=input.id,
             changes={name: value for name in _CHANGEABLE if (value := getattr(input, name)) is not strawberry.UNSET},
         )
@@ -64,7 +64,7 @@ class AdminMutations:
     async def register_account(self, info: Info, input: RegisterAccountInput) -> Account:
         return await marketplace.register_account(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             account_id=input.id,
             name=input.name,
         )
@@ -76,7 +76,7 @@ class AdminMutations:
     async def issue_api_key(self, info: Info, input: IssueApiKeyInput) -> IssuedApiKey:
         issued = await api_keys.issue_key(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             kind=input.kind,
             application_id=input.application_id,
             account_id=input.account_id,
@@ -90,6 +90,6 @@ class AdminMutations:
         graphql_type=RevokeApiKeyResult,
     )
     async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> ApiKey:
-        revoked = await api_keys.revoke_key(info.context.services, info.context.principal, api_key_id=input.id)
+        revoked = await api_keys.revoke_key(info.context.services, info.context.caller, api_key_id=input.id)
         info.context.api_key_cache.clear()
         return revoked

@@ -281,7 +281,7 @@ async def list_applications(
 ) -> ApplicationConnection:
     """Resolve a page of the marketplace."""
     window = _APPLICATIONS.window(first, after, last, before)
-    asked = (info.context.services, info.context.principal)
+    asked = (info.context.services, info.context.caller)
     matching = filter.value() if filter else pages.ApplicationFilter()
     page = await reads.list_applications(*asked, matching=matching, window=window)
     count = partial(reads.count_listed_applications, *asked, matching=matching)
@@ -315,7 +315,7 @@ async def list_accounts(
 ) -> AccountConnection:
     """Resolve a page of the accounts."""
     window = _ACCOUNTS.window(first, after, last, before)
-    asked = (info.context.services, info.context.principal)
+    asked = (info.context.services, info.context.caller)
     matching = filter.value() if filter else pages.AccountFilter()
     page = await reads.list_accounts(*asked, matching=matching, window=window)
     count = partial(reads.count_listed_accounts, *asked, matching=matching)
@@ -351,7 +351,7 @@ async def list_api_keys(
 ) -> ApiKeyConnection:
     """Resolve a page of the API keys."""
     window = _API_KEYS.window(first, after, last, before)
-    asked = (info.context.services, info.context.principal)
+    asked = (info.context.services, info.context.caller)
     matching = filter.value() if filter else pages.ApiKeyFilter()
     page = await api_keys.list_api_keys(*asked, matching=matching, window=window)
     count = partial(api_keys.count_listed_api_keys, *asked, matching=matching)

@@ -11,7 +11,6 @@ import strawberry
 from asyncpg import Record
 
 from gateway.domain.cursors import Keyset, Position
-from gateway.domain.errors import Unauthenticated
 from gateway.domain.installations import Account, Application, Installation
 from gateway.domain.pages import InstallationList, Page, Window
 from gateway.domain.principals import Principal
@@ -119,8 +118,7 @@ class Context:
     feed: Feed
     api_key_cache: ApiKeyCache
     batch_loaders: BatchLoaders
-    caller: Principal | None
-    """None: anonymous, which allows introspection alone."""
+    caller: Principal
     last_event_id: str | None = None
     """The cursor that a reconnecting SSE client sends; used where `after` is not given."""
     event_position: Position | None = None
@@ -131,30 +129,23 @@ class Context:
     _loaders: Loaders | None = field(default=None, init=False)
 
     @property
-    def principal(self) -> Principal:
-        """The caller. Raises Unauthenticated where it is anonymous."""
-        if self.caller is None:
-            raise Unauthenticated("Show an API key: Authorization: Bearer <key>.")
-        return self.caller
-
-    @property
     def loaders(self) -> Loaders:
         """The loaders of this operation."""
         loaders = self._loaders
         if loaders is None:
             self.has_read = True
-            loaders = self._loaders = Loaders(self.services.database, self.principal, self.batch_loaders)
+            loaders = self._loaders = Loaders(self.services.database, self.caller, self.batch_loaders)
         return loaders
 
     @property
     def share_key(self) -> Hashable:
         """Equal for callers that see the same: they may share what is rendered of an event."""
-        return self.principal.bounds
+        return self.caller.bounds
 
     def abandon(self) -> None:
         """Cancel the statements that run for this operation alone."""
-        if self.caller is not None:
-            self.loaders.abandon()
+        if self._loaders is not None:
+            self._loaders.abandon()
 
     def for_event(self) -> Self:
         """Return a context with new loaders, for the next event of a subscription."""
@@ -162,7 +153,7 @@ class Context:
 
     async def prepare(self, root_fields: Collection[str]) -> None:
         """Read the log's position before anything else is read, so that no change falls between it and a list."""
-        if "eventCursor" in root_fields and self.caller is not None:
+        if "eventCursor" in root_fields:
             self.event_position = await self.feed.position()
 
 

@@ -55,7 +55,7 @@ class InstallationEvent(Node):
 
     @strawberry.field(description="The caller that caused the change.", graphql_type=Actor)
     def actor(self, info: Info) -> domain.Actor:
-        return visible_actor(info.context.principal, self.row.actor)
+        return visible_actor(info.context.caller, self.row.actor)
 
     @strawberry.field(
         description="The installation as it is now; null after it is deleted.",
@@ -203,7 +203,7 @@ async def list_events(
     context = info.context
     page = await reads.list_events(
         context.services,
-        context.principal,
+        context.caller,
         matching=event_filter(filter),
         direction=direction or OrderDirection.ASC,
         window=window(first=first, after=after, last=last, before=before, place=decode_position),

@@ -44,7 +44,7 @@ class Mutation(AdminMutations):
     async def authorize_installation(self, info: Info, input: AuthorizeInstallationInput) -> Installation:
         return await installations.authorize_installation(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             application_id=input.application_id,
             account_id=input.account_id,
             expires_at=input.expires_at,
@@ -59,7 +59,7 @@ class Mutation(AdminMutations):
     async def create_installation(self, info: Info, input: CreateInstallationInput) -> Installation:
         return await installations.create_installation(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             application_id=input.application_id,
             account_id=input.account_id,
             metadata=input.metadata,
@@ -73,7 +73,7 @@ class Mutation(AdminMutations):
     async def activate_installation(self, info: Info, input: ActivateInstallationInput) -> Installation:
         return await installations.activate_installation(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             expected_version=input.expected_version,
         )
@@ -83,7 +83,7 @@ class Mutation(AdminMutations):
         graphql_type=UpdateInstallationMetadataResult,
     )
     async def update_installation_metadata(self, info: Info, input: UpdateInstallationMetadataInput) -> Installation:
-        services, principal = info.context.services, info.context.principal
+        services, principal = info.context.services, info.context.caller
         installation_id, version = input.id, input.expected_version
         if input.change.replace is not strawberry.UNSET:
             return await installations.replace_metadata(
@@ -108,7 +108,7 @@ class Mutation(AdminMutations):
     async def start_installation_sync(self, info: Info, input: StartInstallationSyncInput) -> Installation:
         return await syncs.start_installation_sync(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             lease_seconds=input.lease_seconds,
             steps=to_sync_steps(input.steps),
@@ -125,7 +125,7 @@ class Mutation(AdminMutations):
     ) -> Installation:
         return await syncs.report_installation_sync_progress(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             steps=to_sync_steps(input.steps),
             message=input.message,
@@ -138,7 +138,7 @@ class Mutation(AdminMutations):
     async def finish_installation_sync(self, info: Info, input: FinishInstallationSyncInput) -> Installation:
         return await syncs.finish_installation_sync(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             outcome=input.outcome,
             message=input.message,
@@ -154,7 +154,7 @@ class Mutation(AdminMutations):
     ) -> Installation:
         return await installations.report_installation_connection(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             succeeded=input.succeeded,
             message=input.message,
@@ -168,7 +168,7 @@ class Mutation(AdminMutations):
     async def deactivate_installation(self, info: Info, input: DeactivateInstallationInput) -> Installation:
         return await installations.deactivate_installation(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             reason=input.reason,
             message=input.message,
@@ -182,7 +182,7 @@ class Mutation(AdminMutations):
     async def delete_installation(self, info: Info, input: DeleteInstallationInput) -> DeletedInstallation:
         deleted, deleted_at = await installations.delete_installation(
             info.context.services,
-            info.context.principal,
+            info.context.caller,
             installation_id=input.id,
             expected_version=input.expected_version,
         )

@@ -52,7 +52,7 @@ class Application(Node):
         graphql_type=LazyType("Installation", __name__) | None,
     )
     def installation(self, info: Info, account_id: AccountId = None) -> MappedFuture[Any, domain.Installation | None]:
-        wanted = parse_optional_uuid(account_id, argument="accountId") or info.context.principal.account_id
+        wanted = parse_optional_uuid(account_id, argument="accountId") or info.context.caller.account_id
         if wanted is None:
             raise BadUserInput("accountId is needed: this caller is not bound to an account.", argument="accountId")
         return info.context.loaders.batched(find_installations_by_pair).load((self.id, wanted))
@@ -169,7 +169,7 @@ class Installation(Node):
         description="The application's own JSON object; null to callers that may not read it: users of an account.",
     )
     def readable_metadata(self, info: Info) -> JsonValue | None:
-        readable = reads_metadata(info.context.principal)
+        readable = reads_metadata(info.context.caller)
         return JsonValue(JsonText(self.metadata)) if readable else None
 
     @strawberry.field(
@@ -177,7 +177,7 @@ class Installation(Node):
         graphql_type=list[InstallationAction],
     )
     def allowed_actions(self, info: Info) -> MappedFuture[Any, list[InstallationAction] | None]:
-        principal, installation = info.context.principal, cast("domain.Installation", self)
+        principal, installation = info.context.caller, cast("domain.Installation", self)
 
         def allowed(application: domain.Application) -> list[InstallationAction]:
             return list(policy.allowed_actions(principal, installation=installation, application=application))

@@ -43,7 +43,7 @@ class Viewer:
         graphql_type=Application | None,
     )
     def application(self, info: Info) -> MappedFuture[Any, domain.Application | None] | None:
-        bound = info.context.principal.application_id
+        bound = info.context.caller.application_id
         return None if bound is None else info.context.loaders.batched(reads.find_applications).load(bound)
 
     @strawberry.field(
@@ -51,7 +51,7 @@ class Viewer:
         graphql_type=Account | None,
     )
     def account(self, info: Info) -> MappedFuture[Any, domain.Account | None] | None:
-        bound = info.context.principal.account_id
+        bound = info.context.caller.account_id
         return None if bound is None else info.context.loaders.batched(reads.find_accounts).load(bound)
 
     @strawberry.field(
@@ -59,7 +59,7 @@ class Viewer:
         graphql_type=Installation | None,
     )
     def installation(self, info: Info) -> MappedFuture[Any, domain.Installation | None] | None:
-        principal = info.context.principal
+        principal = info.context.caller
         if principal.application_id is None or principal.account_id is None:
             return None
         pair = (principal.application_id, principal.account_id)
@@ -70,7 +70,7 @@ class Viewer:
         graphql_type=ApiKey | None,
     )
     def api_key(self, info: Info) -> MappedFuture[Any, domain_keys.ApiKey | None] | None:
-        own = info.context.principal.api_key_id
+        own = info.context.caller.api_key_id
         return None if own is None else info.context.loaders.batched(reads.find_api_keys).load(own)
 
 
@@ -102,7 +102,7 @@ async def find_node(
 class Query:
     @strawberry.field(description="The caller, as the gateway has authenticated it.", graphql_type=Viewer)
     def viewer(self, info: Info) -> Principal:
-        return info.context.principal
+        return info.context.caller
 
     node = strawberry.field(
         resolver=find_node,

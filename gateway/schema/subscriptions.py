@@ -21,7 +21,7 @@ def _events(info: Info, matching: EventFilter, *, after: str | None) -> AsyncIte
     cursor = info.context.last_event_id if after is None else after
     position = None if cursor is None else decode_position(cursor, argument="after")
     info.context.subscription_size = max(1, matching.ids)
-    return info.context.feed.follow(visible_events(info.context.principal, matching), after=position)
+    return info.context.feed.follow(visible_events(info.context.caller, matching), after=position)
 
 
 @strawberry.type(description="The subscriptions, over WebSocket, server-sent events or multipart responses.")
