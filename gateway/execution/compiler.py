@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from graphql import (
     DirectiveNode,
@@ -47,7 +47,7 @@ from graphql.pyutils import Path
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.execution import optimized_is_awaitable
 
-from gateway.execution.arguments import arguments_reader
+from gateway.execution.arguments import argument_converter, arguments_reader
 from gateway.execution.completers import (
     FieldWriter,
     Resolver,
@@ -63,16 +63,16 @@ from gateway.execution.direct import Unusual, direct_writer, needed_parts
 from gateway.execution.fragments import fragments_of
 from gateway.execution.state import Completer, ExecutionState, Groups, Place, Position, RootField, WarmWriter
 from gateway.execution.strawberry_fields import (
-    argument_converter,
+    ExpectedFailures,
     expected_failures,
     is_called_directly,
     strawberry_definition,
-    with_expected_failures,
 )
 from gateway.execution.variables import Variables
 from gateway.schema.context import FieldInfo
 from gateway.usecases.rows import NamesOf, Reference, RowsOf
 
+Result = TypeVar("Result")
 _MAX_VARIANTS: Final = 8
 _MIN_COMPILED_FIELDS: Final = 60
 _CHARACTERS_PER_COMPILED_FIELD: Final = 8
@@ -281,7 +281,7 @@ class _Compiler:
             if bound is None:
                 bound = state.arguments[resolve] = bind(state)
             result = call(source, *bound[0], **bound[1])
-            return with_expected_failures(result, failures) if failures else result
+            return _with_expected_failures(result, failures) if failures else result
 
         return resolve
 
@@ -353,6 +353,17 @@ class _Compiler:
             self.schema, self.fragments, self.conditional, self.operation, object_type, details
         )
         return list(collected.grouped_field_set.items())
+
+
+async def _with_expected_failures(result: Awaitable[Result], failures: ExpectedFailures) -> Result:
+    """Return the result, or the member of the union that an expected failure is."""
+    try:
+        return await result
+    except Exception as error:
+        for types, handler in failures:
+            if isinstance(error, types):
+                return cast("Result", handler.handle(error))
+        raise
 
 
 def _position(parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Position:

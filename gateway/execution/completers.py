@@ -21,7 +21,6 @@ from gateway.execution.state import (
     Place,
     Position,
     RemainingItems,
-    is_awaitable,
 )
 from gateway.usecases.batch_loader import MappedFuture
 
@@ -171,7 +170,7 @@ def resolver_writer(key: str, resolve: Resolver, complete: Completer, position: 
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, result, key, place)
             return
-        if is_awaitable(value):
+        if hasattr(value.__class__, "__await__"):
             result[key] = None  # keeps the field's place among the others
             state.pending.append(PendingValue(value, position, complete, result, key, place))
         else:

@@ -40,7 +40,6 @@ from gateway.execution.state import (
     RemainingValues,
     Write,
     Writer,
-    is_awaitable,
 )
 from gateway.storage.installation_pages import WHOLE, Parts
 from gateway.usecases.batch_loader import MappedFuture
@@ -125,7 +124,7 @@ def settle(value: Any, writer: Writer, container: Any, key: Any, state: Executio
             state.late.append(LateValue(value, writer, container, key))
             return
         value = value.answer()
-    elif is_awaitable(value):
+    elif hasattr(value.__class__, "__await__"):
         state.late.append(LateValue(value, writer, container, key))
         return
     container[key] = writer.write(value, state)

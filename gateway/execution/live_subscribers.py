@@ -105,13 +105,13 @@ class LiveSubscribers:
 
     def add(self, stream: Subscriber, sink: Sink) -> None:
         self._sinks[stream] = sink
-        self._source.count_as(len(self._sinks))
+        self._source.subscribers.count(self._source.buffer, len(self._sinks))
 
     def remove(self, stream: Subscriber) -> None:
         """Remove a subscriber; with the last one, the stream is closed."""
         del self._sinks[stream]
         if self._sinks:
-            self._source.count_as(len(self._sinks))
+            self._source.subscribers.count(self._source.buffer, len(self._sinks))
             return
         self._shared.live.pop(self._source.buffer.matching, None)
         self._source.close()

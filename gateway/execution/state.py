@@ -73,11 +73,6 @@ class Turns:
                 turn.set_result(None)
 
 
-def is_awaitable(value: object) -> bool:
-    """Return whether a value is awaited; `isinstance` takes 0.5 us to say so, and this 0.1."""
-    return hasattr(value.__class__, "__await__")
-
-
 class Position(NamedTuple):
     """A position in the operation: a field, or the items of its list."""
 

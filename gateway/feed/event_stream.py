@@ -69,7 +69,7 @@ class EventStream:
         except BaseException:
             self.close()
             raise
-        self.count_as(1)
+        self.subscribers.count(self.buffer, 1)
 
     def subscribe(self, *, like: SubscriberBuffer | None = None) -> None:
         """Have what is delivered from now on put into the buffer, if it accepts it."""
@@ -157,10 +157,6 @@ class EventStream:
         fork = replace(self, buffer=self.buffer.copy(), page=deque((*events, *self.page)))
         fork.subscribe(like=self.buffer)
         return fork
-
-    def count_as(self, subscribers: int) -> None:
-        """Count this stream as so many subscribers in the gauges."""
-        self.subscribers.count(self.buffer, subscribers)
 
     async def aclose(self) -> None:
         self.close()

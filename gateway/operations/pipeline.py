@@ -95,18 +95,14 @@ class OperationPipeline:
         self._shares = ConnectionShares(most=max(pool_size // 2, 1))
         self._platform_shares = ConnectionShares(most=max(pool_size * 4 // 5, 1))
         """The platform acts for everybody."""
-        self._shared: dict[Hashable, SharedSubscription] = {}
+        self.shared_subscriptions: dict[Hashable, SharedSubscription] = {}
+        """The different subscriptions that are open now."""
         self._running = Places(_MAX_RUNNING)
         self._turns = Turns()
         self._json_thread, self._documents_thread = WorkerThread(), WorkerThread()
         self._deadlines = Deadlines(operation_seconds)
         self._run_to_completion = run_to_completion
         self._observe = observe
-
-    @property
-    def shared_subscriptions(self) -> int:
-        """How many different subscriptions are open now."""
-        return len(self._shared)
 
     async def prepare(self, request: GraphQLRequest, caller: Principal | None) -> Operation:
         """Return the operation that a request asks for, which its caller may run."""
@@ -326,9 +322,9 @@ class OperationPipeline:
                 await self._count_ids(caller, more=context.subscription_size - held)
                 held = context.subscription_size
             key = (operation.source, operation.name, repr(payload_variables), context.share_key)
-            shared = self._shared.get(key)
+            shared = self.shared_subscriptions.get(key)
             if shared is None:
-                shared = self._shared[key] = SharedSubscription(
+                shared = self.shared_subscriptions[key] = SharedSubscription(
                     groups=operation.compiled.variant(values),
                     context=context,
                     variable_values=values,
@@ -336,7 +332,7 @@ class OperationPipeline:
                     event_seconds=self._deadlines.seconds,
                     cost=cost,
                     rate=self._rate_limiter.of(caller),
-                    on_unused=lambda: self._shared.pop(key),
+                    on_unused=lambda: self.shared_subscriptions.pop(key),
                 )
             shared.subscribers += 1
             return PayloadStream(shared, source, on_close=lambda: self._subscriptions.release(caller, held))

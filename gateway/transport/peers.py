@@ -196,10 +196,6 @@ class Peer:
         if self._timer is None and self.transport.get_write_buffer_size():
             self.pause_writing()
 
-    def disconnected(self) -> None:
-        """Count the connection no more."""
-        self.peers.disconnect(self)
-
     def abort(self, reason: str) -> None:
         """Close the connection in the next turn, with everything in its buffers, and count it."""
         if not self._aborted:

@@ -216,7 +216,7 @@ async def test_operations_that_are_completed_at_once_leave_nothing_behind(gatewa
         await socket.send({"type": "ping"})
         while (await socket.receive())["type"] != "pong":
             pass
-        await eventually(lambda: gateway.state.subscribers == 0 and gateway.pipeline.shared_subscriptions == 0)
+        await eventually(lambda: gateway.state.subscribers == 0 and len(gateway.pipeline.shared_subscriptions) == 0)
 
 
 async def test_handshake_with_a_giant_header_is_refused(gateway: Gateway) -> None:

@@ -62,10 +62,10 @@ async def test_thousand_equal_subscribers_cost_one_execution_per_event() -> None
         assert {id(payload) for payload in payloads} == {id(payloads[0])}
         assert payloads[0].text == f'{{"data":{{"ticks":{{"place":{place}}}}}}}'
     assert subscribers.state.executions == [3, 4]
-    assert subscribers.pipeline.shared_subscriptions == 1
+    assert len(subscribers.pipeline.shared_subscriptions) == 1
     for stream in streams:
         await stream.aclose()
-    assert (subscribers.pipeline.shared_subscriptions, subscribers.state.subscribers) == (0, 0)
+    assert (len(subscribers.pipeline.shared_subscriptions), subscribers.state.subscribers) == (0, 0)
 
 
 async def test_delivered_events_leave_nothing_in_memory() -> None:
@@ -95,7 +95,7 @@ async def test_different_subscriptions_share_nothing() -> None:
     ]
     await subscribers.state.tick(1)
     await next_payloads(streams)
-    assert len(subscribers.state.executions) == subscribers.pipeline.shared_subscriptions == len(streams)
+    assert len(subscribers.state.executions) == len(subscribers.pipeline.shared_subscriptions) == len(streams)
     for stream in streams:
         await stream.aclose()
 
@@ -116,7 +116,7 @@ async def test_subscriptions_with_different_cursors_share_payloads() -> None:
     await next_payloads(streams[:1])
     assert len({id(payload) for payload in await next_payloads([streams[0], streams[1]])}) == 1
     assert subscribers.state.executions == [1, 2, 3]
-    assert subscribers.pipeline.shared_subscriptions == 1
+    assert len(subscribers.pipeline.shared_subscriptions) == 1
     for stream in streams:
         await stream.aclose()
 
@@ -183,7 +183,7 @@ async def test_cancelled_subscriber_leaves_the_shared_execution_running() -> Non
     assert subscribers.state.executions == [1]
     for stream in streams:
         await stream.aclose()
-    assert subscribers.pipeline.shared_subscriptions == 0
+    assert len(subscribers.pipeline.shared_subscriptions) == 0
 
 
 async def test_slow_subscriber_gets_every_event_and_payloads_are_bounded() -> None:
@@ -194,7 +194,7 @@ async def test_slow_subscriber_gets_every_event_and_payloads_are_bounded() -> No
         for place in range(200):
             assert (await anext(stream)).cursor == f"c{place}"
     assert len(subscribers.state.executions) == 400
-    (shared,) = subscribers.pipeline._shared.values()
+    (shared,) = subscribers.pipeline.shared_subscriptions.values()
     assert len(shared._renderings) == 64
     await ahead.aclose()
     await behind.aclose()

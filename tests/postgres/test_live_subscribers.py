@@ -138,7 +138,7 @@ async def test_live_subscribers_share_one_stream_and_are_counted_each(gateway: R
     assert (gateway.streams, stats.subscribers) == (1, 5)
     for each in subscribers:
         each.stream.leave()
-    assert (gateway.streams, stats.subscribers, gateway.parts.pipeline.shared_subscriptions) == (0, 0, 0)
+    assert (gateway.streams, stats.subscribers, len(gateway.parts.pipeline.shared_subscriptions)) == (0, 0, 0)
 
 
 async def test_subscribers_that_join_and_fall_behind_get_each_event_once_and_in_order(gateway: Running) -> None:
@@ -247,7 +247,7 @@ async def test_each_delivery_is_paid_and_a_caller_that_owes_waits(database_url: 
 async def test_payload_that_has_waited_for_the_rate_is_rendered_again(database_url: str) -> None:
     async with running(database_url, platform=1_200_000) as gateway:
         subscribers = await gateway.live(3 * _SINKS_PER_TURN, SHOWN)
-        (shared,) = gateway.parts.pipeline._shared.values()
+        (shared,) = gateway.parts.pipeline.shared_subscriptions.values()
         everything, some_seconds = 10**9, 30_000
         subscribers[0].on_take = lambda: gateway.rate.owe(everything)
         subscribers[_SINKS_PER_TURN].on_take = lambda: gateway.rate.owe(some_seconds)
@@ -265,7 +265,7 @@ async def test_live_subscribers_end_with_the_error_of_their_stream(gateway: Runn
     buffer.resync(reader_position=None)
     await until(lambda: all(each.ended for each in subscribers))
     assert all(isinstance(each.ended[0], CursorExpired) and len(each.ended) == 1 for each in subscribers)
-    assert gateway.parts.pipeline.shared_subscriptions == 0
+    assert len(gateway.parts.pipeline.shared_subscriptions) == 0
 
 
 async def test_live_subscribers_end_with_the_feed(database_url: str) -> None:

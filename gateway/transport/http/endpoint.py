@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import GatewayError, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
-from gateway.execution.encoding import Payload
+from gateway.execution.encoding import Payload, encode
 from gateway.execution.errors import format_errors
 from gateway.operations.pipeline import FREE_BYTES, OperationPipeline
 from gateway.operations.requests import (
@@ -26,8 +26,8 @@ from gateway.operations.requests import (
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.framing import FRAMINGS
 from gateway.transport.http.http_errors import HttpError
-from gateway.transport.http.negotiation import JSON, Representation, accepted_by, representation_of
-from gateway.transport.http.responses import JsonResponse, batch_body, error_response, errors_body
+from gateway.transport.http.negotiation import JSON, Representation, negotiate, representation_of
+from gateway.transport.http.responses import JsonResponse, batch_body, error_response
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
 from gateway.transport.peers import ClientGone, Peer, peer_of
 
@@ -126,7 +126,7 @@ class HttpEndpoint:
         try:
             try:
                 page = request.method == "GET" and self.page is not None
-                accepted = accepted_by(request.headers.get(b"accept"), page)
+                accepted = negotiate(request.headers.get(b"accept"), page)
                 response = await self._respond(request, accepted)
             except ClientGone:
                 return None
@@ -227,7 +227,7 @@ class HttpEndpoint:
             except Unauthenticated:
                 raise
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
-                bodies.append(errors_body(format_errors(error)))
+                bodies.append(encode({"errors": format_errors(error)}))
         return bodies
 
     async def _received_body(self, request: HttpRequest) -> bytes:

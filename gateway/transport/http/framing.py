@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from gateway.execution.encoding import Payload, encode
 from gateway.execution.errors import FormattedError
 from gateway.transport.http.negotiation import Representation
-from gateway.transport.http.responses import errors_body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +45,7 @@ FRAMINGS = {
         keep_alive=b":\n\n",
         shutdown=b"retry: 1000\n\n",
         payload=_event,
-        errors=lambda errors: b"event: next\ndata: " + errors_body(errors) + b"\n\n",
+        errors=lambda errors: b"event: next\ndata: " + encode({"errors": errors}) + b"\n\n",
     ),
     # Apollo's multipart subscriptions, version 1.0: errors that end the stream stand beside a payload of null
     Representation.MULTIPART: Framing(

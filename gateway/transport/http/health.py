@@ -51,13 +51,11 @@ def health_routes(*, registry: ConnectionRegistry, reason_not_ready: ReasonNotRe
     """Return the routes /healthz and /readyz. A gateway that drains is alive, and not ready."""
     readiness = _Readiness(reason_not_ready)
 
-    async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
-
     async def readyz(_request: Request) -> Response:
         reason = "The gateway is stopping." if registry.draining else await readiness.reason_not_ready()
         if reason is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
 
-    return [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
+    alive = JSONResponse({"status": "alive"})
+    return [Route("/healthz", alive, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]

@@ -38,18 +38,14 @@ WILDCARDS = {
 
 
 @lru_cache(_CACHED_HEADERS)
-def accepted_by(accept: bytes | None, page: bool) -> tuple[Representation, ...]:
-    """Do what `negotiate` does for the header as it was sent."""
-    return negotiate(None if accept is None else accept.decode("latin-1"), page=page)
-
-
-def negotiate(accept: str | None, *, page: bool) -> tuple[Representation, ...]:
+def negotiate(header: bytes | None, page: bool) -> tuple[Representation, ...]:
     """Return the acceptable representations, the most wanted first. `page` says whether there is an HTML page.
 
     Without a header it is application/graphql-response+json, as the GraphQL-over-HTTP specification says. Raises
     HttpError 406.
     """
-    if not accept or not accept.strip():
+    accept = (header or b"").decode("latin-1")
+    if not accept.strip():
         return (Representation.GRAPHQL_RESPONSE,)
     if len(accept) > _LONGEST_HEADER:
         raise HttpError(406, f"Accept may have {_LONGEST_HEADER} characters, not {len(accept)}.")

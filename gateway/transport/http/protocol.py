@@ -93,7 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._unset_keepalive_if_required()
         self._abandon_requests()
-        self.peer.disconnected()
+        self.peer.peers.disconnect(self.peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from gateway.execution.encoding import encode
-from gateway.execution.errors import FormattedError, format_errors
+from gateway.execution.errors import format_errors
 from gateway.transport.http.http_errors import OK, HttpError, status_of
 from gateway.transport.http.negotiation import Representation
 
@@ -40,15 +40,10 @@ def error_response(error: BaseException, representation: Representation, *, batc
     errors = format_errors(error)
     status = status_of(error, trusts_status=representation is Representation.GRAPHQL_RESPONSE)
     headers = error.headers if isinstance(error, HttpError) else _headers(errors[0]["extensions"])
-    body = errors_body(errors)
+    body = encode({"errors": errors})
     if 0 < batch <= MAX_REPEATED:
         body = batch_body([body] * batch)
     return JsonResponse(body, representation.content_type, status, headers)
-
-
-def errors_body(errors: list[FormattedError]) -> bytes:
-    """Encode a response that has errors and no data."""
-    return encode({"errors": errors})
 
 
 def batch_body(bodies: Iterable[bytes]) -> bytes:

@@ -89,7 +89,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.peer.disconnected()
+        self.peer.peers.disconnect(self.peer)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
