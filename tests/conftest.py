@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 
 from gateway.storage.database import Database, DriverConnection, open_database
@@ -43,6 +44,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Start one process more than there are cores: many tests wait for a process, a timer or a page."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 1 + (psutil.cpu_count(logical=False) or os.cpu_count() or 1)
 
 
 def pytest_collection_finish() -> None:
