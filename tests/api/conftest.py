@@ -177,7 +177,9 @@ class Served:
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
-_ROWS = "installation_events, installations, api_keys, applications, accounts, documents"
+_FILLED = ("installation_events", "installations", "api_keys", "applications", "accounts", "documents")
+_EMPTY = "; ".join(f"delete from {table}" for table in _FILLED)
+"""Takes 1 ms for the rows of a test; `truncate` takes 25, for the files of all tables and indexes."""
 
 
 @asynccontextmanager
@@ -243,7 +245,7 @@ async def shared_gateway(make_database: MakeDatabase) -> AsyncIterator[Served]:
 async def served(shared_gateway: Served) -> Served:
     """Return the session's gateway, with an empty database."""
     async with connection(shared_gateway.services.database) as held:
-        await held.execute(f"truncate {_ROWS}")
+        await held.execute(_EMPTY)
     return shared_gateway
 
 
