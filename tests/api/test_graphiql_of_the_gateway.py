@@ -43,6 +43,7 @@ async def visit(served: Serving, browser: Browser) -> AsyncIterator[Visit]:
         yield visit
 
 
+@pytest.mark.long
 async def test_tabs_run_in_order_while_the_live_panel_shows_each_change(visit: Visit, served: Serving) -> None:
     await visit.run()
     await visit.expect_answer('"name": "Bookwell"')
