@@ -196,8 +196,8 @@ async def test_answers_contain_nothing_invisible_to_their_caller(
             components, operations, caller=operations.callers[0], dataset=dataset
         )
     LOG.info("%s", components.counted)
-    # The same queries show invisible values to the platform, so they do reach for them.
-    assert components.counted["with invisible values"] > components.counted["queries"] / 50
+    # The same queries show invisible values to the platform, so they do reach for them: one caller's are a sample.
+    assert components.counted["with invisible values"] > components.counted["by the platform"] / 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +239,10 @@ class CallerCheck:
     async def _check_query(self, query: str) -> None:
         answer = await self.components.answer(self.caller, query)
         assert self.reading.leaks(answer, asked=query) == [], self._message(query, answer)
-        platforms = await self.components.answer(PLATFORM, query)
-        self.components.counted["with invisible values"] += any(text in platforms for text in self.reading.hidden)
+        if self.caller is self.operations.callers[0]:
+            self.components.counted["by the platform"] += 1
+            platforms = await self.components.answer(PLATFORM, query)
+            self.components.counted["with invisible values"] += any(text in platforms for text in self.reading.hidden)
         absent = self.reading.with_absent(query)
         if absent != query:
             self.components.counted["with absent values"] += 1
