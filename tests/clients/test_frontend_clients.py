@@ -4,12 +4,14 @@ Whatever a build or a client writes to its console fails the test.
 """
 
 import asyncio
+import fcntl
 import json
+import os
 import re
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,14 +35,29 @@ PROGRESS = ("\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}", "\N{HEAVY 
 COLOUR = re.compile(r"\x1b\[\d*m")
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Of several processes of the tests, let one at a time go on."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the npm project with the files of the pages in it."""
-    folder = workspace(Path(__file__).parent / "npm", tmp_path_factory.mktemp("npm") / "clients")
-    for path, content in files_of_pages().items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(content)
-    shutil.copy(ROOT / "schema.graphql", folder)
+    """Return the npm project with the files of the pages in it, the same one for all processes of the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "clients"
+    with locked(shared / "clients.lock"):
+        if not folder.is_dir():
+            unfinished = workspace(Path(__file__).parent / "npm", tmp_path_factory.mktemp("npm") / "clients")
+            for path, content in files_of_pages().items():
+                (unfinished / path).parent.mkdir(parents=True, exist_ok=True)
+                (unfinished / path).write_text(content)
+            shutil.copy(ROOT / "schema.graphql", unfinished)
+            unfinished.rename(folder)
     return folder
 
 
@@ -57,14 +74,18 @@ async def run(project: Path, *command: str) -> str:
 @pytest.fixture(scope="module")
 async def built(project: Path) -> Path:
     """Return the project with its generated and bundled files."""
-    (project / "src/relay/__generated__").mkdir()
+    finished = project.with_name("clients.built")
     commands = [
         ("node_modules/@graphql-codegen/cli/cjs/bin.js",),
         ("node_modules/relay-compiler/cli.js",),  # "quiet" would hide its warnings
         ("node_modules/typescript/bin/tsc",),
         ("build.mjs",),
     ]
-    assert [await run(project, *command) for command in commands] == ["", "", "", ""]
+    with locked(project.with_name("clients.lock")):
+        if not finished.exists():
+            (project / "src/relay/__generated__").mkdir(exist_ok=True)
+            assert [await run(project, *command) for command in commands] == ["", "", "", ""]
+            finished.touch()
     return project
 
 
