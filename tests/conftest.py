@@ -21,12 +21,16 @@ from uuid import uuid4
 import asyncpg
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.storage.database import Database, DriverConnection, open_database
 from gateway.storage.embedded import embedded_postgres_blocking
 from gateway.storage.migrations import migrate
 from gateway.storage.postgres_user import find_programs
 from tests.roles import OWNER, SERVER, SESSION, as_role, roles_sql
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # what is slow is the machine
 
 UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 MakeDatabase = Callable[..., AbstractAsyncContextManager[str]]

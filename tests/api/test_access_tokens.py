@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -346,14 +346,12 @@ async def test_token_with_one_changed_character_is_refused(
             await tokens.authenticate(token[:place] + other + token[place + 1 :])
 
 
-@settings(deadline=None)  # what is slow here is the machine
 @given(token=st.text() | st.lists(st.binary().map(segment), min_size=3, max_size=3).map(".".join))
 def test_any_text_is_refused_without_another_error(token: str) -> None:
     with pytest.raises(TokenRefused):
         read_token(token, algorithms=ALGORITHMS, only_access_tokens=False)
 
 
-@settings(deadline=None)  # as above
 @given(
     header=st.dictionaries(
         st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk", "jku", "x5c"]),

@@ -45,10 +45,7 @@ values = st.recursive(
 )
 
 
-@settings(
-    max_examples=40,
-    deadline=None,  # Postgres takes as long as it takes
-)
+@settings(max_examples=40)
 @given(samples=st.lists(st.dictionaries(st.text(characters, max_size=40), values, max_size=5), max_size=20))
 async def test_metadata_within_the_limits_is_stored_and_returned_byte_for_byte(
     table: DriverConnection, samples: list[dict[str, object]]
