@@ -33,7 +33,8 @@ async def test_operation_leaves_no_cycles(query: str, variables: dict[str, objec
 async def _objects_left(execute: Callable[[], Awaitable[object]]) -> int:
     """Return how many objects ten runs leave, with those that other tasks and threads make meanwhile.
 
-    What is frozen does not count: the finalizers of what other tests have left leave more to the next collection.
+    What is frozen does not count: the finalizers of what other tests have left leave more to the next collection. It
+    stays frozen, as what was imported is: a full collection of all of it takes 0.2 s.
     """
     gc.collect()
     gc.freeze()
@@ -44,4 +45,3 @@ async def _objects_left(execute: Callable[[], Awaitable[object]]) -> int:
         return gc.collect()
     finally:
         gc.enable()
-        gc.unfreeze()
