@@ -10,7 +10,7 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.storage import database
-from tests.api.conftest import Serve
+from tests.api.conftest import NO_RATES, Serve
 from tests.serving import DEADLINE
 
 LIST = """{
@@ -64,7 +64,8 @@ async def test_statements_that_wait_for_the_callers_share_are_limited(
     serve: Serve, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "MAX_WAITING", 3)
-    async with serve(Settings(pool_size=4)) as served:
+    patient = NO_RATES.model_copy(update={"pool_size": 4, "statement_seconds": 120})
+    async with serve(patient) as served:
         busy = await served.of_account(await served.account())
         await asyncio.gather(*(busy.data(LIST) for _ in range(5)))
         async with locked(database_url):
