@@ -155,7 +155,7 @@ async def _connected(url: str) -> AsyncIterator[DriverConnection]:
 @pytest.fixture(scope="module")
 def documents(*, long: bool) -> list[str]:
     """Make the documents up, the same ones each time; before anything runs that must not be held up."""
-    return sampled(any_documents(), count=400 if long else 30)
+    return sampled(any_documents(), count=700 if long else 30)
 
 
 async def test_generated_operations_are_answered_and_leave_a_consistent_log(

@@ -161,7 +161,7 @@ class PlannedOperations:
 @pytest.fixture(scope="module")
 def planned_operations(*, long: bool) -> list[PlannedOperations]:
     """Draw the datasets and operations, the same ones in each run, before the event loop has other work."""
-    datasets, queries_in_each, subscriptions_in_each, mutations_in_each = (6, 12, 4, 20) if long else (2, 4, 1, 4)
+    datasets, queries_in_each, subscriptions_in_each, mutations_in_each = (12, 12, 4, 20) if long else (2, 4, 1, 4)
     queries = sampled(query_documents(scalars=SCALARS), count=datasets * queries_in_each)
     subscriptions = sampled(subscription_documents(scalars=SCALARS), count=datasets * subscriptions_in_each)
     mutations = sampled(mutation_documents(scalars={**SCALARS, **PLAIN}), count=datasets * mutations_in_each)

@@ -17,7 +17,9 @@ from tests.live.observed import CHANGES_ALONE
 from tests.live.servers import Postgres, running_gateways
 
 SHORT = Size(writers=16, changes=300, subscribers=12, applications=5, accounts=8, faults=1, kills=8, overtaking=100)
-LONG = Size(writers=64, changes=4_000, subscribers=50, applications=10, accounts=20, faults=4, kills=50, overtaking=300)
+LONG = Size(
+    writers=64, changes=10_000, subscribers=50, applications=10, accounts=20, faults=4, kills=50, overtaking=300
+)
 LISTENERS = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity
 where application_name in ('gateway log reader', 'gateway notifier')
