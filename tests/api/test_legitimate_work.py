@@ -204,17 +204,6 @@ def usual(application: ExampleApplication | Application, account: Account, *, nu
     )  # fmt: skip
 
 
-async def answered(client: Client, body: dict[str, Any]) -> Any:
-    """Return the answer. Where all that was run within seconds is more than a rate allows at once, wait for it."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            answer = (await client.http.post(client.url, json=body, headers=client.headers)).json()
-            limited = [each["extensions"] for each in answer.get("errors", ()) if "retryAfter" in each["extensions"]]
-            if not limited:
-                return answer
-            await asyncio.sleep(limited[0]["retryAfter"])
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_usual_operations_are_within_the_limits(gateway: Gateway, kind: str) -> None:
     """The cost of each is asked for, and multiplied by how often it is run in a minute."""
@@ -223,7 +212,7 @@ async def test_usual_operations_are_within_the_limits(gateway: Gateway, kind: st
     refused = {}
     for work in OPERATIONS:
         body = {"query": work.query, "variables": work.variables, "extensions": {"cost": True}}
-        answer = await answered(client, body)
+        answer = (await client.http.post(client.url, json=body, headers=client.headers)).json()
         cost = answer.get("extensions", {}).get("cost", {}).get("estimated", 0)
         codes = {error["extensions"]["code"] for error in answer.get("errors", ())}
         if codes & REFUSALS or (rate and cost * work.times > rate):

@@ -114,7 +114,7 @@ SETTINGS = {
     "GATEWAY_METRICS": "on",
     "GATEWAY_AUTOMATIC_DOCUMENTS": "1000",  # off by default
 }
-TRIES = 4
+TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +176,11 @@ def parameters() -> Iterator[Any]:
 
 @pytest.mark.parametrize("attack", list(parameters()))
 async def test_attack_costs_little_and_others_are_served(target: Target, attack: Attack, tmp_path: Path) -> None:
-    """Where a bound is exceeded, try again, when the machine has nothing else to do: each bound holds in some try.
+    """Where a bound is exceeded, try twice more, when the machine is quiet, and hold one of the tries to all bounds.
 
-    What else a machine does adds to the figures and takes nothing from them, so the least of each is nearest to what
-    the attack takes. An attack that exceeds a bound by itself does so in each try.
+    What else a machine does adds to the figures and takes nothing from them, so the best try is nearest to what the
+    attack takes. An attack that exceeds a bound by itself does so in each try.
     """
-    excesses: set[str] | None = None
     for attempt in range(1, TRIES + 1):
         directory = tmp_path / str(attempt)
         directory.mkdir()
@@ -189,11 +188,10 @@ async def test_attack_costs_little_and_others_are_served(target: Target, attack:
         print(f"| {attack.name} | {found} |")  # noqa: T201 - `pytest -s` shows the table
         assert found.outcomes <= attack.outcomes | {"RATE_LIMITED"}, str(found)
         assert "Traceback" not in (directory / "gateway-0.log").read_text()
-        excesses = found.excesses() if excesses is None else excesses & found.excesses()
-        if not excesses:
+        if found.excesses() == set():
             break
         await quiet_machine()
-    assert excesses == set(), str(found)
+    assert found.excesses() == set(), str(found)
 
 
 async def usual_work(client: Attacker, target: Target) -> None:
