@@ -223,22 +223,24 @@ def walk_event(database_url: str, secret: str) -> list[str]:
 WALKS: Final = {"query": walk_query, "mutation": walk_mutation, "event": walk_event}
 
 
-def walk(kind: str) -> list[str]:
-    """Return the functions that a call enters, each as its file and its qualified name."""
+@contextmanager
+def prepared_database() -> Iterator[tuple[str, str]]:
+    """Start Postgres with the example data; yield its URL, and the secret of a platform's key."""
     with (
         tempfile.TemporaryDirectory(prefix="gateway-") as directory,
         embedded_postgres_blocking(Path(directory), exclusive=True, settings={"fsync": "off"}) as database_url,
     ):
         asyncio.run(migrate(database_url))
-        return WALKS[kind](database_url, asyncio.run(prepare(database_url)))
+        yield database_url, asyncio.run(prepare(database_url))
 
 
 def main() -> None:
     kinds = sys.argv[1:] or list(WALKS)
-    for kind in kinds:
-        functions = walk(kind)
-        files = {line.split()[0] for line in functions}
-        sys.stdout.write("\n".join([*functions, f"{kind}: {len(functions)} functions in {len(files)} files", ""]))
+    with prepared_database() as (database_url, secret):
+        for kind in kinds:
+            functions = WALKS[kind](database_url, secret)
+            files = {line.split()[0] for line in functions}
+            sys.stdout.write("\n".join([*functions, f"{kind}: {len(functions)} functions in {len(files)} files", ""]))
 
 
 if __name__ == "__main__":

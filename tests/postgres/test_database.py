@@ -93,7 +93,7 @@ async def test_waiting_for_a_connection_is_bounded(database_url: str) -> None:
         async with connection(database):
             raise AssertionError("there is but one connection")
 
-    async with open_database(database_url, pool_size=1, acquire_seconds=0.05) as database:
+    async with open_database(database_url, pool_size=1, acquire_seconds=0.25) as database:
         async with connection(database):
             with pytest.raises(Unavailable, match="All connections to the database are in use"):
                 await asyncio.create_task(ask(database))
@@ -102,7 +102,7 @@ async def test_waiting_for_a_connection_is_bounded(database_url: str) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_cancelled(database_url: str) -> None:
-    async with open_database(database_url, statement_seconds=0.05) as database:
+    async with open_database(database_url, statement_seconds=0.5) as database:
         with pytest.raises(TimedOut):
             async with transaction(database) as held:
                 await held.execute("select pg_sleep(30)")
@@ -235,7 +235,7 @@ async def test_a_read_that_takes_too_long_is_not_repeated(database_url: str) -> 
         attempts.append(None)
         await held.execute("select pg_sleep(30)")
 
-    async with open_database(database_url, statement_seconds=0.05) as database:
+    async with open_database(database_url, statement_seconds=0.5) as database:
         with pytest.raises(TimedOut):
             await read(database, sleep)
         assert len(attempts) == 1
