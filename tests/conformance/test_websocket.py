@@ -307,7 +307,7 @@ async def test_client_that_reads_nothing_is_dropped_and_delays_no_other() -> Non
         acknowledged(gateway) as reading,
         acknowledged(gateway, max_queue=1) as stuck,
     ):
-        gateway.registry.peers.limits = PeerLimits(stalled_seconds=0.5, bytes_per_second=100_000_000)
+        gateway.registry.peers.limits = PeerLimits(stalled_seconds=2, bytes_per_second=100_000_000)
         await stuck.subscribe("1", query)
         await reading.subscribe("1", query)
         await eventually(lambda: gateway.state.subscribers == 2)
