@@ -78,6 +78,7 @@ class Application(Starlette):
         self.router.redirect_slashes = False  # the address would have whatever Host the request has
         (self.endpoint,) = (one.endpoint for one in routes if isinstance(one, Route) and one.path == GRAPHQL_PATH)
         self.cross_origin = bool(allowed_origins)
+        """Whether pages of other origins may call it: the response to a request with an Origin is the application's."""
         (self.websocket_endpoint,) = (one.endpoint for one in routes if isinstance(one, WebSocketRoute))
 
 

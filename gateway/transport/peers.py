@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from starlette.types import Message, Scope, Send
+from starlette.types import Message, Send
 
 from gateway.domain.principals import Principal
 
@@ -196,48 +196,28 @@ class Peer:
         if self._timer is None and self.transport.get_write_buffer_size():
             self.pause_writing()
 
+    async def send(self, send: Send, message: Message) -> None:
+        """Send by ASGI as soon as the peer reads; until then the message counts as unread. Raises ClientGone.
+
+        Every sender awaits its own message, so no more messages wait here than there are senders.
+        """
+        size = len(message.get("text") or message.get("body") or "") if self.stalled else 0
+        if size and not self.peers.hold(self, size):
+            self.abort("unread")
+        try:
+            await send(message)
+        except OSError:  # what ASGI says a server raises
+            raise ClientGone from None
+        finally:
+            if size:
+                self.peers.hold(self, -size)
+
     def abort(self, reason: str) -> None:
-        """Close the connection in the next turn, with everything in its buffers, and count it."""
+        """Close the connection in the next turn, with everything in its buffers, and count it.
+
+        A graceful close would wait behind the unread data.
+        """
         if not self._aborted:
             self._aborted = True
             self.peers.closed[reason] += 1
             self._loop.call_soon(self.transport.abort)  # it may be writing now
-
-
-class MonitoredSend:
-    """ASGI's send, which counts the messages that wait until the peer reads as unread.
-
-    Every sender awaits its own message, so no more messages wait here than there are senders.
-    """
-
-    __slots__ = ("_peer", "_send")
-
-    def __init__(self, send: Send, scope: Scope) -> None:
-        self._send = send
-        self._peer = peer_of(scope)
-
-    async def send(self, message: Message) -> None:
-        """Send as soon as the peer reads. Raises ClientGone."""
-        peer = self._peer
-        size = len(message.get("text") or message.get("body") or "") if peer is not None and peer.stalled else 0
-        if peer is not None and size and not peer.peers.hold(peer, size):
-            peer.abort("unread")
-        try:
-            await self._send(message)
-        except OSError:  # what ASGI says a server raises
-            raise ClientGone from None
-        finally:
-            if peer is not None and size:
-                peer.peers.hold(peer, -size)
-
-
-def peer_of(scope: Scope) -> Peer | None:
-    """Return the peer of a request's connection; None where another server has accepted it."""
-    peer: Peer | None = scope.get("extensions", {}).get(PEER_EXTENSION)
-    return peer
-
-
-def abort(scope: Scope, reason: str) -> None:
-    """Close the connection at once, if the server can: a graceful close would wait behind the unread data."""
-    if (peer := peer_of(scope)) is not None:
-        peer.abort(reason)

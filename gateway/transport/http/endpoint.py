@@ -1,7 +1,7 @@
 """The GraphQL endpoint over HTTP: POST and GET, answered in JSON, as a stream, or by a page for browsers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import JSON, Representation, negotiate, representation_of
 from gateway.transport.http.responses import JsonResponse, batch_body, error_response
 from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
-from gateway.transport.peers import ClientGone, Peer, peer_of
+from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 
 _BEARER = b"Bearer "
 _JSON_TYPE = "application/json"
@@ -54,24 +54,16 @@ class HttpRequest(Protocol):
     """A request, as far as the endpoint reads it, and the way of its answer in JSON."""
 
     method: str
+    headers: dict[bytes, bytes]
+    """The first value of each name, which is in lower case."""
+    query_string: bytes
+    """Of the URL."""
+    peer: Peer
     stays: bool
     """Whether its task goes on when the client leaves, and is cancelled only when the gateway stops."""
 
-    @property
-    def headers(self) -> Mapping[bytes, bytes]:
-        """The first value of each name, which is in lower case."""
-
-    @property
-    def receive(self) -> Callable[[], Awaitable[Any]]:
+    def receive(self) -> Awaitable[Any]:
         """ASGI's receive."""
-
-    @property
-    def peer(self) -> Peer | None:
-        """The peer of the connection; None where another server has accepted it."""
-
-    @property
-    def query_string(self) -> bytes:
-        """The query of the URL."""
 
     def take_body(self) -> bytes | None:
         """Return the whole body; None where some of it has to be received."""
@@ -81,7 +73,7 @@ class HttpRequest(Protocol):
 
 
 class AsgiRequest:
-    """An HttpRequest of any server."""
+    """An HttpRequest that reached the endpoint by ASGI."""
 
     stays = False
 
@@ -89,7 +81,7 @@ class AsgiRequest:
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self.query_string: bytes = scope["query_string"]
-        self.peer = peer_of(scope)
+        self.peer: Peer = scope["extensions"][PEER_EXTENSION]
         self.receive = receive
         self._scope, self._send = scope, send
 
@@ -157,9 +149,8 @@ class HttpEndpoint:
             caller = self.authentication.known_key(authorization[len(_BEARER) :])
         if caller is None:
             caller = await self.authentication.authenticate(_text(authorization))
-        peer = request.peer
-        if caller is not None and peer is not None and peer.principal is not caller:
-            peer.authenticated(caller)
+        if caller is not None and request.peer.principal is not caller:
+            request.peer.authenticated(caller)
         if request.method != "POST":
             return await self._respond_to_operation(_parameters_of_url(request), caller, request, accepted)
         _check_content_type(request.headers.get(b"content-type", b"")[:_LONGEST_CONTENT_TYPE])

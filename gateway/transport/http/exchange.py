@@ -9,7 +9,7 @@ length and the date are not the same as always. Everything but a POST to the end
 import asyncio
 from collections.abc import Coroutine
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import unquote
 
 import httptools
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from gateway.transport.http.endpoint import HttpEndpoint
 
 _ENDPOINT: Final = GRAPHQL_PATH.encode()
-
-
-class Application(Protocol):
-    """An ASGI application whose GraphQL endpoint can be called without it."""
-
-    endpoint: "HttpEndpoint"
-    cross_origin: bool
-    """Whether pages of other origins may call it: the response to a request with an Origin is the application's."""
 
 
 class Exchange(RequestResponseCycle):
@@ -60,7 +52,7 @@ class Exchange(RequestResponseCycle):
         """Begin the exchange of the request whose head the protocol has read."""
         self.protocol = protocol
         self.transport, self.flow = protocol.transport, protocol.flow
-        self.peer: Peer | None = peer
+        self.peer = peer
         self.method = method
         self.version = version
         self.url = protocol.url

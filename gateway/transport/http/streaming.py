@@ -15,7 +15,7 @@ from gateway.execution.errors import format_errors
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.http.framing import Framing
-from gateway.transport.peers import ClientGone, MonitoredSend, abort
+from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 
 _HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
@@ -50,14 +50,15 @@ class StreamResponse:
     _sent_at: float = field(default=0.0, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._send = MonitoredSend(send, scope)
+        self._peer: Peer = scope["extensions"][PEER_EXTENSION]
+        self._send = send
         with self.registry.registered(self):
             listener = asyncio.create_task(self._listen(receive))
             try:
                 cause = await self._sending.run(self._send_all())
                 self._cancel_keep_alive()
                 if cause is not CloseCause.CLIENT_GONE and not await self._send_last(cause):
-                    abort(scope, "stalled")
+                    self._peer.abort("stalled")
                     await asyncio.wait([listener], timeout=1)  # uvicorn notices the abort in its next turn
             finally:
                 listener.cancel()
@@ -117,12 +118,12 @@ class StreamResponse:
     async def _start(self) -> None:
         if not self._started:
             headers = [(b"content-type", self.framing.content_type.encode()), *_HEADERS]
-            await self._send.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._peer.send(self._send, {"type": "http.response.start", "status": 200, "headers": headers})
             self._started = True
 
     async def _write(self, chunk: bytes, *, more: bool = True) -> None:
         self._sent_at = asyncio.get_running_loop().time()
-        await self._send.send({"type": "http.response.body", "body": chunk, "more_body": more})
+        await self._peer.send(self._send, {"type": "http.response.body", "body": chunk, "more_body": more})
 
     async def _listen(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

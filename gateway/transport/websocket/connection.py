@@ -28,7 +28,7 @@ from gateway.operations.quotas import ConcurrencyLimiter
 from gateway.operations.requests import GraphQLRequest
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
-from gateway.transport.peers import ClientGone, MonitoredSend, Peer, abort, peer_of
+from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
 from gateway.transport.websocket.frames import next_frames
@@ -74,7 +74,7 @@ class WebSocketEndpoint:
         await receive()  # websocket.connect
         if messages.SUBPROTOCOL in scope["subprotocols"]:
             await send({"type": "websocket.accept", "subprotocol": messages.SUBPROTOCOL})
-            await WebSocketConnection(self, scope, receive, MonitoredSend(send, scope)).run()
+            await WebSocketConnection(self, scope, receive, send).run()
         else:
             await send({"type": "websocket.accept"})
             await send(close_codes.SUBPROTOCOL_NOT_ACCEPTABLE.message)
@@ -89,11 +89,10 @@ class WebSocketConnection:
     endpoint: WebSocketEndpoint
     scope: Scope
     receive: Receive
-    send: MonitoredSend
+    send: Send
     principal: Principal | None = None
     _receiving: Cancellable[Close | CloseCause] = field(default_factory=Cancellable, init=False)
-    peer: Peer | None = field(init=False)
-    """None where another server has accepted the connection: then no subscription is live."""
+    peer: Peer = field(init=False)
     _operations: dict[str, "Operation"] = field(default_factory=dict, init=False)
     free: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, MAX_RUNNING), init=False)
     _initialised: bool = field(default=False, init=False)
@@ -106,7 +105,7 @@ class WebSocketConnection:
     """The last ping, until the client sends something."""
 
     def __post_init__(self) -> None:
-        self.peer = peer_of(self.scope)
+        self.peer = self.scope["extensions"][PEER_EXTENSION]
 
     async def run(self) -> None:
         """Receive messages until one of the two sides closes."""
@@ -195,8 +194,7 @@ class WebSocketConnection:
         except RateLimited as error:
             raise CloseConnection(close_codes.close_of(error)) from None
         self.principal = principal
-        if self.peer is not None:
-            self.peer.authenticated(principal)
+        self.peer.authenticated(principal)
         self.scope["headers"] = ()  # 1.1 KB, as long as the connection
         self._pinged_at = asyncio.get_running_loop().time()
         await self.send_text(messages.ACKNOWLEDGEMENT)
@@ -222,7 +220,7 @@ class WebSocketConnection:
             del self._operations[operation.id]
 
     async def send_text(self, text: str) -> None:
-        await self.send.send({"type": "websocket.send", "text": text})
+        await self.peer.send(self.send, {"type": "websocket.send", "text": text})
 
     async def _send_ping(self) -> None:
         with suppress(ClientGone):
@@ -247,14 +245,14 @@ class WebSocketConnection:
                 await asyncio.wait(running)
         self._cancel(self._operations.values())
         if cause is CloseCause.UNRESPONSIVE:
-            abort(self.scope, "unresponsive")
+            self.peer.abort("unresponsive")
         elif isinstance(cause, Close):
             with suppress(ClientGone):
                 try:
                     async with asyncio.timeout(self.endpoint.limits.close):
-                        await self.send.send(cause.message)
+                        await self.peer.send(self.send, cause.message)
                 except TimeoutError:
-                    abort(self.scope, "stalled")
+                    self.peer.abort("stalled")
 
 
 @dataclass(slots=True, eq=False)
@@ -285,7 +283,7 @@ class Operation:
 
     def take(self, batch: Batch) -> bool:
         peer = self.connection.peer
-        if peer is None or peer.stalled:
+        if peer.stalled:
             return False
         if batch.encoded_for != self._head:
             batch.encoded_for, batch.encoded = self._head, next_frames(self._head, batch.payloads)
@@ -341,12 +339,11 @@ class Operation:
         """Send this payload and those of the stream. Return whether it has ended; it may be live instead."""
         stream, connection, head = self._stream, self.connection, self._head.decode()
         assert stream is not None  # noqa: S101 - subscriptions have one
-        sink = None if connection.peer is None else self
         try:
             while True:
                 if payload is not None:
                     await connection.send_text(f"{head}{payload.text}}}")
-                payload = await stream.next_or_join(sink)
+                payload = await stream.next_or_join(self)
                 if payload is None:
                     return False
         except StopAsyncIteration:
