@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from gateway import __version__
 from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.auth.authentication import Authentication
 from gateway.background_tasks import expire_due, prune, summarise_times
@@ -25,7 +24,7 @@ from gateway.settings import Settings
 from gateway.storage.api_keys import KEYS_CHANNEL
 from gateway.storage.database import Database
 from gateway.storage.migrations import MigrationError, check_migrations
-from gateway.transport.connections import TICK_SECONDS, ConnectionRegistry
+from gateway.transport.connections import CHECK_SECONDS, TICK_SECONDS, ConnectionRegistry
 from gateway.transport.graphiql.bundles import load_bundle
 from gateway.transport.graphiql.page import GraphiQL, Prefilled
 from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
@@ -33,7 +32,6 @@ from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, metrics_routes, scraped_metrics
 from gateway.transport.http.security_headers import GRAPHQL_PATH, browser_security, unexpected_error
 from gateway.transport.http.streaming import StreamLimits
-from gateway.transport.revocation import CHECK_SECONDS, check_credentials
 from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
 from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loader import BatchLoaders
@@ -124,7 +122,7 @@ def _operator_routes(parts: Components) -> list[Route]:
     routes = health_routes(registry=parts.registry, reason_not_ready=partial(_reason_not_ready, parts.database))
     if parts.metrics is not None:
         read = partial(scraped_metrics, parts.feed.stats, registry=parts.registry, pool_usage=parts.database.usage)
-        routes += metrics_routes(parts.metrics, read=read, version=__version__)
+        routes += metrics_routes(parts.metrics, read=read)
     return routes
 
 
@@ -231,7 +229,7 @@ async def _lifespan(parts: Components) -> AsyncIterator[None]:
             run_periodically(TICK_SECONDS, parts.registry.check, name="checking connections")
         )
         ended = partial(find_ended_keys, parts.services)
-        check = partial(check_credentials, parts.registry, ended_keys=ended, now=parts.services.now)
+        check = partial(parts.registry.check_credentials, ended_keys=ended, now=parts.services.now)
         await stack.enter_async_context(
             run_periodically(CHECK_SECONDS, check, name="checking credentials", wake=parts.keys_revoked)
         )

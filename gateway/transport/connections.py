@@ -2,11 +2,13 @@
 
 import asyncio
 import enum
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
+from uuid import UUID
 
-from gateway.domain.errors import GatewayError, Unavailable
+from gateway.domain.errors import GatewayError, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
 from gateway.transport.peers import Peers
 
@@ -14,6 +16,12 @@ Result = TypeVar("Result")
 
 TICK_SECONDS = 1.0
 """Between two checks of the connections, whose limits are tens of seconds."""
+CHECK_SECONDS = 2.0
+"""Between two checks of the credentials: a token's expiry, and a revocation whose notification was lost, take effect
+within this time."""
+
+EndedKeys = Callable[[Collection[UUID]], Awaitable[Collection[UUID]]]
+"""Returns which of these API keys have been revoked or have expired."""
 
 
 class CloseCause(enum.Enum):
@@ -125,6 +133,21 @@ class ConnectionRegistry:
         for connection in self.connections:
             if connection.principal is not None and concerns(connection.principal):
                 connection.close_unauthorized(error)
+
+    async def check_credentials(self, *, ended_keys: EndedKeys, now: Callable[[], datetime]) -> None:
+        """Close the connections whose principal's credential has expired or was revoked."""
+        time = now()
+        self.close_unauthorized(
+            lambda principal: principal.has_expired(now=time),
+            Unauthenticated("The credential has expired. Connect again with a new one."),
+        )
+        principals = [connection.principal for connection in self._connections]
+        ids = {each.api_key_id for each in principals if each is not None and each.api_key_id is not None}
+        if ended := await ended_keys(ids) if ids else ():
+            self.close_unauthorized(
+                lambda principal: principal.api_key_id in ended,
+                Unauthenticated("The API key was revoked, or has expired."),
+            )
 
     async def check(self) -> None:
         """Check the limits of all connections. To be run every TICK_SECONDS."""

@@ -11,11 +11,11 @@ from graphql import OperationType
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway import __version__
 from gateway.feed.stats import FeedStats
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.peers import CLOSE_REASONS
@@ -46,22 +46,20 @@ class OperationMetrics:
         self._labelled(label, outcome).observe(seconds)
 
 
-class _ScrapedMetrics(Collector):
-    def __init__(self, read: ReadMetrics, *, version: str) -> None:
+class _ScrapedMetrics:
+    """A collector of the registry."""
+
+    def __init__(self, read: ReadMetrics) -> None:
         self._read = read
-        self._version = version
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("gateway_build", "The gateway's version.", value={"version": self._version})
+        yield InfoMetricFamily("gateway_build", "The gateway's version.", value={"version": __version__})
         yield from self._read()
 
-    def describe(self) -> Iterable[Metric]:
-        return ()  # otherwise the registry would collect everything once to learn the names
 
-
-def metrics_routes(metrics: OperationMetrics, *, read: ReadMetrics, version: str) -> list[Route]:
+def metrics_routes(metrics: OperationMetrics, *, read: ReadMetrics) -> list[Route]:
     """Return the route /metrics. It needs no key: the operator decides which hosts can reach it."""
-    metrics.registry.register(_ScrapedMetrics(read, version=version))
+    metrics.registry.register(_ScrapedMetrics(read))
 
     async def scrape(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
