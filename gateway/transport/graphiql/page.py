@@ -18,12 +18,14 @@ from uuid import UUID
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.domain.principals import PrincipalKind
+from gateway.execution.encoding import encode
 from gateway.transport.graphiql.bundles import NOT_BUILT, Bundle
+from gateway.transport.http.security_headers import GRAPHQL_PATH
 
 REFUSED: Final = "The token is not valid: it works once, and until the gateway stops.\n"
 
@@ -92,7 +94,6 @@ class GraphiQL:
     """GraphiQL for one endpoint. Without a bundle the page says how to get one."""
 
     bundle: Bundle | None
-    endpoint: str = "/graphql"
     prefilled: Prefilled = Prefilled()
 
     async def page_app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +114,7 @@ class GraphiQL:
         """Return the routes of what the page loads, and one that leads from the root to the page."""
         return [
             # The address has no host, so it is the one that was asked, whatever its Host header names.
-            Route("/", RedirectResponse(self.endpoint, headers=_SECURITY_HEADERS), methods=["GET"]),
+            Route("/", RedirectResponse(GRAPHQL_PATH, headers=_SECURITY_HEADERS), methods=["GET"]),
             Route("/graphiql/config.json", self._config),
             Route("/graphiql/keys", self._keys, methods=["POST"]),
             Route("/graphiql/{name}", self._file),
@@ -121,20 +122,11 @@ class GraphiQL:
 
     async def _config(self, _request: Request) -> Response:
         content = {
-            "endpoint": self.endpoint,
+            "endpoint": GRAPHQL_PATH,
             "offersKeys": self.prefilled.keys is not None,
-            "tabs": [
-                {
-                    "title": tab.title,
-                    "query": tab.query,
-                    "variables": dict(tab.variables),
-                    "key": tab.key.value,
-                    "replaces": str(tab.replaces) if tab.replaces else None,
-                }
-                for tab in self.prefilled.tabs
-            ],
+            "tabs": self.prefilled.tabs,
         }
-        return JSONResponse(content, headers=_UNCACHED)
+        return _json(content)
 
     async def _keys(self, request: Request) -> Response:
         """Hand out the keys for the token. POST, because browsers may repeat a GET whose connection broke."""
@@ -143,8 +135,7 @@ class GraphiQL:
         keys = offered.take(token) if offered is not None and scheme == "Bearer" else None
         if keys is None:
             return PlainTextResponse(REFUSED, status_code=403, headers=_UNCACHED)
-        content = [{"label": key.label, "secret": key.secret, "kind": key.kind.value} for key in keys]
-        return JSONResponse(content, headers=_UNCACHED)
+        return _json(keys)
 
     def _file(self, request: Request) -> Response:
         """Serve a file. Not a coroutine, so that Starlette decompresses in a thread for clients without gzip."""
@@ -162,6 +153,11 @@ class GraphiQL:
         else:
             content = gzip.decompress(content)
         return Response(content, media_type=_MEDIA_TYPES[Path(name).suffix], headers=answer)
+
+
+def _json(content: Any) -> Response:
+    """Return tabs and keys with the names of their fields."""
+    return Response(encode(content), media_type="application/json", headers=_UNCACHED)
 
 
 def content_security_policy(*, host: str) -> str:
