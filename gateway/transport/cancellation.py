@@ -26,11 +26,12 @@ class Cancellable(Generic[Reason]):
         try:
             return await work
         except asyncio.CancelledError:
-            if not self._is_interrupted() or (self._task is not None and self._task.uncancel() > 0):
+            reason: Reason | None = self._reason
+            if reason is None or (self._task is not None and self._task.uncancel() > 0):
                 raise  # the awaiter itself is cancelled
+            return reason
         finally:
             self._ended = True
-        return self._reason
 
     def interrupt(self, reason: Reason) -> None:
         """Cancel the coroutine, unless it has ended. The first reason counts."""
@@ -39,6 +40,3 @@ class Cancellable(Generic[Reason]):
         self._reason = reason
         if self._task is not None:
             self._task.cancel()
-
-    def _is_interrupted(self) -> bool:
-        return self._reason is not None

@@ -22,29 +22,25 @@ REMEMBERED_SECONDS = 1.0
 
 
 class _Readiness:
-    """The last outcome of the check; requests that come together wait for the same one."""
+    """The last outcome of the check."""
 
     def __init__(self, check: ReasonNotReady) -> None:
         self._check = check
-        self._outcome: asyncio.Future[str | None] | None = None
-        self._checked_at = 0.0
+        self._checking = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._reason: str | None = None
 
     async def reason_not_ready(self) -> str | None:
         """Return why the gateway was not ready when it was last checked."""
-        if self._outcome is None or (
-            self._outcome.done() and time.monotonic() - self._checked_at >= REMEMBERED_SECONDS
-        ):
-            self._outcome = asyncio.ensure_future(self._checked())
-        return await asyncio.shield(self._outcome)
-
-    async def _checked(self) -> str | None:
-        try:
-            return await self._check()
-        except Exception:
-            LOG.exception("The readiness check failed")
-            return "The check failed; the log says why."
-        finally:
-            self._checked_at = time.monotonic()
+        async with self._checking:  # requests that come together wait for the same check
+            if time.monotonic() - self._checked_at >= REMEMBERED_SECONDS:
+                try:
+                    self._reason = await self._check()
+                except Exception:
+                    LOG.exception("The readiness check failed")
+                    self._reason = "The check failed; the log says why."
+                self._checked_at = time.monotonic()
+            return self._reason
 
 
 def health_routes(*, registry: ConnectionRegistry, reason_not_ready: ReasonNotReady) -> list[Route]:

@@ -6,13 +6,12 @@ preflight, so their origin is checked before the upgrade.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Any, Final
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.transport.http.negotiation import Representation
@@ -52,14 +51,10 @@ def browser_security(allowed_origins: Collection[str]) -> list[Middleware]:
     return middleware
 
 
-async def unexpected_error(_request: Request, error: Exception) -> Response:
+async def unexpected_error(_request: Request, error: Exception) -> Any:
     """Return the response to an exception that nothing else has caught; it passes no middleware."""
     response = error_response(error, Representation.JSON)
-    headers = {name.decode(): value.decode() for name, value in response.headers}
-    media_type = response.content_type.decode()
-    answer = Response(response.body, status_code=response.status, headers=headers, media_type=media_type)
-    answer.raw_headers = with_security_headers(answer.raw_headers, graphql=True)
-    return answer
+    return response._replace(headers=tuple(with_security_headers(response.headers, graphql=True)))
 
 
 def with_security_headers(headers: Iterable[Header], *, graphql: bool) -> list[Header]:
