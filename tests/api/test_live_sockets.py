@@ -11,8 +11,7 @@ from websockets.frames import Frame, Opcode
 from gateway.domain.principals import PrincipalKind
 from gateway.execution.encoding import Payload
 from gateway.transport.websocket.connection import Operation, WebSocketConnection
-from gateway.transport.websocket.frames import next_frames
-from gateway.transport.websocket.messages import next_head
+from gateway.transport.websocket.messages import next_frames, next_head
 from tests.api.conftest import Client, Served
 from tests.postgres.event_rows import EventSource, until, write
 

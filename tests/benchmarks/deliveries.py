@@ -28,8 +28,7 @@ from gateway.storage.embedded import embedded_postgres
 from gateway.storage.events import append_event
 from gateway.storage.migrations import migrate
 from gateway.transport.connections import ConnectionRegistry
-from gateway.transport.websocket.frames import next_frames
-from gateway.transport.websocket.messages import next_head
+from gateway.transport.websocket.messages import next_frames, next_head
 from gateway.usecases.services import utc_now
 from tests.postgres.event_rows import EventSource, until
 

@@ -31,7 +31,6 @@ from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
-from gateway.transport.websocket.frames import next_frames
 from gateway.transport.websocket.messages import Complete, ConnectionInit, Ping, Pong, Subscribe
 
 MAX_PINGS = 20
@@ -101,8 +100,8 @@ class WebSocketConnection:
     _pings: float = field(default=0.0, init=False)
     """Pings and pongs that were received; one is forgotten each twentieth of a second."""
     _pings_at: float = field(default=0.0, init=False)
-    _ping: asyncio.Task[None] | None = field(default=None, init=False)
-    """The last ping, until the client sends something."""
+    _awaits_pong: bool = field(default=False, init=False)
+    """Whether the client has sent nothing since the last ping."""
 
     def __post_init__(self) -> None:
         self.peer = self.scope["extensions"][PEER_EXTENSION]
@@ -116,7 +115,6 @@ class WebSocketConnection:
                 if self.principal is not None:
                     self.endpoint.concurrency.release(self.principal)
                 self._cancel(self._operations.values())
-                self._cancel_ping()
 
     def on_tick(self, now: float) -> None:
         limits = self.endpoint.limits
@@ -125,10 +123,11 @@ class WebSocketConnection:
                 self._receiving.interrupt(close_codes.INITIALISATION_TIMEOUT)
         elif now - self._pinged_at >= limits.ping:
             self._pinged_at = now
-            if self._ping is None:
-                self._ping = asyncio.create_task(self._send_ping())
-            else:
+            if self._awaits_pong:
                 self._receiving.interrupt(CloseCause.UNRESPONSIVE)
+            else:
+                self._awaits_pong = True
+                self.peer.transport.write(messages.PING_FRAME)
 
     def close_for_shutdown(self) -> None:
         self._receiving.interrupt(close_codes.SERVICE_RESTART)
@@ -142,7 +141,7 @@ class WebSocketConnection:
                 event = await self.receive()
                 if event["type"] == "websocket.disconnect":
                     return CloseCause.CLIENT_GONE
-                self._cancel_ping()
+                self._awaits_pong = False
                 await self._handle(event.get("text"))
         except CloseConnection as closing:
             return closing.close
@@ -222,15 +221,6 @@ class WebSocketConnection:
     async def send_text(self, text: str) -> None:
         await self.peer.send(self.send, {"type": "websocket.send", "text": text})
 
-    async def _send_ping(self) -> None:
-        with suppress(ClientGone):
-            await self.send_text(messages.PING)
-
-    def _cancel_ping(self) -> None:
-        if self._ping is not None:
-            self._ping.cancel()
-            self._ping = None
-
     @staticmethod
     def _cancel(operations: Iterable["Operation"]) -> None:
         for operation in operations:
@@ -286,7 +276,7 @@ class Operation:
         if peer.stalled:
             return False
         if batch.encoded_for != self._head:
-            batch.encoded_for, batch.encoded = self._head, next_frames(self._head, batch.payloads)
+            batch.encoded_for, batch.encoded = self._head, messages.next_frames(self._head, batch.payloads)
         peer.transport.write(batch.encoded)
         return True
 

@@ -1,10 +1,10 @@
-"""The messages of graphql-transport-ws: those of clients, parsed strictly, and the gateway's, as text."""
+"""The messages of graphql-transport-ws: those of clients, parsed strictly, and the gateway's, as text or as frames."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.domain.errors import BadUserInput
-from gateway.execution.encoding import encode
+from gateway.execution.encoding import Payload, encode
 from gateway.execution.errors import FormattedError
 from gateway.operations.requests import GraphQLRequest, graphql_request, parse_json
 
@@ -13,6 +13,10 @@ MAX_ID_CHARACTERS = 255
 """The id is repeated in every message about the operation."""
 MAX_CHARACTERS = {"connection_init": 32_768, "ping": 1_024, "pong": 1_024, "complete": 1_024}
 """Of whole messages, by type: nobody pays for these. A ping's payload is encoded again for its pong."""
+
+_FINAL_TEXT = b"\x81"
+_SHORT, _MEDIUM = 126, 65_536
+"""Smaller payloads have their length in the second byte of the frame, or in two more (RFC 6455, section 5.2)."""
 
 
 class ConnectionInit(NamedTuple):
@@ -91,12 +95,27 @@ def _id(message: dict[str, Any]) -> str:
 
 
 ACKNOWLEDGEMENT = '{"type":"connection_ack"}'
-PING = '{"type":"ping"}'
+PING_FRAME = b'\x81\x0f{"type":"ping"}'
 
 
 def next_head(identifier: str) -> str:
     """Return the part of a `next` message before its payload; after the payload comes a closing brace."""
     return f'{{"type":"next","id":{_text(identifier)},"payload":'
+
+
+def next_frames(head: bytes, payloads: Sequence[Payload]) -> bytes:
+    """Return the `next` messages of payloads as frames of a server. `head` is that of `next_head`."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        size = len(head) + len(payload.body) + 1
+        if size < _SHORT:
+            length = b"%c" % size
+        elif size < _MEDIUM:
+            length = b"\x7e" + size.to_bytes(2, "big")
+        else:
+            length = b"\x7f" + size.to_bytes(8, "big")
+        parts += (_FINAL_TEXT, length, head, payload.body, b"}")
+    return b"".join(parts)
 
 
 def error(identifier: str, errors: Sequence[FormattedError]) -> str:
