@@ -14,6 +14,8 @@ from gateway.domain.principals import Principal, PrincipalKind
 
 MAX_NAME_CHARACTERS = 255
 """Of a subject (OpenID Connect Core, section 2)."""
+LEEWAY = timedelta(seconds=30)
+"""How far the issuer's clock and ours may be apart."""
 _REQUIRED = ("iss", "aud", "exp", "sub")
 _REASONS = {
     "iss": Reason.WRONG_ISSUER,
@@ -31,11 +33,10 @@ _ID_TOKEN_CLAIMS = ("at_hash", "c_hash")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimRules:
-    """What a token of every caller has to say. `leeway` is how far the issuer's clock and ours may be apart."""
+    """What a token of every caller has to say."""
 
     issuer: str
     audiences: tuple[str, ...]
-    leeway: timedelta = timedelta(seconds=30)
     required: tuple[str, ...] = ()
 
 
@@ -57,9 +58,8 @@ def check_claims(claims: Mapping[str, Any], rules: ClaimRules, *, now: datetime)
     options: dict[str, ClaimsOption] = {name: {"essential": True} for name in (*_REQUIRED, *rules.required)}
     options["iss"]["value"] = rules.issuer
     options["aud"]["values"] = list(rules.audiences)
-    leeway = int(rules.leeway.total_seconds())
     try:
-        JWTClaimsRegistry(int(now.timestamp()), leeway, **options).validate(dict(claims))
+        JWTClaimsRegistry(int(now.timestamp()), int(LEEWAY.total_seconds()), **options).validate(dict(claims))
     except ExpiredTokenError:
         raise TokenRefused(Reason.EXPIRED) from None
     except MissingClaimError as error:

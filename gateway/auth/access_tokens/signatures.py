@@ -1,7 +1,6 @@
 """Reads a token's header, and verifies its signature."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.auth.access_tokens.errors import Reason, TokenRefused
+from gateway.auth.access_tokens.options import ALGORITHMS
 
 PublicKey = RSAKey | ECKey | OKPKey
 
@@ -28,62 +28,53 @@ class _Registry(jws.JWSRegistry):
 
     max_header_length = _MOST_HEADER_CHARACTERS  # thumbprints and addresses take more than the library's limit
 
-    def __init__(self, allowed: Collection[str]) -> None:
-        super().__init__(strict_check_header=False)  # RFC 7515 has unknown parameters ignored
-        self._allowed = allowed
-
     def get_alg(self, name: str) -> JWSAlgModel:
-        if name not in self._allowed:
+        if name not in ALGORITHMS:
             raise UnsupportedAlgorithmError(name)
         return self.algorithms[name]  # without the library's warning that EdDSA has a narrower name
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnverifiedToken:
-    """A token whose form is right. What it says is not to be trusted yet."""
-
-    algorithm: str
-    key_id: str | None
-    _signature: jws.CompactSignature
-    _registry: jws.JWSRegistry
-
-    def claims(self, keys: Iterable[PublicKey]) -> dict[str, Any]:
-        """Return the claims if one of the keys signed the token. Raises TokenRefused."""
-        if not any(self._signed_with(key) for key in keys):
-            raise TokenRefused(Reason.WRONG_SIGNATURE)
-        try:
-            claims = orjson.loads(self._signature.payload)
-        except ValueError:
-            raise TokenRefused(Reason.MALFORMED) from None
-        if not isinstance(claims, dict):
-            raise TokenRefused(Reason.MALFORMED)
-        return claims
-
-    def _signed_with(self, key: PublicKey) -> bool:
-        try:
-            return jws.validate_compact(self._signature, key, registry=self._registry)
-        except _UNREADABLE:  # a key that is not for this algorithm, or not for signatures
-            return False
+_REGISTRY = _Registry(strict_check_header=False)  # RFC 7515 has unknown parameters ignored
 
 
-def read_token(token: str, *, algorithms: Collection[str], only_access_tokens: bool) -> UnverifiedToken:
+def read_token(token: str, *, algorithms: Collection[str], only_access_tokens: bool) -> jws.CompactSignature:
     """Read a token's header; the caller has checked the token's size. Raises TokenRefused.
 
-    `only_access_tokens` refuses tokens whose `typ` is not that of RFC 9068.
+    What the token says is not to be trusted yet. `only_access_tokens` refuses tokens whose `typ` is not that of
+    RFC 9068.
     """
-    registry = _Registry(algorithms)
     try:
-        signature = jws.extract_compact(token.encode("ascii"), registry=registry)
+        signature = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY)
         header = signature.headers()
         if "crit" in header:  # no extension is supported
             raise TokenRefused(Reason.CRITICAL_HEADER)
         if header["alg"] not in algorithms:
             raise TokenRefused(Reason.ALGORITHM_NOT_ALLOWED)
-        registry.check_header(header)
+        _REGISTRY.check_header(header)
     except _UNREADABLE:
         raise TokenRefused(Reason.MALFORMED) from None
     stated = header.get("typ")
     typ = None if stated is None else stated.lower()
     if typ not in _TYPES and (only_access_tokens or typ not in _PLAIN_TYPES):
         raise TokenRefused(Reason.WRONG_TYPE)
-    return UnverifiedToken(algorithm=header["alg"], key_id=header.get("kid"), _signature=signature, _registry=registry)
+    return signature
+
+
+def verified_claims(token: jws.CompactSignature, keys: Iterable[PublicKey]) -> dict[str, Any]:
+    """Return the claims of a token that was read, if one of the keys signed it. Raises TokenRefused."""
+    if not any(_is_signed_with(key, token) for key in keys):
+        raise TokenRefused(Reason.WRONG_SIGNATURE)
+    try:
+        claims = orjson.loads(token.payload)
+    except ValueError:
+        raise TokenRefused(Reason.MALFORMED) from None
+    if not isinstance(claims, dict):
+        raise TokenRefused(Reason.MALFORMED)
+    return claims
+
+
+def _is_signed_with(key: PublicKey, token: jws.CompactSignature) -> bool:
+    try:
+        return jws.validate_compact(token, key, registry=_REGISTRY)
+    except _UNREADABLE:  # a key that is not for this algorithm, or not for signatures
+        return False

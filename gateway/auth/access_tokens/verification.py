@@ -8,11 +8,11 @@ from typing import Self
 
 from cachetools import TLRUCache
 
-from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules, check_claims, principal_of
+from gateway.auth.access_tokens.claims import LEEWAY, ClaimNames, ClaimRules, check_claims, principal_of
 from gateway.auth.access_tokens.errors import Reason, TokenRefused
 from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.options import ALGORITHMS
-from gateway.auth.access_tokens.signatures import read_token
+from gateway.auth.access_tokens.signatures import read_token, verified_claims
 from gateway.domain.errors import Unauthenticated, Unavailable
 from gateway.domain.principals import Principal
 from gateway.domain.text import sha256_of
@@ -21,6 +21,7 @@ LOG = logging.getLogger("gateway.authentication")
 
 REFUSED = "The access token is not accepted."
 """The same for every reason: the reason would only help to forge tokens."""
+MAX_TOKEN_CHARACTERS = 16_384
 MAX_CACHED_TOKENS = 10_000
 CACHE_TIME = timedelta(seconds=60)
 
@@ -30,7 +31,6 @@ class TokenForm:
     """What a token may look like, before it is verified."""
 
     algorithms: tuple[str, ...] = ALGORITHMS
-    max_characters: int = 16_384
     only_access_tokens: bool = False
 
 
@@ -80,15 +80,15 @@ class AccessTokens:
 
     async def _principal(self, token: str, stated: dict[str, object]) -> Principal:
         """Return the principal of a token; collect what it states about its key and issuer, for the log."""
-        if len(token) > self.form.max_characters:
+        if len(token) > MAX_TOKEN_CHARACTERS:
             raise TokenRefused(Reason.TOO_LARGE)
         digest = sha256_of(token)
         cached = self._cache.get((self.keys.generation, digest))
         if cached is not None:
             return cached
         unverified = read_token(token, algorithms=self.form.algorithms, only_access_tokens=self.form.only_access_tokens)
-        stated["kid"] = unverified.key_id
-        claims = unverified.claims(await self.keys.matching(unverified.key_id))
+        stated["kid"] = key_id = unverified.headers().get("kid")
+        claims = verified_claims(unverified, await self.keys.matching(key_id))
         stated["iss"] = claims.get("iss")
         expires_at = check_claims(claims, self.rules, now=self.now())
         principal = principal_of(claims, names=self.names, expires_at=expires_at)
@@ -99,4 +99,4 @@ class AccessTokens:
         if principal.expires_at is None:
             return now
         # The end of a token may be the last moment that a datetime can have: nothing is added to it.
-        return now + min(CACHE_TIME, principal.expires_at - now + self.rules.leeway)
+        return now + min(CACHE_TIME, principal.expires_at - now + LEEWAY)
