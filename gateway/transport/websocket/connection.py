@@ -184,14 +184,12 @@ class WebSocketConnection:
         try:
             authorization = authorization_of(message.payload) or Headers(scope=self.scope).get("authorization")
             principal = await self.endpoint.authentication.authenticate(authorization)
+            if principal is not None:
+                self.endpoint.concurrency.acquire(principal)
         except Exception as error:  # noqa: BLE001 - any error closes the connection
             raise CloseConnection(close_codes.close_of(error)) from None
         if principal is None:  # anonymous callers introspect over HTTP
             raise CloseConnection(close_codes.NO_CREDENTIAL)
-        try:
-            self.endpoint.concurrency.acquire(principal)
-        except RateLimited as error:
-            raise CloseConnection(close_codes.close_of(error)) from None
         self.principal = principal
         self.peer.authenticated(principal)
         self.scope["headers"] = ()  # 1.1 KB, as long as the connection
