@@ -42,6 +42,8 @@ class EventStream:
     batch_size: int
     position: Position | None
     """All events up to here were returned, or are in `page`."""
+    last: Position | None = None
+    """The event that was returned last, or what it started after: its client could resume there."""
     page: deque[Event] = field(default_factory=deque)
     """What comes before the buffer: events that were read from the log."""
     live: bool = False
@@ -63,8 +65,9 @@ class EventStream:
                 self.buffer.start_buffering()
                 snapshot = await self.backlog.snapshot_when_available()
                 self.position, self.committed_before = snapshot.latest, snapshot.waiting
-                self.live = True
+                self.last, self.live = self.position, True
             else:
+                self.last = self.position
                 await self._read_backlog(self.position)
         except BaseException:
             self.close()
@@ -105,6 +108,7 @@ class EventStream:
         while True:
             while self.page and len(events) < most:
                 event = self.page.popleft()
+                self.last = event.position
                 if event.position not in self.committed_before:
                     events.append(event)
             while self.live and self.buffer.events and len(events) < most:
@@ -112,9 +116,10 @@ class EventStream:
                 last, position = self.position, event.position
                 # What was read from the log is not new. Where the epoch has changed, all read the log again.
                 is_new = last is not None and position.epoch == last.epoch and position > last
-                self.position = position if is_new else last
-                if is_new and position not in self.committed_before:
-                    events.append(event)
+                if is_new:
+                    self.position = self.last = position
+                    if position not in self.committed_before:
+                        events.append(event)
             if events:
                 self.stats.events_delivered += len(events)
                 return events
@@ -170,17 +175,25 @@ class EventStream:
         self.buffer.wake()
 
     async def _catch_up(self) -> None:
-        position = self.position
-        if position is None:
+        """Read the log after what was taken, or after an earlier event where a failover has lost the end of that.
+
+        Between `last` and the later places there was nothing for this stream, so that reading from there repeats none.
+        """
+        position, last = self.position, self.last
+        if position is None or last is None:
             raise RuntimeError("An event stream that has started has a position.")
+        places = [position, last]
+        if self.live:
+            self.stats.catchups += 1
+            seen = self.buffer.seen
+            if seen is not None and seen.epoch == position.epoch and seen > position:
+                places.insert(0, seen)
+        *later, earliest = dict.fromkeys(places)
         try:
-            if self.live:
-                self.stats.catchups += 1
-                seen = self.buffer.seen
-                if seen is not None and seen.epoch == position.epoch and seen > position:
-                    with suppress(CursorExpired):  # the event that was seen last was lost; its own position may not be
-                        return await self._read_backlog(seen)
-            return await self._read_backlog(position)
+            for place in later:
+                with suppress(CursorExpired):
+                    return await self._read_backlog(place)
+            return await self._read_backlog(earliest)
         except BaseException:
             self.close()
             raise

@@ -61,6 +61,7 @@ async def test_cursors_beyond_the_fork_expire_for_ever_and_those_before_it_stay_
     postgres: ReplicatedPostgres,
 ) -> None:
     source, other = EventSource(), EventSource()
+    of_other = EventFilter(account_ids=frozenset({other.account_id}))
     with pytest.raises(DatabaseNotUsable, match="can only be read"):
         await require_reachable(address_of(postgres.standby))
     with pytest.raises(Unavailable):
@@ -69,7 +70,7 @@ async def test_cursors_beyond_the_fork_expire_for_ever_and_those_before_it_stay_
         open_database(postgres.url) as database,
         Feed(database, url=postgres.url, poll_seconds=0.2) as feed,
         feed.follow(EVERYTHING) as present,
-        feed.follow(EventFilter(account_ids=frozenset({other.account_id}))) as quiet,
+        feed.follow(of_other) as quiet,
     ):
         await until(lambda: feed.stats.connected)
         await commit(database, source, count=6)
@@ -84,6 +85,8 @@ async def test_cursors_beyond_the_fork_expire_for_ever_and_those_before_it_stay_
         lost = (await whole_log(database))[len(kept) :]
         now = await feed.position()
         assert now == lost[-1].position
+        late = feed.follow(of_other, after=kept[-1].position)  # reads the log to its end, which is lost
+        await late.start()
         await postgres.fail_over()
 
         # The first to write does not know the gateway's rules, and takes the numbers of a lost event.
@@ -105,7 +108,9 @@ async def test_cursors_beyond_the_fork_expire_for_ever_and_those_before_it_stay_
         assert len(log) == len(kept) + 1 + 91
         for event in lost:
             await assert_expired(database, feed, event.position, source=source)
-        assert await receive(quiet, count=1) == [(other.installation_id, 2)]
+        for one in (quiet, late):
+            assert await receive(one, count=1) == [(other.installation_id, 2)]
+        await late.aclose()
         for number, event in enumerate(kept):
             await assert_resumes(feed, event, expected=log[number + 1 :])
 
