@@ -21,11 +21,11 @@ from gateway.execution.encoding import Payload, Response
 from gateway.execution.errors import OperationTooComplex, error_code
 from gateway.execution.runner import execute
 from gateway.execution.state import ExecutionState, Turns
-from gateway.execution.subscriptions import PayloadStream, SharedSubscription
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest, count_values, parse_json
 from gateway.operations.running import CallerPlaces, Deadline, Deadlines, Places
+from gateway.operations.subscriptions import PayloadStream, SharedSubscription
 from gateway.operations.worker_thread import CpuTime, WorkerThread
 from gateway.storage.database import METER, ConnectionShares, StatementMeter, connection_share
 

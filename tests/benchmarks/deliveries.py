@@ -19,9 +19,8 @@ import uvloop
 from gateway.app import Components, build_components
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.encoding import Payload
-from gateway.execution.live_subscribers import Batch
-from gateway.execution.subscriptions import PayloadStream
 from gateway.operations.requests import GraphQLRequest
+from gateway.operations.subscriptions import Batch, PayloadStream
 from gateway.settings import Settings
 from gateway.storage.database import transaction
 from gateway.storage.embedded import embedded_postgres

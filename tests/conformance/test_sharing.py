@@ -13,10 +13,10 @@ from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.costs import CostModel
 from gateway.execution.documents import Documents
 from gateway.execution.encoding import Payload
-from gateway.execution.subscriptions import DELIVERY, PayloadStream
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import CallerRate, Quota
 from gateway.operations.requests import GraphQLRequest
+from gateway.operations.subscriptions import DELIVERY, PayloadStream
 from tests.conformance.sample_gateway import SCHEMA, Context, State
 from tests.serving import DEADLINE, eventually
 

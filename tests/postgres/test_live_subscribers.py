@@ -14,10 +14,9 @@ from gateway.domain.cursors import encode_position
 from gateway.domain.errors import CursorExpired
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.execution.encoding import Payload
-from gateway.execution.live_subscribers import _SINKS_PER_TURN, Batch
-from gateway.execution.subscriptions import DELIVERY, PayloadStream
 from gateway.operations.quotas import CallerRate
 from gateway.operations.requests import GraphQLRequest
+from gateway.operations.subscriptions import _SINKS_PER_TURN, DELIVERY, Batch, PayloadStream
 from gateway.settings import Settings
 from gateway.storage.database import connection, transaction
 from gateway.storage.events import append_event

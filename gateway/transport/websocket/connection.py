@@ -21,11 +21,10 @@ from gateway.domain.errors import BadUserInput, GatewayError, RateLimited
 from gateway.domain.principals import Principal
 from gateway.execution.encoding import Payload
 from gateway.execution.errors import format_errors
-from gateway.execution.live_subscribers import Batch
-from gateway.execution.subscriptions import PayloadStream
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.quotas import ConcurrencyLimiter
 from gateway.operations.requests import GraphQLRequest
+from gateway.operations.subscriptions import Batch, PayloadStream
 from gateway.transport.cancellation import Cancellable
 from gateway.transport.connections import CloseCause, ConnectionRegistry
 from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
