@@ -7,7 +7,7 @@ already what they have to be, ids that are UUIDs, and enum members, whose names 
 
 import enum
 from collections.abc import Callable, ItemsView, Sequence, ValuesView
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,10 +17,10 @@ from gateway.execution.state import (
     UNCOUNTED_CHARACTERS,
     Completer,
     ExecutionState,
-    PendingValue,
     Place,
     Position,
-    RemainingItems,
+    Settled,
+    answer_of,
 )
 from gateway.usecases.batch_loader import MappedFuture
 
@@ -111,7 +111,7 @@ def complete_items(
     """Complete the items of a list from `first` on; when the turn is over, leave the rest for the next one."""
     for index in range(first, len(items)):
         if index > first and state.must_pause():
-            state.remaining.append(RemainingItems(items, index, complete_item, container, place))
+            state.rest.append(partial(complete_items, items, index, state, complete_item, container, place))
             return
         complete_item(items[index], state, container, index, place)
 
@@ -172,8 +172,25 @@ def resolver_writer(key: str, resolve: Resolver, complete: Completer, position: 
             return
         if hasattr(value.__class__, "__await__"):
             result[key] = None  # keeps the field's place among the others
-            state.pending.append(PendingValue(value, position, complete, result, key, place))
+            state.late.append((value, partial(_complete_late, complete, position, state, result, key, place)))
         else:
             complete(value, state, result, key, place)
 
     return write_resolved
+
+
+def _complete_late(
+    complete: Completer,
+    position: Position,
+    state: ExecutionState,
+    result: dict[str, Any],
+    key: str,
+    place: Place,
+    settled: Settled,
+) -> None:
+    try:
+        value = answer_of(settled)
+    except Exception as error:  # noqa: BLE001 - any error is the field's
+        state.fail(error, position, result, key, place)
+    else:
+        complete(value, state, result, key, place)

@@ -12,6 +12,7 @@ root fields are not called again, so that no mutation is made twice; the loaders
 
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
@@ -35,11 +36,11 @@ from gateway.execution.completers import Resolver, enum_names
 from gateway.execution.state import (
     UNCOUNTED_CHARACTERS,
     ExecutionState,
-    LateValue,
     Referenced,
-    RemainingValues,
+    Settled,
     Write,
     Writer,
+    answer_of,
 )
 from gateway.storage.installation_pages import WHOLE, Parts
 from gateway.usecases.batch_loader import MappedFuture
@@ -119,22 +120,23 @@ def direct_writer(
 
 def settle(value: Any, writer: Writer, container: Any, key: Any, state: ExecutionState) -> None:
     """Write what a resolver returned, now or when it is there."""
-    if value.__class__ is MappedFuture:
-        if not value.batch.done:
-            state.late.append(LateValue(value, writer, container, key))
-            return
-        value = value.answer()
+    if value.__class__ is MappedFuture and value.batch.done:
+        container[key] = writer.write(value.answer(), state)
     elif hasattr(value.__class__, "__await__"):
-        state.late.append(LateValue(value, writer, container, key))
-        return
-    container[key] = writer.write(value, state)
+        state.late.append((value, partial(_write_late, writer, container, key, state)))
+    else:
+        container[key] = writer.write(value, state)
+
+
+def _write_late(writer: Writer, container: Any, key: Any, state: ExecutionState, settled: Settled) -> None:
+    container[key] = writer.write(answer_of(settled), state)
 
 
 def write_items(items: Sequence[Any], first: int, writer: Writer, result: list[Any], state: ExecutionState) -> None:
     """Write the items of a list from `first` on; when the turn is over, leave the rest for the next one."""
     for begin in range(first, len(items), _ITEMS_PER_CHECK):
         if begin > first and state.must_pause():
-            state.rest.append(RemainingValues(items, begin, writer, result))
+            state.rest.append(partial(write_items, items, begin, writer, result, state))
             return
         end, write = begin + _ITEMS_PER_CHECK, writer.write
         result[begin:end] = [write(item, state) for item in items[begin:end]]

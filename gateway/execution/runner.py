@@ -13,17 +13,16 @@ from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.execution.completers import complete_items
-from gateway.execution.direct import write_items
 from gateway.execution.encoding import Response, encode_response
 from gateway.execution.state import (
     ExecutionState,
     Groups,
-    LateValue,
     Place,
     Position,
     RootField,
+    Settled,
     Writer,
+    answer_of,
 )
 from gateway.usecases.batch_loader import MappedFuture
 
@@ -51,7 +50,7 @@ async def execute(groups: Groups, state: ExecutionState, *, extensions: dict[str
             for root_field in group:
                 data[root_field.key] = None  # keeps the field's place among the others
             writers = [root_field.direct.get() for root_field in group]
-            if not await _write(group, values, writers, data, state):
+            if not await _write(group, values, writers, data, root, state):
                 await _complete(group, values, data, root, state)
             if root.nulled:
                 break
@@ -85,14 +84,19 @@ async def _resolve(group: list[RootField], state: ExecutionState) -> list[Any]:
             if at and state.must_pause():
                 await state.pause()
             try:
-                values[at] = _answer(outcome)
+                values[at] = answer_of(outcome)
             except Exception as error:  # noqa: BLE001 - any error is the field's
                 values[at] = _Failure(error)
     return values
 
 
 async def _write(
-    group: list[RootField], values: list[Any], writers: list[Writer | None], data: dict[str, Any], state: ExecutionState
+    group: list[RootField],
+    values: list[Any],
+    writers: list[Writer | None],
+    data: dict[str, Any],
+    root: Place,
+    state: ExecutionState,
 ) -> bool:
     """Write the values directly; return False where they have to be completed. Raises OperationTooComplex."""
     try:
@@ -100,11 +104,8 @@ async def _write(
             if writer is None or value.__class__ is _Failure:
                 return False
             data[root_field.key] = writer.write(value, state)
-        while state.references or state.late or state.rest:
-            if state.references:
-                await _write_references(state)
-            else:
-                await (_write_rest(state) if state.rest else _write_late(state))
+        if state.references or state.late or state.rest:
+            await _write_later(state, root)
     except Exception:
         if state.characters > state.max_response_bytes:
             raise
@@ -115,18 +116,8 @@ async def _write(
     else:
         return True
     finally:
-        if state.late or state.rest or state.references:
-            _close([late.value for late in state.late])
-            state.late, state.rest = [], []
-            state.references.clear()
-
-
-async def _write_rest(state: ExecutionState) -> None:
-    """Write the items that were left for the next turn."""
-    await state.pause()
-    batch, state.rest = state.rest, []
-    for items, first, writer, result in batch:
-        write_items(items, first, writer, result, state)
+        if state.references or state.late or state.rest:
+            _drop_unwritten(state)
 
 
 async def _write_references(state: ExecutionState) -> None:
@@ -147,17 +138,6 @@ async def _write_references(state: ExecutionState) -> None:
             result[key] = referenced.writer.write(row, state)
 
 
-async def _write_late(state: ExecutionState) -> None:
-    """Await all values that come later and write them."""
-    batch: list[LateValue]
-    batch, state.late = state.late, []
-    settled = await _settled([late.value for late in batch])
-    for at, ((_, writer, container, key), outcome) in enumerate(zip(batch, settled, strict=True), start=1):
-        if at % _VALUES_PER_CHECK == 0 and state.must_pause():
-            await state.pause()
-        container[key] = writer.write(_answer(outcome), state)
-
-
 async def _complete(
     group: list[RootField], values: list[Any], data: dict[str, Any], root: Place, state: ExecutionState
 ) -> None:
@@ -169,36 +149,31 @@ async def _complete(
                 state.fail(value.error, position, data, key, root)
             else:
                 complete(value, state, data, key, root)
-        while (state.pending or state.remaining) and not root.nulled:
-            await (_complete_remaining(state) if state.remaining else _complete_pending(state))
+        await _write_later(state, root)
     finally:
-        _close([pending.value for pending in state.pending])
+        _drop_unwritten(state)
 
 
-async def _complete_remaining(state: ExecutionState) -> None:
-    """Complete the items that were left for the next turn."""
-    await state.pause()
-    batch, state.remaining = state.remaining, []
-    for items, first, complete_item, container, place in batch:
-        complete_items(items, first, state, complete_item, container, place)
-
-
-async def _complete_pending(state: ExecutionState) -> None:
-    """Await all pending values and complete them."""
-    batch, state.pending = state.pending, []
-    settled = await _settled([pending.value for pending in batch])
-    for at, ((_, position, complete, container, key, parent), outcome) in enumerate(zip(batch, settled, strict=True)):
-        if at and state.must_pause():
+async def _write_later(state: ExecutionState, root: Place) -> None:
+    """Write what is looked up, what was left for the next turn, and the values that are awaited, until all is there."""
+    while (state.references or state.rest or state.late) and not root.nulled:
+        if state.references:
+            await _write_references(state)
+        elif state.rest:
             await state.pause()
-        try:
-            value = _answer(outcome)
-        except Exception as error:  # noqa: BLE001 - any error is the field's
-            state.fail(error, position, container, key, parent)
+            rest, state.rest = state.rest, []
+            for write_items in rest:
+                write_items()
         else:
-            complete(value, state, container, key, parent)
+            late, state.late = state.late, []
+            settled = await _settled([value for value, _ in late])
+            for at, ((_, write), outcome) in enumerate(zip(late, settled, strict=True), start=1):
+                if at % _VALUES_PER_CHECK == 0 and state.must_pause():
+                    await state.pause()
+                write(outcome)
 
 
-async def _settled(awaitables: list[Awaitable[Any]]) -> "list[MappedFuture[Any, Any] | asyncio.Future[Any]]":
+async def _settled(awaitables: list[Awaitable[Any]]) -> list[Settled]:
     """Await all; return futures that are done, and MappedFutures whose batches are.
 
     Coroutines become tasks of this run, and are cancelled with it. A batch is shared with other requests: it is waited
@@ -211,7 +186,7 @@ async def _settled(awaitables: list[Awaitable[Any]]) -> "list[MappedFuture[Any, 
         except Exception as error:  # noqa: BLE001 - any error is the field's
             done.set_exception(error)
         return [done]
-    settled: list[MappedFuture[Any, Any] | asyncio.Future[Any]] = []
+    settled: list[Settled] = []
     tasks: list[asyncio.Future[Any]] = []
     for value in awaitables:
         if isinstance(value, MappedFuture):
@@ -231,18 +206,10 @@ async def _settled(awaitables: list[Awaitable[Any]]) -> "list[MappedFuture[Any, 
     return settled
 
 
-def _answer(settled: "MappedFuture[Any, Any] | asyncio.Future[Any]") -> Any:
-    """Return the result of what is done, or raise its error."""
-    if isinstance(settled, MappedFuture):
-        return settled.answer()
-    try:
-        return settled.result()
-    except asyncio.CancelledError:
-        raise RuntimeError("The value's task was cancelled.") from None
-
-
-def _close(awaitables: list[Awaitable[Any]]) -> None:
-    """Close the coroutines that were never awaited."""
-    for value in awaitables:
+def _drop_unwritten(state: ExecutionState) -> None:
+    """Drop what was not written, and close the coroutines that were never awaited."""
+    for value, _ in state.late:
         if isinstance(value, Coroutine):
             value.close()
+    state.late, state.rest = [], []
+    state.references.clear()

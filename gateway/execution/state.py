@@ -12,6 +12,7 @@ from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 
 from gateway.execution.errors import OperationTooComplex
+from gateway.usecases.batch_loader import MappedFuture
 
 TURN_SECONDS: Final = 0.02
 """The CPU that operations take between two turns of the event loop, all together. The rows that are requested in one
@@ -115,6 +116,20 @@ Completer = Callable[[Any, "ExecutionState", Any, Any, Place], None]
 errors to the state, and raises none."""
 
 
+Settled = MappedFuture[Any, Any] | asyncio.Future[Any]
+"""A future that is done, or a MappedFuture whose batch is."""
+
+
+def answer_of(settled: Settled) -> Any:
+    """Return the result of what is done, or raise its error."""
+    if isinstance(settled, MappedFuture):
+        return settled.answer()
+    try:
+        return settled.result()
+    except asyncio.CancelledError:
+        raise RuntimeError("The value's task was cancelled.") from None
+
+
 Write = Callable[[Any, "ExecutionState"], Any]
 
 
@@ -128,15 +143,6 @@ class Writer:
         """Returns the JSON, a container that may be filled later. Raises where anything is unusual."""
 
 
-class LateValue(NamedTuple):
-    """A value that is awaited, and where it is written directly."""
-
-    value: Awaitable[Any]
-    writer: Writer
-    container: Any
-    key: str | int
-
-
 @dataclass(slots=True, frozen=True, eq=False)
 class Referenced:
     """A field whose rows are looked up together for all objects that have it."""
@@ -145,15 +151,6 @@ class Referenced:
     """The attribute of the operation's loaders."""
     key: str
     writer: Writer
-
-
-class RemainingValues(NamedTuple):
-    """The items of a list that wait for the next turn to be written directly."""
-
-    items: Sequence[Any]
-    first: int
-    writer: Writer
-    result: list[Any]
 
 
 class RootField(NamedTuple):
@@ -190,27 +187,6 @@ class WarmWriter:
         self._runs = RUNS_BEFORE - _RUNS_COMPLETED
 
 
-class PendingValue(NamedTuple):
-    """A value that is awaited, and its place in the response."""
-
-    value: Awaitable[Any]
-    position: Position
-    complete: Completer
-    container: Any
-    key: str | int
-    parent: Place
-
-
-class RemainingItems(NamedTuple):
-    """The items of a list that wait for the next turn."""
-
-    items: Sequence[Any]
-    first: int
-    complete_item: Completer
-    container: list[Any]
-    place: Place
-
-
 Groups = list[list[RootField]]
 """The root fields: the groups run one after the other, the fields of a group together."""
 
@@ -227,12 +203,12 @@ class ExecutionState:
     arguments: dict[object, Any] = field(default_factory=dict)
     """The arguments of each resolver, made once for all objects of a list."""
     errors: list[GraphQLError] = field(default_factory=list)
-    pending: list[PendingValue] = field(default_factory=list)
-    remaining: list[RemainingItems] = field(default_factory=list)
-    late: list[LateValue] = field(default_factory=list)
+    late: list[tuple[Awaitable[Any], Callable[[Settled], None]]] = field(default_factory=list)
+    """The values that are awaited, each with what writes it."""
     references: dict[Referenced, list[tuple[Any, dict[str, Any]]]] = field(default_factory=partial(defaultdict, list))
     """The ids that objects refer to, each with the object."""
-    rest: list[RemainingValues] = field(default_factory=list)
+    rest: list[Callable[[], None]] = field(default_factory=list)
+    """What writes the items of lists that wait for the next turn."""
     characters: int = 0
 
     def fail(self, error: Exception, position: Position, container: Any, key: str | int, parent: Place) -> None:
