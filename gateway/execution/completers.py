@@ -20,6 +20,7 @@ from gateway.execution.state import (
     Place,
     Position,
     Settled,
+    Write,
     answer_of,
 )
 from gateway.usecases.batch_loader import MappedFuture
@@ -33,38 +34,49 @@ _PLAIN_TYPES: Final[dict[str, type]] = {"String": str, "ID": str, "Boolean": boo
 
 def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Position) -> Completer:
     """Return the completer of a scalar or an enum."""
-    serialize = _serializer(leaf_type)
-    plain_type = _PLAIN_TYPES.get(leaf_type.name)
-    text_type = UUID if leaf_type is GraphQLID else None
+    write = leaf_write(leaf_type)
 
     def complete_leaf(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
             complete_null(position, state, container, key, parent)
             return
-        if isinstance(value, str) and len(value) > UNCOUNTED_CHARACTERS:
-            state.characters += len(value)
-        if type(value) is plain_type:
-            container[key] = value
-            return
-        if type(value) is text_type:
-            container[key] = str(value)
-            return
         try:
-            coerced = serialize(value)
-            if coerced is None or coerced is Undefined:
-                raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")  # noqa: TRY301 - as any
-            container[key] = coerced
+            container[key] = write(value, state)
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, container, key, parent)
 
     return complete_leaf
 
 
-class EnumNames(dict[enum.Enum, Any]):
-    """The names of an enum's members, as far as they were needed."""
+def leaf_write(leaf_type: GraphQLScalarType | GraphQLEnumType, *, nullable: bool = False) -> Write:
+    """Return the function that makes the JSON of a scalar or an enum; it raises where the value is none of the type."""
+    is_enum = isinstance(leaf_type, GraphQLEnumType)
+    serialize = enum_names(leaf_type).__getitem__ if is_enum else leaf_type.coerce_output_value
+    plain_type = _PLAIN_TYPES.get(leaf_type.name)
+    text_type = UUID if leaf_type is GraphQLID else None
 
-    def __init__(self, leaf_type: GraphQLEnumType) -> None:
-        super().__init__()
+    def write_leaf(value: Any, state: ExecutionState) -> Any:
+        if value is None and nullable:
+            return None
+        if isinstance(value, str) and len(value) > UNCOUNTED_CHARACTERS:
+            state.characters += len(value)
+        if type(value) is plain_type:
+            return value
+        if type(value) is text_type:
+            return str(value)
+        coerced = serialize(value)
+        if value is None or coerced is None or coerced is Undefined:
+            raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")
+        return coerced
+
+    return write_leaf
+
+
+class EnumNames(dict[enum.Enum | None, Any]):
+    """The names of an enum's members, as far as they were needed; and None for None, where it is nullable."""
+
+    def __init__(self, leaf_type: GraphQLEnumType, *, nullable: bool = False) -> None:
+        super().__init__({None: None} if nullable else {})
         self._coerce = leaf_type.coerce_output_value
 
     def __missing__(self, value: enum.Enum) -> Any:
@@ -74,13 +86,6 @@ class EnumNames(dict[enum.Enum, Any]):
 
 enum_names = cache(EnumNames)
 """The names of one enum: all its fields share them."""
-
-
-def _serializer(leaf_type: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
-    """Return the function that serializes values of the type."""
-    if isinstance(leaf_type, GraphQLEnumType):
-        return enum_names(leaf_type).__getitem__
-    return leaf_type.coerce_output_value
 
 
 def list_completer(complete_item: Completer, position: Position) -> Completer:

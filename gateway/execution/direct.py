@@ -25,14 +25,12 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
-    GraphQLString,
-    Undefined,
     get_named_type,
     get_nullable_type,
 )
 from graphql.execution.collect_fields import FieldDetails
 
-from gateway.execution.completers import Resolver, enum_names
+from gateway.execution.completers import Resolver, enum_names, leaf_write
 from gateway.execution.state import (
     UNCOUNTED_CHARACTERS,
     ExecutionState,
@@ -105,7 +103,7 @@ def direct_writer(
     nullable = not isinstance(output_type, GraphQLNonNull)
     match get_nullable_type(output_type):
         case GraphQLScalarType() | GraphQLEnumType() as leaf_type:
-            return _leaf_writer(leaf_type, nullable=nullable)
+            return Writer(leaf_write(leaf_type, nullable=nullable))
         case GraphQLList(of_type=item_type):
             return _list_writer(direct_writer(selections, item_type, details, of_rows=of_rows), nullable=nullable)
         case GraphQLObjectType() as object_type:
@@ -209,7 +207,8 @@ class _ObjectWriter(Writer):
         if rows is not None and "whole" not in _parts(selections, field.type, details, rows.columns):
             names[f"write_{at}"] = direct_writer(selections, field.type, details, of_rows=True)
             return f"write_{at}.write(source.{rows.attribute}, state)", ""
-        names[f"names_{at}"] = _names(field.type)
+        if isinstance(leaf_type := get_nullable_type(field.type), GraphQLEnumType):
+            names[f"names_{at}"] = enum_names(leaf_type, nullable=not isinstance(field.type, GraphQLNonNull))
         names[f"write_{at}"] = direct_writer(selections, field.type, details)
         value = self._value(str(attribute))
         return (_column(field.type, value, at) if self._of_rows else _expression(field.type, value, at)), ""
@@ -317,50 +316,6 @@ def _expression(output_type: GraphQLOutputType, value: str, at: str) -> str:
     if leaf_type is GraphQLID:
         otherwise = f"str(v) if isinstance(v, UUID) else {otherwise}"
     return f"v if (v := {value}).{plain} else {otherwise}"
-
-
-def _names(output_type: GraphQLOutputType) -> Any:
-    """Return the names of an enum's members, with None where the field may be null."""
-    leaf_type = get_nullable_type(output_type)
-    if not isinstance(leaf_type, GraphQLEnumType):
-        return None
-    names = enum_names(leaf_type)
-    return names if isinstance(output_type, GraphQLNonNull) else _NamesOrNull(names)
-
-
-class _NamesOrNull(dict[Any, Any]):
-    """The names of an enum's members, and None for None."""
-
-    def __init__(self, names: dict[Any, Any]) -> None:
-        super().__init__({None: None})
-        self._names = names
-
-    def __missing__(self, value: Any) -> Any:
-        name = self[value] = self._names[value]
-        return name
-
-
-def _leaf_writer(leaf_type: GraphQLScalarType | GraphQLEnumType, *, nullable: bool) -> Writer:
-    serialize = leaf_type.coerce_output_value
-
-    def write_leaf(value: Any, state: ExecutionState) -> Any:
-        if value is None:
-            if nullable:
-                return None
-            raise Unusual
-        if isinstance(value, str):
-            if len(value) > UNCOUNTED_CHARACTERS:
-                state.characters += len(value)
-            if value.__class__ is str and leaf_type in {GraphQLString, GraphQLID}:
-                return value
-        elif isinstance(value, UUID) and leaf_type is GraphQLID:
-            return str(value)
-        coerced = serialize(value)
-        if coerced is None or coerced is Undefined:
-            raise Unusual
-        return coerced
-
-    return Writer(write_leaf)
 
 
 def _list_writer(item: Writer, *, nullable: bool) -> Writer:
