@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
-REACHED = {"query": (67, 25), "mutation": (84, 30), "event": (43, 20)}
+REACHED = {"query": (67, 25), "mutation": (84, 30), "event": (43, 19)}
 """The functions that each call enters, and the files that they stand in."""
 
 

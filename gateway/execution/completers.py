@@ -1,44 +1,114 @@
 """Writers of fields and completers of values: functions that write them to their places in the response.
 
 graphql-core decides for each value anew what its type is and how to serialize it; here that is decided once, when the
-operation is compiled. Leaves are still serialized by their own types, except for strings, ids and booleans that are
-already what they have to be, ids that are UUIDs, and enum members, whose names are remembered.
+operation is compiled.
 """
 
-import enum
 from collections.abc import Callable, ItemsView, Sequence, ValuesView
-from functools import cache, partial
-from typing import Any, Final
-from uuid import UUID
+from functools import partial
+from operator import attrgetter
+from typing import Any
 
-from graphql import GraphQLEnumType, GraphQLID, GraphQLScalarType, Undefined
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    get_nullable_type,
+)
+from graphql.execution.collect_fields import FieldDetails
 
+from gateway.execution.direct import leaf_write
+from gateway.execution.resolvers import resolver
+from gateway.execution.selections import Selections
 from gateway.execution.state import (
-    UNCOUNTED_CHARACTERS,
     Completer,
     ExecutionState,
     Place,
     Position,
+    Resolver,
     Settled,
-    Write,
     answer_of,
 )
+from gateway.execution.strawberry_fields import attribute_of, possible_types
 from gateway.usecases.batch_loader import MappedFuture
 
 FieldWriter = Callable[[Any, ExecutionState, dict[str, Any], Place], None]
 """Writes one field of an object into the object's dict."""
-Resolver = Callable[[Any, ExecutionState], Any]
-
-_PLAIN_TYPES: Final[dict[str, type]] = {"String": str, "ID": str, "Boolean": bool}
 
 
-def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Position) -> Completer:
+def completer(
+    selections: Selections, output_type: GraphQLOutputType, details: list[FieldDetails], position: Position
+) -> Completer:
+    """Return the completer of a field's value. What is below it is compiled when the first object comes."""
+    match get_nullable_type(output_type):
+        case GraphQLScalarType() | GraphQLEnumType() as leaf_type:
+            return _leaf_completer(leaf_type, position)
+        case GraphQLList(of_type=item_type):
+            item = position._replace(nullable=not isinstance(item_type, GraphQLNonNull))
+            return _list_completer(completer(selections, item_type, details, item), position)
+        case GraphQLObjectType() as object_type:
+            return _object_completer(selections, object_type, details, position)
+        case abstract_type:
+            types = possible_types(selections.schema, abstract_type)
+            completers = {
+                source: _object_completer(selections, each, details, position) for source, each in types.items()
+            }
+            return _abstract_completer(completers, position)
+
+
+def position_of(parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Position:
+    nodes = [each.node for each in details]
+    return Position(f"{parent_type.name}.{nodes[0].name.value}", nodes, not isinstance(field.type, GraphQLNonNull))
+
+
+def _object_completer(
+    selections: Selections, object_type: GraphQLObjectType, details: list[FieldDetails], position: Position
+) -> Completer:
+    writers: tuple[FieldWriter, ...] | None = None
+
+    def complete_object(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
+        nonlocal writers
+        if value is None:
+            _complete_null(position, state, container, key, parent)
+            return
+        if writers is None:
+            selected = selections.selected(object_type, details)
+            writers = tuple(_field_writer(selections, object_type, key, each) for key, each in selected)
+        place = Place(parent, container, key, position)
+        result: dict[str, Any] = {}
+        container[key] = result
+        for write in writers:
+            write(value, state, result, place)
+
+    return complete_object
+
+
+def _field_writer(
+    selections: Selections, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails]
+) -> FieldWriter:
+    selections.count_field()
+    if details[0].node.name.value == "__typename":
+        return _typename_writer(key, parent_type.name)
+    field = selections.definition(parent_type, details)
+    position = position_of(parent_type, field, details)
+    complete = completer(selections, field.type, details, position)
+    attribute = attribute_of(field)
+    if attribute is not None:
+        return _attribute_writer(key, attribute, complete, position)
+    return _resolver_writer(key, resolver(selections, parent_type, field, details), complete, position)
+
+
+def _leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Position) -> Completer:
     """Return the completer of a scalar or an enum."""
     write = leaf_write(leaf_type)
 
     def complete_leaf(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
-            complete_null(position, state, container, key, parent)
+            _complete_null(position, state, container, key, parent)
             return
         try:
             container[key] = write(value, state)
@@ -48,52 +118,12 @@ def leaf_completer(leaf_type: GraphQLScalarType | GraphQLEnumType, position: Pos
     return complete_leaf
 
 
-def leaf_write(leaf_type: GraphQLScalarType | GraphQLEnumType, *, nullable: bool = False) -> Write:
-    """Return the function that makes the JSON of a scalar or an enum; it raises where the value is none of the type."""
-    is_enum = isinstance(leaf_type, GraphQLEnumType)
-    serialize = enum_names(leaf_type).__getitem__ if is_enum else leaf_type.coerce_output_value
-    plain_type = _PLAIN_TYPES.get(leaf_type.name)
-    text_type = UUID if leaf_type is GraphQLID else None
-
-    def write_leaf(value: Any, state: ExecutionState) -> Any:
-        if value is None and nullable:
-            return None
-        if isinstance(value, str) and len(value) > UNCOUNTED_CHARACTERS:
-            state.characters += len(value)
-        if type(value) is plain_type:
-            return value
-        if type(value) is text_type:
-            return str(value)
-        coerced = serialize(value)
-        if value is None or coerced is None or coerced is Undefined:
-            raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")
-        return coerced
-
-    return write_leaf
-
-
-class EnumNames(dict[enum.Enum | None, Any]):
-    """The names of an enum's members, as far as they were needed; and None for None, where it is nullable."""
-
-    def __init__(self, leaf_type: GraphQLEnumType, *, nullable: bool = False) -> None:
-        super().__init__({None: None} if nullable else {})
-        self._coerce = leaf_type.coerce_output_value
-
-    def __missing__(self, value: enum.Enum) -> Any:
-        name = self[value] = self._coerce(value)
-        return name
-
-
-enum_names = cache(EnumNames)
-"""The names of one enum: all its fields share them."""
-
-
-def list_completer(complete_item: Completer, position: Position) -> Completer:
+def _list_completer(complete_item: Completer, position: Position) -> Completer:
     """Return the completer of a list, given the completer of its items."""
 
     def complete_list(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
-            complete_null(position, state, container, key, parent)
+            _complete_null(position, state, container, key, parent)
         elif not isinstance(value, Sequence | ValuesView | ItemsView) or isinstance(value, str | bytes):
             error = TypeError(f"Expected Iterable, but did not find one for field '{position.name}'.")
             state.fail(error, position, container, key, parent)
@@ -121,12 +151,12 @@ def complete_items(
         complete_item(items[index], state, container, index, place)
 
 
-def abstract_completer(completers: dict[type, Completer], position: Position) -> Completer:
+def _abstract_completer(completers: dict[type, Completer], position: Position) -> Completer:
     """Return the completer of a union or an interface, given the completers of its types' Python classes."""
 
     def complete_abstract(value: Any, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
         if value is None:
-            complete_null(position, state, container, key, parent)
+            _complete_null(position, state, container, key, parent)
             return
         complete = completers.get(type(value))
         if complete is None:
@@ -138,7 +168,7 @@ def abstract_completer(completers: dict[type, Completer], position: Position) ->
     return complete_abstract
 
 
-def complete_null(position: Position, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
+def _complete_null(position: Position, state: ExecutionState, container: Any, key: Any, parent: Place) -> None:
     """Write null, or fail where the type does not allow it."""
     if position.nullable:
         container[key] = None
@@ -147,17 +177,19 @@ def complete_null(position: Position, state: ExecutionState, container: Any, key
         state.fail(error, position, container, key, parent)
 
 
-def typename_writer(key: str, name: str) -> FieldWriter:
+def _typename_writer(key: str, name: str) -> FieldWriter:
     def write_typename(_source: Any, _state: ExecutionState, result: dict[str, Any], _place: Place) -> None:
         result[key] = name
 
     return write_typename
 
 
-def attribute_writer(key: str, attribute: Callable[[Any], Any], complete: Completer, position: Position) -> FieldWriter:
+def _attribute_writer(key: str, attribute: str, complete: Completer, position: Position) -> FieldWriter:
+    read = attrgetter(attribute)
+
     def write_attribute(source: Any, state: ExecutionState, result: dict[str, Any], place: Place) -> None:
         try:
-            value = attribute(source)
+            value = read(source)
         except Exception as error:  # noqa: BLE001 - any error is the field's
             state.fail(error, position, result, key, place)
             return
@@ -166,7 +198,7 @@ def attribute_writer(key: str, attribute: Callable[[Any], Any], complete: Comple
     return write_attribute
 
 
-def resolver_writer(key: str, resolve: Resolver, complete: Completer, position: Position) -> FieldWriter:
+def _resolver_writer(key: str, resolve: Resolver, complete: Completer, position: Position) -> FieldWriter:
     def write_resolved(source: Any, state: ExecutionState, result: dict[str, Any], place: Place) -> None:
         try:
             value = resolve(source, state)

@@ -10,27 +10,29 @@ A direct writer raises where anything is unusual: a null or a type that is not e
 root fields are not called again, so that no mutation is made twice; the loaders of the operation keep what was read.
 """
 
+import enum
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final, Protocol, cast
+from functools import cache, partial
+from typing import Any, Final, cast
 from uuid import UUID
 
 from graphql import (
     GraphQLEnumType,
-    GraphQLField,
     GraphQLID,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
+    Undefined,
     get_named_type,
     get_nullable_type,
 )
 from graphql.execution.collect_fields import FieldDetails
 
-from gateway.execution.completers import Resolver, enum_names, leaf_write
+from gateway.execution.resolvers import resolver
+from gateway.execution.selections import Selections, Unusual, names_used, selected_parts
 from gateway.execution.state import (
     UNCOUNTED_CHARACTERS,
     ExecutionState,
@@ -40,12 +42,13 @@ from gateway.execution.state import (
     Writer,
     answer_of,
 )
-from gateway.storage.installation_pages import WHOLE, Parts
+from gateway.execution.strawberry_fields import attribute_of, names_of, possible_types, reference_of, rows_of
 from gateway.usecases.batch_loader import MappedFuture
-from gateway.usecases.rows import NamesOf, Reference, RowsOf
+from gateway.usecases.rows import Reference
 
 _ITEMS_PER_CHECK: Final = 16
 """Of a list, until it is checked whether the turn is over: the check takes 1 us, an item of 500 fields 100."""
+_PLAIN_TYPES: Final[dict[str, type]] = {"String": str, "ID": str, "Boolean": bool}
 _PLAIN: Final = {
     "String": f"__class__ is str and len(v) <= {UNCOUNTED_CHARACTERS}",
     "ID": "__class__ is str",
@@ -54,46 +57,6 @@ _PLAIN: Final = {
     "DateTime": "__class__ is datetime and v.tzinfo is UTC",
 }
 """When a value `v` of a scalar is left to the encoder as it is; continues `v.`."""
-
-
-class Unusual(Exception):
-    """The completers have to make this response."""
-
-
-class Selections(Protocol):
-    """What a compiler knows of the operation."""
-
-    def selected(
-        self, object_type: GraphQLObjectType, details: list[FieldDetails]
-    ) -> list[tuple[str, list[FieldDetails]]]:
-        """Return the fields selected of an object, by their keys in the response."""
-
-    def count_direct(self, fields: int) -> None:
-        """Count fields whose writers are kept. Raises Unusual where they would be too many."""
-
-    def definition(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GraphQLField:
-        """Return the definition of a selected field."""
-
-    def attribute(self, field: GraphQLField) -> str | None:
-        """Return the name of the attribute that the field is; None where it has a resolver."""
-
-    def reference(self, field: GraphQLField) -> Reference | None:
-        """Return what the field's resolver only looks up; None where it does anything else."""
-
-    def names(self, parent_type: GraphQLObjectType, field: GraphQLField) -> NamesOf | None:
-        """Return what sources may have of what the field refers to; None where they have nothing of it."""
-
-    def rows(self, parent_type: GraphQLObjectType, field: GraphQLField) -> RowsOf | None:
-        """Return where the rows are that the field's objects are made of, and their columns; None where it has none."""
-
-    def has_rows(self, object_type: GraphQLObjectType) -> bool:
-        """Return whether any field of the type has rows."""
-
-    def resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
-        """Return the function that calls the field's resolver."""
-
-    def possible_types(self, abstract_type: Any) -> dict[type, GraphQLObjectType]:
-        """Return the types of an interface or a union, by the classes of their sources."""
 
 
 def direct_writer(
@@ -109,7 +72,7 @@ def direct_writer(
         case GraphQLObjectType() as object_type:
             return _ObjectWriter(selections, object_type, details, nullable=nullable, of_rows=of_rows)
         case abstract_type:
-            possible = selections.possible_types(abstract_type)
+            possible = possible_types(selections.schema, abstract_type)
             writers = {
                 source: _ObjectWriter(selections, each, details, nullable=False) for source, each in possible.items()
             }
@@ -196,15 +159,15 @@ class _ObjectWriter(Writer):
             return repr(self._type.name), ""
         selections = self._selections
         field = selections.definition(self._type, details)
-        attribute, reference, rows = selections.attribute(field), selections.reference(field), None
+        attribute, reference, rows = attribute_of(field), reference_of(field), None
         if attribute is None and reference is None:
             names[f"write_{at}"] = direct_writer(selections, field.type, details)
-            names[f"resolve_{at}"] = selections.resolver(self._type, field, details)
+            names[f"resolve_{at}"] = resolver(selections, self._type, field, details)
             return "None", f"settle(resolve_{at}(source, state), write_{at}, result, {key!r}, state)"
         if reference is not None:
             return self._referenced(key, details, reference, at, names)
-        rows = selections.rows(self._type, field)
-        if rows is not None and "whole" not in _parts(selections, field.type, details, rows.columns):
+        rows = rows_of(self._type, field)
+        if rows is not None and "whole" not in selected_parts(selections, field, details, rows.columns):
             names[f"write_{at}"] = direct_writer(selections, field.type, details, of_rows=True)
             return f"write_{at}.write(source.{rows.attribute}, state)", ""
         if isinstance(leaf_type := get_nullable_type(field.type), GraphQLEnumType):
@@ -221,13 +184,13 @@ class _ObjectWriter(Writer):
         field = selections.definition(self._type, details)
         names[f"referenced_{at}"] = Referenced(reference.cache, key, direct_writer(selections, field.type, details))
         look_up = f"state.references[referenced_{at}].append(({self._value(reference.id)}, result))"
-        names_of = selections.names(self._type, field)
-        used = names_of and _names_used(selections, field, details, names_of)
-        if names_of is None or used is None:
+        own_names = names_of(self._type, field)
+        used = own_names and names_used(selections, field, details, own_names)
+        if own_names is None or used is None:
             return "None", look_up
         referenced = cast("GraphQLObjectType", get_named_type(field.type))
         own = _ObjectWriter(selections, referenced, details, nullable=False, of_rows=self._of_rows)
-        own._renamed = names_of.attributes
+        own._renamed = own_names.attributes
         selected = selections.selected(referenced, details)
         selections.count_direct(len(selected))
         members = [
@@ -243,57 +206,6 @@ class _ObjectWriter(Writer):
     def _value(self, attribute: str) -> str:
         attribute = self._renamed.get(attribute, attribute)
         return f"source[{attribute!r}]" if self._of_rows else f"source.{attribute}"
-
-
-def needed_parts(selections: Selections, field: GraphQLField, details: list[FieldDetails]) -> Parts:
-    """Return which parts of the rows that a connection has are selected; WHOLE for any other field."""
-    connection = get_named_type(field.type)
-    if not isinstance(connection, GraphQLObjectType) or not selections.has_rows(connection):
-        return WHOLE
-    needed = Parts()
-    for _, each in selections.selected(connection, details):
-        if each[0].node.name.value == "__typename":
-            continue
-        below = selections.definition(connection, each)
-        rows, edge = selections.rows(connection, below), get_named_type(below.type)
-        if rows is not None:
-            needed |= _parts(selections, below.type, each, rows.columns)
-        elif isinstance(edge, GraphQLObjectType) and selections.has_rows(edge):
-            needed |= needed_parts(selections, below, each)
-    return needed
-
-
-def _parts(
-    selections: Selections, output_type: GraphQLOutputType, details: list[FieldDetails], columns: Mapping[str, Parts]
-) -> Parts:
-    """Return the parts that are selected of the objects: WHOLE where it is more than columns and references."""
-    object_type = get_named_type(output_type)
-    assert isinstance(object_type, GraphQLObjectType)  # noqa: S101 - rows are of one type
-    parts = Parts()
-    for _, each in selections.selected(object_type, details):
-        if each[0].node.name.value == "__typename":
-            continue
-        field = selections.definition(object_type, each)
-        reference, names = selections.reference(field), selections.names(object_type, field)
-        if reference is None:
-            parts |= columns.get(selections.attribute(field) or "", WHOLE)
-        elif names is not None and (_names_used(selections, field, each, names) or set()) - {reference.id}:
-            parts |= names.part
-    return parts
-
-
-def _names_used(
-    selections: Selections, field: GraphQLField, details: list[FieldDetails], names: NamesOf
-) -> set[str] | None:
-    """Return which of the names are all that is selected of what a field refers to; None where more is."""
-    referenced, used = cast("GraphQLObjectType", get_named_type(field.type)), set[str]()
-    for _, each in selections.selected(referenced, details):
-        if each[0].node.name.value != "__typename":
-            attribute = selections.attribute(selections.definition(referenced, each))
-            if attribute is None or attribute not in names.attributes:
-                return None
-            used.add(names.attributes[attribute])
-    return used
 
 
 def _column(output_type: GraphQLOutputType, value: str, at: str) -> str:
@@ -316,6 +228,50 @@ def _expression(output_type: GraphQLOutputType, value: str, at: str) -> str:
     if leaf_type is GraphQLID:
         otherwise = f"str(v) if isinstance(v, UUID) else {otherwise}"
     return f"v if (v := {value}).{plain} else {otherwise}"
+
+
+def leaf_write(leaf_type: GraphQLScalarType | GraphQLEnumType, *, nullable: bool = False) -> Write:
+    """Return the function that makes the JSON of a scalar or an enum; it raises where the value is none of the type.
+
+    Leaves are serialized by their own types, except for strings, ids and booleans that are already what they have to
+    be, ids that are UUIDs, and enum members, whose names are remembered.
+    """
+    is_enum = isinstance(leaf_type, GraphQLEnumType)
+    serialize = enum_names(leaf_type).__getitem__ if is_enum else leaf_type.coerce_output_value
+    plain_type = _PLAIN_TYPES.get(leaf_type.name)
+    text_type = UUID if leaf_type is GraphQLID else None
+
+    def write_leaf(value: Any, state: ExecutionState) -> Any:
+        if value is None and nullable:
+            return None
+        if isinstance(value, str) and len(value) > UNCOUNTED_CHARACTERS:
+            state.characters += len(value)
+        if type(value) is plain_type:
+            return value
+        if type(value) is text_type:
+            return str(value)
+        coerced = serialize(value)
+        if value is None or coerced is None or coerced is Undefined:
+            raise TypeError(f"Expected a value of {leaf_type.name}, but received {value!r}.")
+        return coerced
+
+    return write_leaf
+
+
+class EnumNames(dict[enum.Enum | None, Any]):
+    """The names of an enum's members, as far as they were needed; and None for None, where it is nullable."""
+
+    def __init__(self, leaf_type: GraphQLEnumType, *, nullable: bool = False) -> None:
+        super().__init__({None: None} if nullable else {})
+        self._coerce = leaf_type.coerce_output_value
+
+    def __missing__(self, value: enum.Enum) -> Any:
+        name = self[value] = self._coerce(value)
+        return name
+
+
+enum_names = cache(EnumNames)
+"""The names of one enum: all its fields share them."""
 
 
 def _list_writer(item: Writer, *, nullable: bool) -> Writer:

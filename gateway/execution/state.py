@@ -130,6 +130,7 @@ def answer_of(settled: Settled) -> Any:
         raise RuntimeError("The value's task was cancelled.") from None
 
 
+Resolver = Callable[[Any, "ExecutionState"], Any]
 Write = Callable[[Any, "ExecutionState"], Any]
 
 
@@ -158,7 +159,7 @@ class RootField(NamedTuple):
 
     key: str
     position: Position
-    resolve: Callable[[Any, "ExecutionState"], Any]
+    resolve: Resolver
     complete: Completer
     direct: "WarmWriter"
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry.types.arguments import convert_arguments
 
-from gateway.execution.arguments import argument_converter
+from gateway.execution.resolvers import argument_converter
 from gateway.execution.strawberry_fields import strawberry_definition
 from gateway.schema.schema import build_schema
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import uvloop
 
-from gateway.execution import compiler, state
+from gateway.execution import resolvers, state
 from gateway.execution.documents import Documents
 from gateway.execution.encoding import Response
 from gateway.operations.pipeline import OperationPipeline
@@ -107,7 +107,7 @@ def without_shared_pages(_both: Both) -> AbstractContextManager[object]:
 
 def without_fewer_columns(both: Both) -> AbstractContextManager[object]:
     both.forget()
-    return patch.object(compiler, "needed_parts", lambda *_: WHOLE | APPLICATION_NAMES | ACCOUNT_NAMES)
+    return patch.object(resolvers, "needed_parts", lambda *_: WHOLE | APPLICATION_NAMES | ACCOUNT_NAMES)
 
 
 WAYS: dict[str, Callable[[Both], AbstractContextManager[object]]] = {

@@ -1,15 +1,16 @@
-"""The arguments of a field: literals are coerced once, and in each run only variables are put into their places.
+"""How the resolver of a field is called.
 
-For a resolver, they are renamed, and inputs become objects, as Strawberry does it.
+Its literal arguments are coerced once, and in each run only variables are put into their places. They are renamed, and
+inputs become objects, as Strawberry does it.
 
 graphql-core coerces the literals of a field anew in each run, which takes 25 us of a page that is filtered and sized by
 variables. What is not plainly right is left to it, so that the errors are its own.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from graphql import (
     FieldNode,
@@ -20,6 +21,7 @@ from graphql import (
     GraphQLInputType,
     GraphQLList,
     GraphQLNonNull,
+    GraphQLObjectType,
     GraphQLSchema,
     ListValueNode,
     ObjectValueNode,
@@ -27,14 +29,25 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_nullable_type,
+    print_ast,
 )
+from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues, get_argument_values
 from graphql.utilities.coerce_input_value import coerce_input_literal
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.field import StrawberryField
 
-from gateway.execution.strawberry_fields import schema_converter, strawberry_definition
+from gateway.execution.selections import Selections, needed_parts
+from gateway.execution.state import ExecutionState, Resolver
+from gateway.execution.strawberry_fields import (
+    ExpectedFailures,
+    expected_failures,
+    is_called_directly,
+    schema_converter,
+    strawberry_definition,
+)
 from gateway.execution.variables import MISSING, default_of
+from gateway.schema.context import FieldInfo
 
 Result = TypeVar("Result")
 Convert = Callable[[Any], Any]
@@ -47,7 +60,60 @@ class _Unclear(Exception):
     """graphql-core has to coerce the arguments, and perhaps to refuse them."""
 
 
-def arguments_reader(field: GraphQLField, node: FieldNode) -> Callable[[VariableValues], dict[str, Any]]:
+def resolver(
+    selections: Selections, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]
+) -> Resolver:
+    """Return a function that calls a field's resolver; its arguments are made once in a run.
+
+    A direct call is what Strawberry would do after having worked out how to call the resolver. Equal fields, as
+    aliases are, share the arguments.
+    """
+    definition, node = strawberry_definition(field), details[0].node
+    direct = is_called_directly(definition)
+    call = cast("Callable[..., Any]", definition.base_resolver.wrapped_func if direct else field.resolve)
+    convert = argument_converter(selections.schema, field, definition) if direct else None
+    info_parameter = definition.base_resolver.info_parameter if direct else None
+    failures = expected_failures(selections.schema, definition) if direct else ()
+    read = _arguments_reader(field, node)
+    parts = needed_parts(selections, field, details)
+    written = (parent_type.name, node.name.value, *(print_ast(argument) for argument in node.arguments or ()))
+
+    def bind(state: ExecutionState) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        arguments: dict[str, Any] | None = state.arguments.get(written) if field.args else {}
+        if arguments is None:
+            arguments = read(state.variable_values)
+            if convert is not None:
+                arguments = convert(arguments)
+            state.arguments[written] = arguments
+        if not direct:
+            return (selections.info(parent_type, field, details, state),), arguments
+        if info_parameter is not None:
+            info = FieldInfo(_raw_info=cast("Any", state), _field=definition, parts=parts)
+            arguments = {**arguments, info_parameter.name: info}
+        return (), arguments
+
+    def resolve(source: Any, state: ExecutionState) -> Any:
+        bound = state.arguments.get(resolve)
+        if bound is None:
+            bound = state.arguments[resolve] = bind(state)
+        result = call(source, *bound[0], **bound[1])
+        return _with_expected_failures(result, failures) if failures else result
+
+    return resolve
+
+
+async def _with_expected_failures(result: Awaitable[Result], failures: ExpectedFailures) -> Result:
+    """Return the result, or the member of the union that an expected failure is."""
+    try:
+        return await result
+    except Exception as error:
+        for types, handler in failures:
+            if isinstance(error, types):
+                return cast("Result", handler.handle(error))
+        raise
+
+
+def _arguments_reader(field: GraphQLField, node: FieldNode) -> Callable[[VariableValues], dict[str, Any]]:
     """Return a function from the variables to the coerced arguments, equal to graphql-core's `get_argument_values`."""
     try:
         read_members = _members_reader(
