@@ -169,8 +169,8 @@ def event_filter(filter: InstallationEventFilter | None) -> EventFilter:
     return filter.value() if filter else ALL_EVENTS
 
 
-def list_history(
-    self: Installation,
+def list_events(
+    self: Installation | None,
     info: Info,
     filter: Events = None,
     direction: Direction = None,
@@ -179,33 +179,14 @@ def list_history(
     last: Last = None,
     before: Before = None,
 ) -> MappedFuture[Any, InstallationEventConnection | None]:
-    """Resolve a page of an installation's history; the same page of several installations is read by one statement."""
+    """Resolve a page of the event log, or of an installation's history.
+
+    The same page of several installations is read by one statement.
+    """
     pages = info.context.loaders.batched(
-        reads.list_histories,
+        reads.list_events,
         matching=event_filter(filter),
         direction=direction or OrderDirection.ASC,
         window=window(first=first, after=after, last=last, before=before, place=decode_position),
     )
-    return pages.load(self.id, _connection)
-
-
-async def list_events(
-    self: object,  # noqa: ARG001 - Strawberry passes the parent, here the root value
-    info: Info,
-    filter: Events = None,
-    direction: Direction = None,
-    first: First = None,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-) -> InstallationEventConnection:
-    """Resolve a page of the event log."""
-    context = info.context
-    page = await reads.list_events(
-        context.services,
-        context.caller,
-        matching=event_filter(filter),
-        direction=direction or OrderDirection.ASC,
-        window=window(first=first, after=after, last=last, before=before, place=decode_position),
-    )
-    return _connection(page)
+    return pages.load(None if self is None else self.id, _connection)

@@ -20,7 +20,7 @@ from gateway.domain.principals import PrincipalKind
 from gateway.schema.arguments import AccountId
 from gateway.schema.connections import InstallationConnection, list_installations
 from gateway.schema.context import Info
-from gateway.schema.events import InstallationEventConnection, list_history
+from gateway.schema.events import InstallationEventConnection, list_events
 from gateway.schema.node import Node
 from gateway.schema.scalars import JsonText, JsonValue, parse_optional_uuid
 from gateway.schema.status import StatusReason, Sync
@@ -185,7 +185,7 @@ class Installation(Node):
         return info.context.loaders.applications.load(self.application_id, allowed)
 
     history = strawberry.field(
-        resolver=list_history,
+        resolver=list_events,
         description="The events of the installation; by default the oldest first.",
         graphql_type=InstallationEventConnection,
     )

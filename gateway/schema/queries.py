@@ -21,7 +21,7 @@ from gateway.schema.connections import (
     list_installations,
 )
 from gateway.schema.context import Info
-from gateway.schema.events import InstallationEvent, list_events, resolve_event
+from gateway.schema.events import InstallationEvent, InstallationEventConnection, list_events, resolve_event
 from gateway.schema.inputs import MAX_VALUES
 from gateway.schema.node import Node
 from gateway.schema.nodes import Account, ApiKey, Application, Installation
@@ -172,6 +172,7 @@ class Query:
         resolver=list_events,
         description="The events of the installations that the caller sees, by default the oldest first: the log that"
         " subscriptions deliver.",
+        graphql_type=InstallationEventConnection,
     )
 
     @strawberry.field(

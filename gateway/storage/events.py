@@ -125,7 +125,7 @@ async def read_pages(
     Raises:
         CursorExpired: The log no longer has all events after one of the window's positions.
     """
-    flags = _flags(matching, window=window, by_parent=parents != (None,))
+    flags = _flags(matching, window=window, by_parent=None not in parents)
     if isinstance(interest, WantedKeys):
         flags["wanted"] = {
             "wanted_installation_ids": interest.installation_ids,
@@ -158,12 +158,6 @@ async def read_events(connection: Connection, *, matching: EventFilter, after: P
     return page
 
 
-async def select_event_page(connection: Connection, *, matching: EventFilter, window: Window[Position]) -> list[Event]:
-    """Read one event more than the window's size, in its direction. Raises CursorExpired."""
-    [page] = await read_pages(connection, matching=matching, window=window, limit=window.size + 1)
-    return page.events
-
-
 async def select_events(connection: Connection, *, positions: Sequence[Position]) -> dict[Position, Event]:
     """Return the events at these positions, of those that the log has."""
     rows = await queries.select_events.fetch(
@@ -177,16 +171,19 @@ async def select_events(connection: Connection, *, positions: Sequence[Position]
     }
 
 
-async def select_histories(
-    connection: Connection, *, installation_ids: Sequence[UUID], matching: EventFilter, window: Window[Position]
-) -> dict[UUID, list[Event]]:
-    """Read for each installation one event more than the window's size, in its direction. Raises CursorExpired."""
-    wanted = matching.installation_ids
-    parents = [each for each in installation_ids if wanted is None or each in wanted]
-    of_parents = replace(matching, installation_ids=None)
-    pages = await read_pages(connection, parents=parents, matching=of_parents, window=window, limit=window.size + 1)
+async def select_event_pages(
+    connection: Connection, *, ids: Sequence[UUID | None], matching: EventFilter, window: Window[Position]
+) -> dict[UUID | None, list[Event]]:
+    """Read for each installation one event more than the window's size, in its direction. Raises CursorExpired.
+
+    The list of all installations has one parent, None.
+    """
+    parents, wanted = list(ids), matching.installation_ids
+    if wanted is not None and None not in parents:
+        parents, matching = [each for each in ids if each in wanted], replace(matching, installation_ids=None)
+    pages = await read_pages(connection, parents=parents, matching=matching, window=window, limit=window.size + 1)
     found = {parent: page.events for parent, page in zip(parents, pages, strict=True)}
-    return {installation_id: found.get(installation_id, []) for installation_id in installation_ids}
+    return {parent: found.get(parent, []) for parent in ids}
 
 
 async def log_snapshot(connection: Connection) -> Snapshot:

@@ -23,7 +23,7 @@ from gateway.storage.applications import (
     select_applications_by_slug,
 )
 from gateway.storage.database import Connection, read
-from gateway.storage.events import select_event_page, select_events, select_histories
+from gateway.storage.events import select_event_pages, select_events
 from gateway.storage.installations import select_installations_by_pair
 from gateway.usecases.services import Services
 from gateway.usecases.visibility import (
@@ -105,29 +105,25 @@ async def find_events(
     return {position: event for position, event in found.items() if visible.matches(event)}
 
 
-async def list_histories(
+async def list_events(
     connection: Connection,
     principal: Principal,
     *,
-    ids: Sequence[UUID],
+    ids: Sequence[UUID | None],
     matching: EventFilter,
     direction: OrderDirection,
     window: Window[Position],
-) -> dict[UUID, Page[Event]]:
-    """Read one page of the history of each installation; a page of size 0 without reading.
+) -> dict[UUID | None, Page[Event]]:
+    """Read one page of the history of each installation, or of the log for None; a page of size 0 without reading.
 
     Raises:
         CursorExpired: The log no longer holds everything after one of the window's places.
     """
     if not window.size:
         return dict.fromkeys(ids, _NO_EVENTS)
-    found = await select_histories(
-        connection,
-        installation_ids=ids,
-        matching=visible_events(principal, matching),
-        window=window.ascending(direction),
-    )
-    return {installation_id: window.page(rows) for installation_id, rows in found.items()}
+    visible, log_window = visible_events(principal, matching), window.ascending(direction)
+    found = await select_event_pages(connection, ids=ids, matching=visible, window=log_window)
+    return {parent: window.page(rows) for parent, rows in found.items()}
 
 
 async def list_applications(
@@ -154,22 +150,3 @@ async def list_accounts(
 async def count_listed_accounts(services: Services, principal: Principal, *, matching: AccountFilter) -> int:
     """Count the accounts that match."""
     return await read(services.database, count_accounts, matching=visible_accounts(principal, matching))
-
-
-async def list_events(
-    services: Services,
-    principal: Principal,
-    *,
-    matching: EventFilter,
-    direction: OrderDirection,
-    window: Window[Position],
-) -> Page[Event]:
-    """Read one page of the log, a page of size 0 without reading.
-
-    Raises:
-        CursorExpired: The log no longer holds everything after one of the window's places.
-    """
-    if not window.size:
-        return _NO_EVENTS
-    visible, log_window = visible_events(principal, matching), window.ascending(direction)
-    return window.page(await read(services.database, select_event_page, matching=visible, window=log_window))

@@ -19,16 +19,16 @@ from uuid import UUID
 
 from gateway.domain.cursors import Position
 from gateway.domain.event_filters import ALL_EVENTS, EventFilter
-from gateway.domain.events import EventKind
+from gateway.domain.events import Event, EventKind
 from gateway.domain.installations import InstallationStatus
-from gateway.domain.pages import OrderDirection, Window
+from gateway.domain.pages import OrderDirection, Page, Window
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.feed import Feed
 from gateway.storage.database import Database, connection, open_database, read
 from gateway.storage.embedded import embedded_postgres
 from gateway.storage.events import log_snapshot, store_event_span
 from gateway.storage.migrations import migrate
-from gateway.usecases.reads import list_events, list_histories
+from gateway.usecases.reads import list_events
 from gateway.usecases.services import Services
 from gateway.usecases.visibility import visible_events
 
@@ -91,6 +91,18 @@ async def compare(name: str, job: Job, *, rounds: int = _ROUNDS) -> None:
     print(f"{name:<46} {figures}", flush=True)  # noqa: T201 - printing is what a benchmark is for
 
 
+async def log_page(
+    services: Services,
+    principal: Principal,
+    *,
+    matching: EventFilter,
+    direction: OrderDirection,
+    window: Window[Position],
+) -> Page[Event]:
+    question = partial(list_events, matching=matching, direction=direction, window=window)
+    return (await read(services.database, question, principal, ids=[None]))[None]
+
+
 async def compare_hidden(services: Services, url: str) -> None:
     """Print what hidden events cost an account."""
     async with connection(services.database) as held:
@@ -106,13 +118,13 @@ async def compare_hidden(services: Services, url: str) -> None:
                 edge = "select min(id) from installation_events where xid = $1"
                 place = Position(start.epoch, first, await held.fetchval(edge, first))
         window = Window(size=size, backward=False, after=place, before=None)
-        found = await list_events(services, principal, matching=ALL_EVENTS, direction=direction, window=window)
+        found = await log_page(services, principal, matching=ALL_EVENTS, direction=direction, window=window)
         assert len(found.items) == size
 
     async def history(principal: Principal) -> None:
         assert principal.account_id is not None
         window: Window[Position] = Window(size=20, backward=False, after=None, before=None)
-        find = partial(list_histories, matching=ALL_EVENTS, direction=DESC)
+        find = partial(list_events, matching=ALL_EVENTS, direction=DESC)
         ids = installations[principal.account_id][:20]
         found = await read(services.database, find, principal, ids=ids, window=window)
         assert [len(each.items) for each in found.values()] == [20] * 20
@@ -167,7 +179,7 @@ async def measure_filters(services: Services) -> None:
     account = Principal(kind=PrincipalKind.ACCOUNT, account_id=ACCOUNT_IDS[0])
     print(f"{'a page of 20':<46} {'oldest first':>12}   {'newest first':>12}   newest, an account")  # noqa: T201 - as above
     for name, matching in filters.items():
-        pages = partial(list_events, services, matching=matching, window=window)
+        pages = partial(log_page, services, matching=matching, window=window)
         oldest = await median(partial(pages, PLATFORM, direction=ASC), rounds=21)
         newest = await median(partial(pages, PLATFORM, direction=DESC), rounds=21)
         own = await median(partial(pages, account, direction=DESC), rounds=21)

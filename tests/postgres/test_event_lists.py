@@ -29,7 +29,7 @@ from gateway.domain.principals import Principal, PrincipalKind
 from gateway.feed import Feed
 from gateway.storage.database import Database, connection, read, transaction
 from gateway.storage.events import EVENTS_OF_A_SPAN, append_event, prune_events, store_event_span
-from gateway.usecases.reads import list_events, list_histories
+from gateway.usecases.reads import list_events
 from gateway.usecases.services import Services
 from gateway.usecases.visibility import visible_events
 from tests.postgres.event_rows import TIME, EventSource, receive, whole_log, write
@@ -171,12 +171,14 @@ async def summarise(database: Database, *, most: int) -> int:
 @pytest.mark.parametrize("spans", [0, 9, 1_000])
 async def test_pages_have_the_events_of_their_filter(database: Database, log: Log, spans: int) -> None:
     """Whether all, a part or none of the log has its times summarised."""
-    services = Services(database=database, notify=lambda: None)
     assert await summarise(database, most=spans) == min(spans, EVENTS // SPAN)
     for _ in range(ROUNDS):
         asked, window, caller = log.filter(), log.window(), log.rng.choice(log.callers())
         direction = log.rng.choice(list(OrderDirection))
-        found = await list_events(services, caller, matching=asked, direction=direction, window=window)
+        pages = await read(
+            database, list_events, caller, ids=[None], matching=asked, direction=direction, window=window
+        )
+        found = pages[None]
         expected = page([event for event in log.events if shown(event, asked, caller)], window, direction)
         assert ([event.position.id for event in found.items], found.has_next, found.has_previous) == expected, asked
 
@@ -186,9 +188,7 @@ async def test_histories_have_the_events_of_their_filter(database: Database, log
     ids = [source.installation_id for source in log.sources]
     for _ in range(ROUNDS // 3):
         asked, window, direction = log.filter(), log.window(), log.rng.choice(list(OrderDirection))
-        found = await read(
-            database, list_histories, PLATFORM, ids=ids, matching=asked, direction=direction, window=window
-        )
+        found = await read(database, list_events, PLATFORM, ids=ids, matching=asked, direction=direction, window=window)
         for installation_id in ids:
             events = [event for event in log.events if event.installation_id == installation_id]
             expected = page([event for event in events if shown(event, asked, PLATFORM)], window, direction)
@@ -223,14 +223,15 @@ async def test_subscriptions_deliver_the_events_of_their_filter(
 
 async def test_newest_first_shows_nothing_above_the_horizon(database: Database, database_url: str, log: Log) -> None:
     """An event that is committed behind a running transaction is shown when that has ended, and after its events."""
-    services, early, late = Services(database=database, notify=lambda: None), EventSource(), EventSource()
+    early, late = EventSource(), EventSource()
     window: Window[Position] = Window(size=2, backward=False, after=None, before=None)
 
     async def newest() -> list[UUID]:
-        page = await list_events(
-            services, PLATFORM, matching=EventFilter(), direction=OrderDirection.DESC, window=window
+        direction = OrderDirection.DESC
+        pages = await read(
+            database, list_events, PLATFORM, ids=[None], matching=EventFilter(), direction=direction, window=window
         )
-        return [event.installation_id for event in page.items]
+        return [event.installation_id for event in pages[None].items]
 
     before, slow = [event.installation_id for event in log.events[:-3:-1]], await asyncpg.connect(database_url)
     try:

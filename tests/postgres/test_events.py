@@ -29,8 +29,7 @@ from gateway.storage.events import (
     log_snapshot,
     prune_events,
     read_events,
-    select_event_page,
-    select_histories,
+    select_event_pages,
 )
 from gateway.storage.queries import queries
 from tests.postgres.event_rows import ACTOR, EVERYTHING, TIME, EventSource, whole_log, write
@@ -134,7 +133,8 @@ async def test_pages_go_both_ways(database: Database) -> None:
 
     async def page(wanted: Window[Position]) -> list[int]:
         async with connection(database) as held:
-            return [event.version for event in await select_event_page(held, matching=EVERYTHING, window=wanted)]
+            pages = await select_event_pages(held, ids=[None], matching=EVERYTHING, window=wanted)
+            return [event.version for event in pages[None]]
 
     assert await page(window(2)) == [1, 2, 3]
     assert await page(window(2, after=places[2])) == [4, 5]
@@ -150,11 +150,11 @@ async def test_histories_of_many_installations_cost_one_statement(database: Data
     await whole_log(database)
     statements: list[str] = []
     async with connection(database) as held:
-        await select_histories(held, installation_ids=[], matching=EVERYTHING, window=window(1, backward=True))
+        await select_event_pages(held, ids=[], matching=EVERYTHING, window=window(1, backward=True))
         with held.query_logger(lambda record: statements.append(record.query)):
-            histories = await select_histories(
+            histories = await select_event_pages(
                 held,
-                installation_ids=[source.installation_id for source in sources],
+                ids=[source.installation_id for source in sources],
                 matching=EVERYTHING,
                 window=window(1, backward=True),
             )
@@ -168,7 +168,7 @@ async def test_histories_of_many_installations_cost_one_statement(database: Data
 
 async def test_history_of_no_installation_is_empty(database: Database) -> None:
     async with connection(database) as held:
-        assert await select_histories(held, installation_ids=[], matching=EVERYTHING, window=window(1)) == {}
+        assert await select_event_pages(held, ids=[], matching=EVERYTHING, window=window(1)) == {}
 
 
 async def test_pruned_events_expire_the_cursors_before_them(database: Database) -> None:
@@ -185,7 +185,9 @@ async def test_pruned_events_expire_the_cursors_before_them(database: Database) 
         with pytest.raises(CursorExpired, match="eventCursor"):
             await read_events(held, matching=EVERYTHING, after=places[0], limit=10)
         with pytest.raises(CursorExpired):
-            await select_event_page(held, matching=EVERYTHING, window=window(1, backward=True, before=places[0]))
+            await select_event_pages(
+                held, ids=[None], matching=EVERYTHING, window=window(1, backward=True, before=places[0])
+            )
 
 
 async def test_log_that_was_pruned_empty_stands_at_what_was_pruned(database: Database) -> None:

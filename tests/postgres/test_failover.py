@@ -13,7 +13,7 @@ from gateway.domain.events import Event
 from gateway.domain.pages import Window
 from gateway.feed import Feed
 from gateway.storage.database import Database, connection, open_database
-from gateway.storage.events import select_event_page, select_histories
+from gateway.storage.events import select_event_pages
 from gateway.storage.reachability import DatabaseNotUsable, require_reachable
 from tests.conftest import connected
 from tests.postgres.clusters import ReplicatedPostgres, address_of, replicated_postgres
@@ -51,10 +51,10 @@ async def assert_expired(database: Database, feed: Feed, position: Position, *, 
         await feed.follow(EVERYTHING, after=given).start()
     async with connection(database) as held:
         with pytest.raises(CursorExpired):
-            await select_event_page(held, matching=EVERYTHING, window=window)
+            await select_event_pages(held, ids=[None], matching=EVERYTHING, window=window)
         ids = [source.installation_id]
         with pytest.raises(CursorExpired):
-            await select_histories(held, installation_ids=ids, matching=EVERYTHING, window=window)
+            await select_event_pages(held, ids=ids, matching=EVERYTHING, window=window)
 
 
 async def test_cursors_beyond_the_fork_expire_for_ever_and_those_before_it_stay_good(

@@ -18,7 +18,7 @@ from gateway.domain.installations import (
 )
 from gateway.domain.pages import OrderDirection, Window
 from gateway.domain.principals import Principal, PrincipalKind
-from gateway.storage.database import Database, connection
+from gateway.storage.database import Database, connection, read
 from gateway.storage.installations import select_installations
 from gateway.usecases import installations, marketplace, syncs
 from gateway.usecases.reads import list_events
@@ -130,10 +130,16 @@ class World:
         )
         await self._horizon_has_passed()
         window: Window[Position] = Window(size=10_000, backward=False, after=None, before=None)
-        page = await list_events(
-            self.services, PLATFORM, matching=matching, direction=OrderDirection.ASC, window=window
+        pages = await read(
+            self.services.database,
+            list_events,
+            PLATFORM,
+            ids=[None],
+            matching=matching,
+            direction=OrderDirection.ASC,
+            window=window,
         )
-        return page.items
+        return pages[None].items
 
     async def _horizon_has_passed(self) -> None:
         """Wait for the transactions of others, such as autovacuum: the log can be read up to the oldest one."""
