@@ -22,7 +22,6 @@ import psutil
 
 from gateway.storage.postgres_user import (
     MAJOR_VERSION,
-    DirectoryNotUsable,
     EmbeddedPostgresError,
     find_programs,
     identity,
@@ -57,10 +56,6 @@ _SETTINGS = {
 
 class ClusterFailed(EmbeddedPostgresError):
     """A program of Postgres failed."""
-
-
-class ClusterOfOtherVersion(EmbeddedPostgresError):
-    """The directory holds data of another major version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +158,7 @@ class Cluster:
         if version_file.exists():
             version = version_file.read_text().strip()
             if version != str(MAJOR_VERSION):
-                raise ClusterOfOtherVersion(
+                raise EmbeddedPostgresError(
                     f"{self.data} was written by Postgres {version}, and this gateway carries Postgres "
                     f"{MAJOR_VERSION}. Use the gateway version that wrote it, or move its data with the pg_dumpall and "
                     f"psql of Postgres {version} to a directory of its own (--data).",
@@ -221,7 +216,7 @@ class Cluster:
                 os.chown(directory, owner.st_uid, owner.st_gid)
         found = directory.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.st_uid or stat.S_IMODE(found.st_mode) != _PRIVATE:
-            raise DirectoryNotUsable(
+            raise EmbeddedPostgresError(
                 f"{directory} is not private to the owner of {self.data}. Remove it, and start again."
             )
         return directory

@@ -19,16 +19,12 @@ from typing import IO, TypeVar
 from urllib.parse import quote
 
 from gateway.storage.cluster import Cluster
-from gateway.storage.postgres_user import DirectoryNotUsable, EmbeddedPostgresError, require_reachable
+from gateway.storage.postgres_user import EmbeddedPostgresError, require_reachable
 
 _Result = TypeVar("_Result")
 _DATABASE = "gateway"
 _LOCK_SECONDS = 360
 """Longer than the start by another command may take."""
-
-
-class AlreadyServed(EmbeddedPostgresError):
-    """Another gateway serves from this directory."""
 
 
 @asynccontextmanager
@@ -40,7 +36,7 @@ async def embedded_postgres(
 ) -> AsyncIterator[str]:
     """Run Postgres on `directory / "postgres"` and yield its DATABASE_URL; its last user stops it.
 
-    `exclusive` is for `serve`: a second one on the same directory gets AlreadyServed. Raise EmbeddedPostgresError.
+    `exclusive` is for `serve`: a second one on the same directory is refused. Raise EmbeddedPostgresError.
     """
     stack = ExitStack()
     try:
@@ -85,14 +81,14 @@ def _prepare(directory: Path) -> Path:
         require_reachable(data)
         _make(place)
         if os.geteuid() != 0 and data.exists() and data.stat().st_uid != os.geteuid():
-            raise DirectoryNotUsable(
+            raise EmbeddedPostgresError(
                 f"{data} belongs to another user ({data.owner()}). Run the gateway as the user who made {place}, "
                 "or give it another directory (--data).",
             )
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "it cannot be written", str(place))
     except OSError as error:
-        raise DirectoryNotUsable(
+        raise EmbeddedPostgresError(
             f"The data directory {directory} cannot be used: {error}. Name another (--data)."
         ) from error
     return place
@@ -112,11 +108,11 @@ def _make(directory: Path) -> None:
 
 @contextmanager
 def _only_server(place: Path) -> Iterator[None]:
-    """Hold the lock of the one gateway that serves from the directory. Raise AlreadyServed."""
+    """Hold the lock of the one gateway that serves from the directory. Raise EmbeddedPostgresError."""
     with _lock_file(place / "gateway.lock") as lock:
         if not _try_lock(lock, fcntl.LOCK_EX):
             lock.seek(0)
-            raise AlreadyServed(
+            raise EmbeddedPostgresError(
                 f"A gateway already serves from {place} (process {lock.read().strip() or 'unknown'}). "
                 "Stop it first, or give this one another directory (--data).",
             )

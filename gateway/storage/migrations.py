@@ -20,35 +20,13 @@ class MigrationError(Exception):
     """The database does not fit this gateway's migrations; the message says why and what to do."""
 
 
-class PostgresTooOld(MigrationError):
-    """The server is older than the gateway supports."""
-
-
-class MigrationsBehind(MigrationError):
-    """The database lacks migrations that this gateway has."""
-
-
-class MigrationsAhead(MigrationError):
-    """The database has migrations that this gateway does not know."""
-
-
-class MigrationEdited(MigrationError):
-    """A migration differs from what was applied."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class AppliedMigration:
-    """A row of schema_migrations."""
+class Migration:
+    """A migration's file."""
 
     number: int
     name: str
     digest: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Migration(AppliedMigration):
-    """A migration's file."""
-
     text: str
 
 
@@ -90,14 +68,14 @@ async def check_migrations(database: Database, *, migrations: Sequence[Migration
         raise _behind(missing, may_migrate=await read(database, _may_migrate))
 
 
-def _behind(missing: Sequence[Migration], *, may_migrate: bool) -> MigrationsBehind:
+def _behind(missing: Sequence[Migration], *, may_migrate: bool) -> MigrationError:
     names = ", ".join(f"{each.number:04}_{each.name}" for each in missing)
     advice = (
         "Run `gateway migrate`, or serve with --migrate."
         if may_migrate
         else "Run `gateway migrate` as the role that owns the tables; this one does not own them."
     )
-    return MigrationsBehind(f"The database is behind: it lacks {names}. {advice}")
+    return MigrationError(f"The database is behind: it lacks {names}. {advice}")
 
 
 async def _may_migrate(database: Connection) -> bool:
@@ -129,31 +107,30 @@ def _read(path: Path) -> Migration:
     return Migration(number=int(number), name=name, digest=hashlib.sha256(text.encode()).hexdigest(), text=text)
 
 
-async def _select_applied(database: Connection) -> tuple[AppliedMigration, ...]:
+async def _select_applied(database: Connection) -> list[asyncpg.Record]:
     version = database.get_server_version()
     if version.major < OLDEST_POSTGRES:
-        raise PostgresTooOld(
+        raise MigrationError(
             f"The database runs on Postgres {version.major}; the gateway needs {OLDEST_POSTGRES} or later."
         )
     if not await database.fetchval("select to_regclass('schema_migrations') is not null"):
-        return ()
-    rows = await database.fetch("select number, name, digest from schema_migrations order by number")
-    return tuple(AppliedMigration(**row) for row in rows)
+        return []
+    return await database.fetch("select number, name, digest from schema_migrations order by number")
 
 
-def _missing(known: Sequence[Migration], *, applied: Sequence[AppliedMigration]) -> tuple[Migration, ...]:
+def _missing(known: Sequence[Migration], *, applied: Sequence[asyncpg.Record]) -> tuple[Migration, ...]:
     """Return the migrations to apply, after a check that the applied ones are the same."""
     by_number = {migration.number: migration for migration in known}
     for row in applied:
-        migration = by_number.pop(row.number, None)
+        migration = by_number.pop(row["number"], None)
         if migration is None:
-            raise MigrationsAhead(
-                f"The database is ahead: it has {row.number:04}_{row.name}, which this gateway does not know. "
+            raise MigrationError(
+                f"The database is ahead: it has {row['number']:04}_{row['name']}, which this gateway does not know. "
                 "Run the gateway version that applied it, or a later one.",
             )
-        if migration.digest != row.digest:
-            raise MigrationEdited(
-                f"Migration {row.number:04}_{migration.name} is not what was applied to this database. "
+        if migration.digest != row["digest"]:
+            raise MigrationError(
+                f"Migration {migration.number:04}_{migration.name} is not what was applied to this database. "
                 "A landed migration is never edited: restore the file, and put the change into a new one.",
             )
     return tuple(by_number.values())

@@ -27,10 +27,6 @@ class EmbeddedPostgresError(Exception):
     """The embedded Postgres cannot be used; the message says why and what to do."""
 
 
-class DirectoryNotUsable(EmbeddedPostgresError):
-    """The directory is not writable, belongs to another user, or cannot be reached by Postgres' user."""
-
-
 def identity(data: Path) -> dict[str, Any]:
     """Return subprocess' arguments to run a program as Postgres' user where the gateway is root.
 
@@ -47,7 +43,7 @@ def identity(data: Path) -> dict[str, Any]:
 
 
 def require_reachable(data: Path) -> None:
-    """Raise DirectoryNotUsable where Postgres' user may not pass through a directory above the data directory.
+    """Raise EmbeddedPostgresError where Postgres' user may not pass through a directory above the data directory.
 
     Only directories that exist are checked. The user itself tries, so that access control lists count too.
     """
@@ -59,7 +55,7 @@ def require_reachable(data: Path) -> None:
     command = ["/bin/sh", "-c", script, "sh", *above]
     closed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd="/", **user)  # noqa: S603 - paths are arguments
     if closed.stdout:
-        raise DirectoryNotUsable(
+        raise EmbeddedPostgresError(
             f"Postgres does not run as root but as the user {_user_name(user['user'])}, which may not pass through "
             f"{closed.stdout.strip()}. Name a data directory that it can reach, such as --data {DATA_OF_ROOT}."
         )

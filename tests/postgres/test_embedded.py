@@ -16,9 +16,8 @@ import asyncpg
 import psutil
 import pytest
 
-from gateway.storage.cluster import ClusterOfOtherVersion
-from gateway.storage.embedded import AlreadyServed, embedded_postgres, embedded_postgres_blocking
-from gateway.storage.postgres_user import DATA_OF_ROOT, DirectoryNotUsable, find_programs
+from gateway.storage.embedded import embedded_postgres, embedded_postgres_blocking
+from gateway.storage.postgres_user import DATA_OF_ROOT, EmbeddedPostgresError, find_programs
 from tests.conftest import copy_cluster
 from tests.gateway_process import GatewayCommand
 from tests.postgres.embedded_user import use
@@ -97,7 +96,7 @@ def test_data_is_kept_and_the_server_stops(empty: Path) -> None:
 def test_a_second_serve_is_rejected_and_does_no_harm(directory: Path) -> None:
     with user(directory, role="serve") as (first, url):
         with (
-            pytest.raises(AlreadyServed, match=rf"already serves from .* \(process {first.pid}\)"),
+            pytest.raises(EmbeddedPostgresError, match=rf"already serves from .* \(process {first.pid}\)"),
             embedded_postgres_blocking(directory, exclusive=True),
         ):
             pytest.fail("two gateways serve from one directory")
@@ -202,7 +201,7 @@ def test_data_of_another_major_version_is_not_touched(data_directory: Path) -> N
     (data_directory / "postgres").mkdir()
     (data_directory / "postgres" / "PG_VERSION").write_text("16\n")
     with (
-        pytest.raises(ClusterOfOtherVersion, match="written by Postgres 16, and this gateway carries Postgres 18"),
+        pytest.raises(EmbeddedPostgresError, match="written by Postgres 16, and this gateway carries Postgres 18"),
         embedded_postgres_blocking(data_directory, exclusive=True),
     ):
         pytest.fail("a server runs on the data of another version")
@@ -211,7 +210,7 @@ def test_data_of_another_major_version_is_not_touched(data_directory: Path) -> N
 def test_a_directory_that_is_not_usable_is_rejected(data_directory: Path) -> None:
     (data_directory / "file").touch()
     with (
-        pytest.raises(DirectoryNotUsable, match="cannot be used"),
+        pytest.raises(EmbeddedPostgresError, match="cannot be used"),
         embedded_postgres_blocking(data_directory / "file" / "data", exclusive=True),
     ):
         pytest.fail("a server runs in a file")
@@ -247,7 +246,7 @@ def test_directory_that_postgres_cannot_reach_is_refused_and_nothing_is_changed(
     first = next(path for path in reversed((below, *below.parents)) if not path.stat().st_mode & 0o001)
     message = rf"as the user pgserver, which may not pass through {first}\. Name .* such as --data {DATA_OF_ROOT}\.$"
     with (
-        pytest.raises(DirectoryNotUsable, match=message),
+        pytest.raises(EmbeddedPostgresError, match=message),
         embedded_postgres_blocking(below / "new" / "data", exclusive=True),
     ):
         pytest.fail("Postgres reached the directory")

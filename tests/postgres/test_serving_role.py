@@ -11,7 +11,7 @@ import pytest
 from gateway.domain.errors import Forbidden
 from gateway.storage.database import Database, DriverConnection, open_database
 from gateway.storage.events import prune_events, store_event_span
-from gateway.storage.migrations import Migration, MigrationsBehind, check_migrations, load_migrations, migrate
+from gateway.storage.migrations import Migration, MigrationError, check_migrations, load_migrations, migrate
 from tests.conftest import MakeDatabase, connected
 from tests.postgres.event_rows import EventSource, whole_log, write
 from tests.roles import OWNER, SERVER, as_role, with_session_names
@@ -129,17 +129,17 @@ async def test_server_does_not_migrate_and_says_who_may(database_url: str) -> No
     url = as_role(database_url, SERVER)
     assert await migrate(url) == ()
     advice = f"lacks {NEXT.number:04}_later. Run `gateway migrate` as the role that owns the tables; this one does not"
-    with pytest.raises(MigrationsBehind, match=advice):
+    with pytest.raises(MigrationError, match=advice):
         await migrate(url, migrations=[*KNOWN, NEXT])
     async with open_database(url) as database:
-        with pytest.raises(MigrationsBehind, match=advice):
+        with pytest.raises(MigrationError, match=advice):
             await check_migrations(database, migrations=[*KNOWN, NEXT])
 
 
 async def test_server_says_on_an_empty_database_who_may_migrate(empty_database_url: str) -> None:
     async with connected(empty_database_url) as superuser:
         await superuser.execute("revoke create on schema public from public")
-    with pytest.raises(MigrationsBehind, match="as the role that owns the tables"):
+    with pytest.raises(MigrationError, match="as the role that owns the tables"):
         await migrate(as_role(empty_database_url, SERVER))
 
 
