@@ -39,11 +39,11 @@ class Query:
     sql: str
     parameters: tuple[str, ...]
 
-    async def fetch(self, connection: Connection, **values: Any) -> list[asyncpg.Record]:
+    async def fetch(self, connection: Connection, /, **values: Any) -> list[asyncpg.Record]:
         """Return all rows."""
         return await connection.fetch(self.sql, *self._arguments(values))
 
-    async def fetch_with_custom_plan(self, connection: Connection, **values: Any) -> list[asyncpg.Record]:
+    async def fetch_with_custom_plan(self, connection: Connection, /, **values: Any) -> list[asyncpg.Record]:
         """Return all rows, by a plan that Postgres makes for these values.
 
         For queries whose best plan depends on a value; all others are planned once for any values.
@@ -54,15 +54,15 @@ class Query:
         await connection.execute("reset plan_cache_mode")  # after an error, the pool does it
         return rows
 
-    async def fetch_row(self, connection: Connection, **values: Any) -> asyncpg.Record | None:
+    async def fetch_row(self, connection: Connection, /, **values: Any) -> asyncpg.Record | None:
         """Return the first row."""
         return await connection.fetchrow(self.sql, *self._arguments(values))
 
-    async def fetch_value(self, connection: Connection, **values: Any) -> Any:
+    async def fetch_value(self, connection: Connection, /, **values: Any) -> Any:
         """Return the first column of the first row; None where there is no row."""
         return await connection.fetchval(self.sql, *self._arguments(values))
 
-    async def execute(self, connection: Connection, **values: Any) -> str:
+    async def execute(self, connection: Connection, /, **values: Any) -> str:
         """Return the command's tag."""
         return await connection.execute(self.sql, *self._arguments(values))
 

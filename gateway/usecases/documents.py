@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cachetools import LRUCache
 
 from gateway.storage.database import read, transaction
-from gateway.storage.documents import insert_documents, select_document
+from gateway.storage.queries import queries
 from gateway.usecases.services import Services
 
 MOST_CACHED_DOCUMENTS = 1_000
@@ -14,7 +14,8 @@ MOST_CACHED_DOCUMENTS = 1_000
 async def register_documents(services: Services, *, texts: Sequence[str]) -> int:
     """Store documents that were validated; return how many were new."""
     async with transaction(services.database) as connection:
-        return await insert_documents(connection, texts=sorted(set(texts)), now=services.now())
+        new: int = await queries.insert_documents.fetch_value(connection, texts=sorted(set(texts)), now=services.now())
+    return new
 
 
 class RegisteredDocuments:
@@ -28,7 +29,7 @@ class RegisteredDocuments:
         """Return the text with this SHA-256. Raises Unavailable and TimedOut."""
         text = self._cache.get(digest)
         if text is None:
-            text = await read(self._services.database, select_document, digest=digest)
+            text = await read(self._services.database, queries.select_document.fetch_value, digest=digest)
             if text is not None:
                 self._cache[digest] = text
         return text
