@@ -12,7 +12,7 @@ from gateway.domain.cursors import Keyset
 from gateway.domain.pages import ApiKeyFilter, Window
 from gateway.domain.principals import PrincipalKind
 from gateway.storage.database import Connection
-from gateway.storage.queries import Flags, queries, window_flags
+from gateway.storage.queries import Flags, given_flags, queries, window_flags
 
 KEYS_CHANNEL: Final = "api_keys"
 """The channel that a revocation notifies: gateways clear their caches of keys."""
@@ -43,16 +43,12 @@ async def select_api_keys(connection: Connection) -> list[ApiKey]:
 
 
 def _filter_flags(matching: ApiKeyFilter, *, now: datetime) -> Flags:
-    flags: Flags = {}
-    if matching.kind is not None:
-        flags["kind"] = {"kind": matching.kind.value}
-    if matching.application_id is not None:
-        flags["application"] = {"application_id": matching.application_id}
-    if matching.account_id is not None:
-        flags["account"] = {"account_id": matching.account_id}
-    if matching.in_force is not None:
-        flags["in_force" if matching.in_force else "ended"] = {"now": now}
-    return flags
+    return given_flags(
+        ("kind", "kind", matching.kind and matching.kind.value),
+        ("application", "application_id", matching.application_id),
+        ("account", "account_id", matching.account_id),
+        ("in_force" if matching.in_force else "ended", "now", None if matching.in_force is None else now),
+    )
 
 
 async def select_api_key_page(

@@ -10,7 +10,7 @@ from gateway.domain.cursors import Keyset
 from gateway.domain.installations import Account, Application, AuthorizationMethod
 from gateway.domain.pages import AccountFilter, ApplicationFilter, Window
 from gateway.storage.database import Connection
-from gateway.storage.queries import Flags, queries, window_flags
+from gateway.storage.queries import Flags, given_flags, queries, window_flags
 
 _LENGTH_OF_PART: Final = 3
 """Of those that `parts_of_name` returns."""
@@ -59,21 +59,18 @@ async def select_applications_by_slug(connection: Connection, *, slugs: Sequence
 
 
 def _filter_flags(matching: ApplicationFilter) -> Flags:
-    flags: Flags = {}
-    if matching.listed_or_id is not None:
-        flags["listed_or_id"] = {"visible_id": matching.listed_or_id}
-    if matching.listed_or_installed_for is not None:
-        flags["listed_or_installed"] = {"account_id": matching.listed_or_installed_for}
+    method, pattern = matching.authorization_method, None
     if matching.search is not None:
         escaped = matching.search.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-        flags["search"] = {"pattern": f"%{escaped}%"}
-    if matching.category is not None:
-        flags["category"] = {"category": matching.category}
-    if matching.authorization_method is not None:
-        flags["authorization_method"] = {"authorization_method": matching.authorization_method.value}
-    if matching.listed is not None:
-        flags["listed"] = {"listed": matching.listed}
-    return flags
+        pattern = f"%{escaped}%"
+    return given_flags(
+        ("listed_or_id", "visible_id", matching.listed_or_id),
+        ("listed_or_installed", "account_id", matching.listed_or_installed_for),
+        ("search", "pattern", pattern),
+        ("category", "category", matching.category),
+        ("authorization_method", "authorization_method", method and method.value),
+        ("listed", "listed", matching.listed),
+    )
 
 
 async def select_application_page(
@@ -101,12 +98,11 @@ async def select_accounts(connection: Connection, *, ids: Sequence[UUID]) -> dic
 
 
 def _account_flags(matching: AccountFilter) -> Flags:
-    given: list[tuple[str, str, Any]] = [
+    return given_flags(
         ("id", "id", matching.id),
         ("installed", "application_id", matching.installed_for),
         ("search", "search", matching.search),
-    ]
-    return {flag: {parameter: value} for flag, parameter, value in given if value is not None}
+    )
 
 
 def _search_flags(search: str | None) -> Flags:
@@ -146,11 +142,7 @@ async def select_ids_by_name(
 
     They are of these ids, and have an installation with one of the others.
     """
-    flags: Flags = {}
-    if application_ids is not None:
-        flags["applications"] = {"application_ids": application_ids}
-    if account_ids is not None:
-        flags["accounts"] = {"account_ids": account_ids}
+    flags = given_flags(("applications", "application_ids", application_ids), ("accounts", "account_ids", account_ids))
     if noun == "account":
         query, values = queries.with_flags("select_account_ids_by_name", flags | _search_flags(search))
     else:

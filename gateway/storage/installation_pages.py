@@ -11,7 +11,7 @@ from gateway.domain.cursors import Keyset
 from gateway.domain.installations import InstallationStatus, StatusReasonCode
 from gateway.domain.pages import InstallationFilter, InstallationList, InstallationOrderField, OrderDirection, Window
 from gateway.storage.database import METER, Connection
-from gateway.storage.queries import Flags, queries, window_flags
+from gateway.storage.queries import Flags, given_flags, queries, window_flags
 
 Parent = TypeVar("Parent", UUID, UUID | None)
 _UNITS_BY_METADATA = 3
@@ -31,30 +31,25 @@ ACCOUNT_NAMES: Final[Parts] = frozenset({"account_names"})
 
 def _filter_flags(listed: InstallationList) -> Flags:
     matching = listed.matching
-    given: list[tuple[str, str, Any]] = [
-        *_id_flags("application", matching.application_ids),
-        *_id_flags("account", matching.account_ids),
+    flags = given_flags(
+        _id_flag("application", matching.application_ids),
+        _id_flag("account", matching.account_ids),
         ("other_applications", "other_application_ids", matching.other_application_ids),
         ("states", "states", _states(matching)),
         ("updated_since", "updated_since", matching.updated_since),
         ("updated_before", "updated_before", matching.updated_before),
-        (
-            "authorization_expires_before",
-            "authorization_expires_before",
-            matching.authorization_expires_before,
-        ),
+        ("authorization_expires_before", "authorization_expires_before", matching.authorization_expires_before),
         ("metadata", "metadata", matching.metadata),
-    ]
-    flags: Flags = {flag: {parameter: value} for flag, parameter, value in given if value is not None}
+    )
     if listed.of is not None:
         flags[f"of_{listed.of}"] = {}
     return flags
 
 
-def _id_flags(noun: str, ids: frozenset[UUID] | None) -> list[tuple[str, str, Any]]:
+def _id_flag(noun: str, ids: frozenset[UUID] | None) -> tuple[str, str, Any]:
     if ids is not None and len(ids) == 1:
-        return [(noun, f"{noun}_id", next(iter(ids)))]
-    return [(f"{noun}s", f"{noun}_ids", ids)]
+        return noun, f"{noun}_id", next(iter(ids))
+    return f"{noun}s", f"{noun}_ids", ids
 
 
 def _states(matching: InstallationFilter) -> list[str] | None:

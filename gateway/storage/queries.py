@@ -72,6 +72,11 @@ class Query:
         return [values[parameter] for parameter in self.parameters]
 
 
+def given_flags(*given: tuple[str, str, Any]) -> Flags:
+    """Return the flags whose value is not None, each with the name of the parameter that takes it."""
+    return {flag: {parameter: value} for flag, parameter, value in given if value is not None}
+
+
 def window_flags(window: Window[Keyset], *, descending: bool = False) -> Flags:
     """Return the flags of a page: `above` and `below` for its cursors, and at last its direction with the limit.
 
