@@ -132,7 +132,7 @@ class EventStream:
     async def changed(self, *, until_level: bool = False) -> None:
         """Wait until there may be more; with `until_level` also until `is_level` may have changed."""
         if until_level:
-            self.subscribers.await_delivery(self.buffer)
+            self.subscribers.awaiting[self.buffer] = None
         try:
             await self.buffer.changed()
         except BaseException:

@@ -88,17 +88,9 @@ class SubscriberBuffer:
         return self._waiter
 
 
-class _Group:
-    """Subscribers with equal filters: an event is matched once for all of them."""
-
-    __slots__ = ("buffers", "matching")
-
-    def __init__(self, matching: EventFilter) -> None:
-        self.matching: Final = matching
-        self.buffers: Final[dict[SubscriberBuffer, None]] = {}
-
-
-_Index = dict[UUID | None, dict[_Group, None]]
+_Groups = dict[EventFilter, dict[SubscriberBuffer, None]]
+"""Subscribers by their filters: an event is matched once for all with equal ones."""
+_Index = dict[UUID | None, _Groups]
 
 
 class SubscriberIndex:
@@ -106,7 +98,7 @@ class SubscriberIndex:
 
     def __init__(self, *, stats: FeedStats) -> None:
         self._stats: Final = stats
-        self._groups: Final[dict[EventFilter, _Group]] = {}
+        self._groups: Final[_Groups] = {}
         self._by_installation: Final[_Index] = {}
         self._by_account: Final[_Index] = {}
         self._by_application: Final[_Index] = {}
@@ -122,43 +114,44 @@ class SubscriberIndex:
         """Those to wake with `wake_awaiting`."""
 
     def __iter__(self) -> Iterator[SubscriberBuffer]:
-        for group in self._groups.values():
-            yield from group.buffers
+        for buffers in self._groups.values():
+            yield from buffers
 
     def add(self, buffer: SubscriberBuffer, *, like: SubscriberBuffer | None = None) -> None:
         """Add a subscriber; one that is like another is as new as that."""
-        group = self._groups.get(buffer.matching)
-        if group is None:
-            group = self._groups[buffer.matching] = _Group(buffer.matching)
-            index, keys = self._index_of(buffer.matching)
+        matching = buffer.matching
+        buffers = self._groups.get(matching)
+        if buffers is None:
+            buffers = self._groups[matching] = {}
+            index, keys = self._index_of(matching)
             for key in keys:
-                index.setdefault(key, {})[group] = None
-        if buffer not in group.buffers:
-            group.buffers[buffer] = None
+                index.setdefault(key, {})[matching] = buffers
+        if buffer not in buffers:
+            buffers[buffer] = None
             if like is None or like in self.new:
                 self.new.append(buffer)
             self._stats.subscribers += buffer.counted
 
     def remove(self, buffer: SubscriberBuffer) -> None:
         """Remove a subscriber; one that is not in the index is ignored."""
-        group = self._groups.get(buffer.matching)
-        if group is None or buffer not in group.buffers:
+        matching = buffer.matching
+        buffers = self._groups.get(matching, {})
+        if buffer not in buffers:
             return
-        del group.buffers[buffer]
+        del buffers[buffer]
         self._stats.subscribers -= buffer.counted
-        if group.buffers:
+        if buffers:
             return
-        del self._groups[buffer.matching]
-        index, keys = self._index_of(buffer.matching)
+        del self._groups[matching]
+        index, keys = self._index_of(matching)
         for key in keys:
-            del index[key][group]
+            del index[key][matching]
             if not index[key]:
                 del index[key]
 
     def count(self, buffer: SubscriberBuffer, subscribers: int) -> None:
         """Count a buffer as so many subscribers."""
-        group = self._groups.get(buffer.matching)
-        if group is not None and buffer in group.buffers:
+        if buffer in self._groups.get(buffer.matching, {}):
             self._stats.subscribers += subscribers - buffer.counted
         buffer.counted = subscribers
 
@@ -198,14 +191,10 @@ class SubscriberIndex:
                 self._by_application.get(event.application_id),
                 self._by_application.get(None),
             ):
-                for group in groups or ():
-                    if group.matching.matches(event):
-                        for buffer in group.buffers:
+                for matching, buffers in groups.items() if groups else ():
+                    if matching.matches(event):
+                        for buffer in buffers:
                             buffer.push(event, before=before)
-
-    def await_delivery(self, buffer: SubscriberBuffer) -> None:
-        """Wake a subscriber with the next `wake_awaiting`."""
-        self.awaiting[buffer] = None
 
     def wake_awaiting(self) -> None:
         """Wake those that wait until `delivered` has changed, or until others have received what was delivered."""
