@@ -17,6 +17,8 @@ from gateway.storage.events import MOST_WAITING, LogPage, log_snapshot, read_eve
 
 _logger = logging.getLogger(__name__)
 
+_MAX_READS: Final = 4
+"""At a time, each on a connection of the pool."""
 _PageKey = tuple[EventFilter, Position, int]
 
 
@@ -27,10 +29,10 @@ class BacklogReader:
     may be unknown to the other.
     """
 
-    def __init__(self, database: Database, *, subscribers: SubscriberIndex, max_concurrent: int) -> None:
+    def __init__(self, database: Database, *, subscribers: SubscriberIndex) -> None:
         self._database: Final = database
         self._subscribers: Final = subscribers
-        self._semaphore: Final = asyncio.Semaphore(max_concurrent)
+        self._semaphore: Final = asyncio.Semaphore(_MAX_READS)
         self._reading: Final[dict[_PageKey, asyncio.Task[LogPage]]] = {}
         self._next_snapshot: asyncio.Task[Snapshot] | None = None
 

@@ -5,6 +5,9 @@ import math
 import random
 import time
 
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+_SHORTEST_INTERVAL, _LONGEST_INTERVAL = 0.005, 0.25
+"""In seconds."""
 _SMOOTHING_SECONDS = 0.25
 _EVENTS_PER_SECOND_OF_INTERVAL = 8_000.0
 """At this rate the interval would be a second. Measured with 64 writers and ten processes that listen: without the
@@ -17,16 +20,15 @@ class Backoff:
     An attempt that lasted longer than the longest pause was a success: the next pause is the shortest again.
     """
 
-    def __init__(self, *, shortest: float = 0.05, longest: float = 5.0) -> None:
-        self._shortest, self._longest = shortest, longest
-        self._next = shortest
+    def __init__(self) -> None:
+        self._next = _SHORTEST_PAUSE
         self._attempted_at = time.monotonic()
 
     async def pause(self) -> None:
-        if time.monotonic() - self._attempted_at > self._longest:
-            self._next = self._shortest
+        if time.monotonic() - self._attempted_at > _LONGEST_PAUSE:
+            self._next = _SHORTEST_PAUSE
         await asyncio.sleep(random.uniform(self._next / 2, self._next))  # noqa: S311 - jitter is not a secret
-        self._next = min(self._next * 2, self._longest)
+        self._next = min(self._next * 2, _LONGEST_PAUSE)
         self._attempted_at = time.monotonic()
 
 
@@ -51,15 +53,14 @@ class SmoothedRate:
 class Throttle:
     """Limits how often a job starts: the interval grows with the event rate, so that listeners do not starve writers.
 
-    The interval is between `shortest` and `longest` seconds. At a low rate a single event is not delayed.
+    At a low rate a single event is not delayed.
     """
 
-    def __init__(self, *, shortest: float, longest: float = 0.25) -> None:
-        self._shortest, self._longest = shortest, longest
+    def __init__(self) -> None:
         self.started_at = 0.0
         """When the job last started, by time.monotonic; set by the code that starts it."""
 
     def remaining(self, *, events_per_second: float) -> float:
         """Return the seconds until the next start is due; it is due when the result is not positive."""
-        interval = min(max(events_per_second / _EVENTS_PER_SECOND_OF_INTERVAL, self._shortest), self._longest)
+        interval = min(max(events_per_second / _EVENTS_PER_SECOND_OF_INTERVAL, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
         return self.started_at + interval - time.monotonic()

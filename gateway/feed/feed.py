@@ -10,7 +10,7 @@ from gateway.domain.cursors import Position
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.feed.backlog import BacklogReader
-from gateway.feed.backoff import SmoothedRate, Throttle
+from gateway.feed.backoff import SmoothedRate
 from gateway.feed.connections import connect
 from gateway.feed.event_stream import EventStream
 from gateway.feed.log_reader import LogReader
@@ -24,8 +24,8 @@ from gateway.storage.events import ensure_epoch
 class Feed:
     """Use with `async with`. It starts without a database too, and connects when there is one.
 
-    `database` is for reading backlogs, by at most `max_backlog_reads` connections at once; `url` is for the two
-    connections of the feed's own. A subscriber's buffer has `buffer_size` events, and its read `batch_size`.
+    `database` is for reading backlogs; `url` is for the two connections of the feed's own. A subscriber's buffer has
+    `buffer_size` events, and its read `batch_size`.
     `listeners` are called when their channel is notified, and whenever a notification of it may have been missed.
     """
 
@@ -36,10 +36,8 @@ class Feed:
         url: str,
         poll_seconds: float = 1.0,
         timeout_seconds: float = 5.0,
-        min_interval_seconds: float = 0.005,
         buffer_size: int = 1024,
         batch_size: int = 256,
-        max_backlog_reads: int = 4,
         listeners: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
         self.stats: Final = FeedStats()
@@ -47,12 +45,11 @@ class Feed:
         self._buffer_size: Final = buffer_size
         self._batch_size: Final = batch_size
         self._subscribers: Final = SubscriberIndex(stats=self.stats)
-        self._backlog: Final = BacklogReader(database, subscribers=self._subscribers, max_concurrent=max_backlog_reads)
+        self._backlog: Final = BacklogReader(database, subscribers=self._subscribers)
         connecting = partial(connect, url, timeout_seconds=timeout_seconds)
-        log_rate, throttle = SmoothedRate(), partial(Throttle, shortest=min_interval_seconds)
-        woken = asyncio.Event()
+        log_rate, woken = SmoothedRate(), asyncio.Event()
         self._notifier: Final = Notifier(
-            connect=connecting, stats=self.stats, log_rate=log_rate, throttle=throttle(), log_reader_woken=woken
+            connect=connecting, stats=self.stats, log_rate=log_rate, log_reader_woken=woken
         )
         self.notify: Final = self._notifier.notify
         self._log_reader: Final = LogReader(
@@ -61,7 +58,6 @@ class Feed:
             notifier=self._notifier,
             stats=self.stats,
             log_rate=log_rate,
-            throttle=throttle(),
             listeners=listeners or {},
             woken=woken,
             on_failover=database.expire_connections,

@@ -44,7 +44,6 @@ class LogReader:
     notifier: Notifier
     stats: FeedStats
     log_rate: SmoothedRate
-    throttle: Throttle
     listeners: Mapping[str, Callable[[], None]]
     on_failover: Callable[[], Awaitable[None]]
     """Called when another server is read than before: other connections may still be to the old one."""
@@ -52,6 +51,7 @@ class LogReader:
     batch_size: int
     woken: asyncio.Event
     """Set it to have the log read soon."""
+    _throttle: Throttle = field(default_factory=Throttle, init=False)
     _position: Position | None = field(default=None, init=False)
     _recheck_seconds: float = field(default=_SHORTEST_RECHECK_SECONDS, init=False)
     _oldest_xid: int = field(default=0, init=False)
@@ -70,9 +70,9 @@ class LogReader:
                             continue
                         rate = self.log_rate.per_second
                         with suppress(TimeoutError):
-                            async with asyncio.timeout(max(pause, self.throttle.remaining(events_per_second=rate))):
+                            async with asyncio.timeout(max(pause, self._throttle.remaining(events_per_second=rate))):
                                 await self.woken.wait()
-                        await asyncio.sleep(self.throttle.remaining(events_per_second=rate))
+                        await asyncio.sleep(self._throttle.remaining(events_per_second=rate))
                         self.woken.clear()
             except Exception as error:  # noqa: BLE001 - the reader reconnects after any error; the log keeps the events
                 _logger.warning("The log reader lost its connection: %r", error)
@@ -97,7 +97,7 @@ class LogReader:
 
     async def _read(self, connection: DriverConnection) -> float:
         """Deliver the new events, and return the seconds after which to read again without a notification."""
-        self.throttle.started_at = time.monotonic()
+        self._throttle.started_at = time.monotonic()
         if self._position is None or not self.stats.subscribers:
             return await self._resync(connection)
         interest = self.subscribers.interest()

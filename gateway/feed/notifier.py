@@ -25,13 +25,13 @@ class Notifier:
     connect: Connect
     stats: FeedStats
     log_rate: SmoothedRate
-    throttle: Throttle
     log_reader_woken: asyncio.Event
     """Wakes the log reader of this process, which need not wait for the notification."""
     process_id: int | None = None
     """The Postgres process that sends this notifier's notifications."""
     sent_for: float = 0.0
     """When the last notification was requested, by time.monotonic."""
+    _throttle: Throttle = field(default_factory=Throttle, init=False)
     _own_rate: SmoothedRate = field(default_factory=SmoothedRate, init=False)
     _requested: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _requested_at: float | None = field(default=None, init=False)
@@ -57,8 +57,8 @@ class Notifier:
                         self._own_rate.update(self.stats.notify_requests)
                         # The rate of the log counts too: each of many processes may notify seldom, and all receive all.
                         rate = max(self._own_rate.per_second, self.log_rate.per_second)
-                        await asyncio.sleep(self.throttle.remaining(events_per_second=rate))
-                        self.throttle.started_at = time.monotonic()
+                        await asyncio.sleep(self._throttle.remaining(events_per_second=rate))
+                        self._throttle.started_at = time.monotonic()
                         self.sent_for = self._requested_at or time.monotonic()
                         self._requested_at = None
                         self._requested.clear()

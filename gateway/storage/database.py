@@ -36,6 +36,7 @@ _STATEMENTS = 500
 """Prepared statements that a connection caches: more than there are named queries and variants."""
 _SESSION = {"jit": "off", "plan_cache_mode": "force_generic_plan", "timezone": "UTC"}
 """Left to itself, Postgres plans each page anew: of events, planning takes 0.5 ms and running 0.2 (2026-11-26)."""
+_CONNECT_SECONDS = 10
 _CLIENT_GRACE_SECONDS = 5
 """How much longer than statement_timeout the client waits, which matters only where the server does not answer."""
 MAX_WAITING = 1_000
@@ -140,7 +141,6 @@ def open_database(
     *,
     pool_size: int = 10,
     acquire_seconds: float = 5,
-    connect_seconds: float = 10,
     statement_seconds: float = 10,
     lock_seconds: float = 5,
     idle_in_transaction_seconds: float = 10,
@@ -157,7 +157,7 @@ def open_database(
         # each attempt. What is needed is opened when it is acquired.
         min_size=0,
         max_size=pool_size,
-        timeout=connect_seconds,
+        timeout=_CONNECT_SECONDS,
         command_timeout=statement_seconds + _CLIENT_GRACE_SECONDS,
         connection_class=_PooledConnection,
         target_session_attrs=SessionAttribute.read_write,  # a standby is behind, and refuses what the gateway writes

@@ -33,6 +33,7 @@ from gateway.usecases.services import Services
 
 LONGEST_LABEL = 200
 MOST_CACHED_KEYS = 10_000
+_TTL_SECONDS = 2.0
 _NO_KIND_OF_KEY = BrokenRule(InputProblemCode.MALFORMED, "No key is issued for the gateway itself.")
 _NEEDED = BrokenRule(InputProblemCode.REQUIRED, "A key of this kind needs it.")
 _NOT_FITTING = BrokenRule(InputProblemCode.CONFLICTING, "A key of this kind is not bound to one: leave it out.")
@@ -155,15 +156,14 @@ class ApiKeyCache:
     """Authenticates by API keys, and caches the valid ones so that not every request reads the database.
 
     A revocation notifies every gateway, which clears its cache. Should the notification be lost, the entry expires
-    after `ttl_seconds`.
+    after _TTL_SECONDS.
 
     Keys that are not cached are read by one statement at a time, those of all callers together: made-up ones take one
     connection at most, and delay nobody else's.
     """
 
-    def __init__(self, services: Services, *, ttl_seconds: float = 2.0) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._ttl_seconds = ttl_seconds
         self._cache: dict[bytes, _CachedKey] = {}
         """By the digest, so that no secret stays in memory; those that were read first come first."""
         self._used: dict[_CachedKey, datetime] = {}
@@ -183,7 +183,7 @@ class ApiKeyCache:
         self._cache.pop(digest, None)
         if len(self._cache) >= MOST_CACHED_KEYS:
             del self._cache[next(iter(self._cache))]
-        cached = _CachedKey(api_key.id, api_key.principal, monotonic() + self._ttl_seconds)
+        cached = _CachedKey(api_key.id, api_key.principal, monotonic() + _TTL_SECONDS)
         self._cache[digest] = cached
         self._used[cached] = self._services.now()
         return cached.principal

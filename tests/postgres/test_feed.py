@@ -215,7 +215,7 @@ async def test_notifications_are_throttled_under_load_and_lose_no_event_after_it
 
 def test_throttle_grows_with_the_rate_between_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "time", SimpleNamespace(monotonic=lambda: 100.0))
-    throttle = Throttle(shortest=0.005, longest=0.25)
+    throttle = Throttle()
     throttle.started_at = 100.0
     intervals = [throttle.remaining(events_per_second=rate) for rate in (0, 800, 1_000_000)]
     assert intervals == pytest.approx([0.005, 0.1, 0.25])
