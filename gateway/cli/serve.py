@@ -100,7 +100,9 @@ def _prefilled(keys: Sequence[PrefilledKey]) -> Prefilled:
         application_slug=UNFINISHED_EXAMPLE.application.slug,
         account_id=UNFINISHED_EXAMPLE.account.id,
         installation_id=UNFINISHED_EXAMPLE.installation_id,
-        api_key_application_id=next(one.id for one in APPLICATIONS if one.method is AuthorizationMethod.API_KEY),
+        api_key_application_id=next(
+            one.id for one in APPLICATIONS if one.authorization_method is AuthorizationMethod.API_KEY
+        ),
     )
     return Prefilled(keys=OneTimeKeys(keys=keys), tabs=workflow_tabs(subjects))
 

@@ -25,7 +25,7 @@ class ExampleApplication:
     name: str
     description: str
     categories: tuple[str, ...]
-    method: AuthorizationMethod
+    authorization_method: AuthorizationMethod
     requires_configuration: bool = False
     listed: bool = True
 

@@ -1,10 +1,12 @@
 """Loads the example data into any database, any number of times: what exists stays as it is."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import partial
 
-from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, ExampleApplication
+from gateway.demo.catalogue import ACCOUNTS, APPLICATIONS, example_id
 from gateway.demo.scenarios import EXAMPLES, PLATFORM, Example, History
 from gateway.domain.errors import SlugTaken
 from gateway.storage.applications import lock_application
@@ -74,22 +76,10 @@ async def _register_marketplace(services: Services) -> None:
     for account in ACCOUNTS:
         await marketplace.register_account(services, PLATFORM, account_id=account.id, name=account.name)
     for application in APPLICATIONS:
-        await _register(services, application)
-
-
-async def _register(services: Services, application: ExampleApplication) -> None:
-    try:
-        await marketplace.register_application(
-            replace(services, new_id=lambda: application.id),
-            PLATFORM,
-            slug=application.slug,
-            name=application.name,
-            description=application.description,
-            categories=application.categories,
-            logo_url=None,
-            authorization_method=application.method,
-            requires_configuration=application.requires_configuration,
-            listed=application.listed,
-        )
-    except SlugTaken:
-        return  # another application has it, or this one is registered already
+        with suppress(SlugTaken):  # another application has it, or this one is registered already
+            await marketplace.register_application(
+                replace(services, new_id=partial(example_id, application.slug)),
+                PLATFORM,
+                logo_url=None,
+                **asdict(application),
+            )

@@ -57,7 +57,7 @@ class History:
     async def connect(self) -> None:
         """Make the installation ACTIVATED, by the application's method."""
         metadata = {"externalId": f"{self.application.slug}-{self.account.name[:4].lower()}", "plan": "standard"}
-        if self.application.method is AuthorizationMethod.API_KEY:
+        if self.application.authorization_method is AuthorizationMethod.API_KEY:
             await installations.create_installation(
                 self.services_at_this_time(), self.principal,
                 application_id=None, account_id=self.account.id, metadata=metadata,
@@ -160,7 +160,7 @@ async def _renewed(history: History) -> None:
     await _expired(history)
     history.advance(days=1)
     await history.authorize(days=365)
-    if history.application.method is AuthorizationMethod.API_KEY:
+    if history.application.authorization_method is AuthorizationMethod.API_KEY:
         await history.connect()
     history.advance(days=1)
     await history.authorize(days=370)

@@ -59,7 +59,9 @@ SUBJECTS = ExampleSubjects(
     application_slug=APPLICATION.slug,
     account_id=ACCOUNT.id,
     installation_id=UNFINISHED_EXAMPLE.installation_id,
-    api_key_application_id=next(one.id for one in APPLICATIONS if one.method is AuthorizationMethod.API_KEY),
+    api_key_application_id=next(
+        one.id for one in APPLICATIONS if one.authorization_method is AuthorizationMethod.API_KEY
+    ),
 )
 ONE_EACH_SECOND = 60
 """Operations in a minute."""

@@ -128,7 +128,7 @@ async def test_examples_of_an_application_whose_slug_is_taken_are_left_out(world
     example = APPLICATIONS[0]
     other = await register_application(
         world.services, PLATFORM, slug=example.slug, name="Another application", description="", categories=(),
-        logo_url=None, authorization_method=example.method, requires_configuration=False, listed=True,
+        logo_url=None, authorization_method=example.authorization_method, requires_configuration=False, listed=True,
     )  # fmt: skip
     assert await load_example_data(world.services) == len(EXAMPLES) - len(ACCOUNTS)
     assert [event for event in await world.events() if event.application_id in {other.id, example.id}] == []
