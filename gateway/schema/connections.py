@@ -5,14 +5,14 @@ The nodes are the domain's objects: their types are named here, and stand in `no
 
 import itertools
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, cast
+from operator import attrgetter, itemgetter
+from typing import Any, ClassVar, Final, Literal, cast
 from uuid import UUID
 
 import strawberry
-from asyncpg import Record
 from strawberry.types.base import StrawberryList
 from strawberry.types.lazy_type import LazyType
 
@@ -20,7 +20,7 @@ from gateway.domain import installations as domain
 from gateway.domain import pages
 from gateway.domain.api_keys import ApiKey
 from gateway.domain.cursors import Keyset, decode_keyset, keyset_encoder
-from gateway.domain.installations import InstallationColumns, InstallationStatus
+from gateway.domain.installations import InstallationStatus
 from gateway.domain.pages import InstallationList, Page, Window
 from gateway.domain.pages import InstallationOrder as Order
 from gateway.schema.arguments import (
@@ -48,18 +48,11 @@ _PARENTS: Final[Mapping[type, Literal["application", "account"]]] = {
 _ApplicationType, _AccountType, _ApiKeyType, _InstallationType = (
     cast("Any", LazyType(name, "gateway.schema.nodes")) for name in ("Application", "Account", "ApiKey", "Installation")
 )
-_INSTALLATIONS: Final = "installations"
-"""The name of the list in cursors."""
 _COLUMNS: Final[Mapping[str, Parts]] = {
     **dict.fromkeys(("id", "status", "version", "connection_failures", "created_at"), frozenset()),
     **dict.fromkeys(("authorization_expires_at", "updated_at", "activated_at"), TIMES),
 }
 """Of an installation's row, those that fields are, with their parts."""
-_ORDER_NAMES: Final = {
-    (field, direction): f"{field.value} {direction.value}"
-    for field, direction in itertools.product(pages.InstallationOrderField, pages.OrderDirection)
-}
-Row = TypeVar("Row", domain.Application, domain.Account, ApiKey)
 
 
 @strawberry.type(description="The position of a page in its list.")
@@ -74,12 +67,71 @@ class PageInfo:
     )
 
 
-def page_info(page: Page[Any], *, cursors: list[str]) -> PageInfo:
-    """Describe the position of a page whose items have these cursors."""
-    start, end = (cursors[0], cursors[-1]) if cursors else (None, None)
-    return PageInfo(
-        has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end
-    )
+@dataclass(slots=True, eq=False)
+class ListPage:
+    """The source of a connection, whose objects are made of the page's rows when they are needed."""
+
+    page: Page[Any]
+    cursors_of: Callable[[list[Any]], list[str]]
+    make: Callable[[Any], Any] = lambda row: row
+    _cursors: list[str] | None = field(default=None, init=False)
+    """Those of all rows, once they are needed."""
+
+    @property
+    def rows(self) -> list[Any]:
+        return self.page.items
+
+    @property
+    def nodes(self) -> list[Any]:
+        return list(map(self.make, self.page.items))
+
+    @property
+    def edges(self) -> list["RowInPage"]:
+        self._cursors = cursors = self.cursors_of(self.page.items)
+        return list(map(RowInPage, self.page.items, cursors, itertools.repeat(self.make)))
+
+    @property
+    def page_info(self) -> PageInfo:
+        page, cursors = self.page, self._cursors
+        if cursors is None:
+            cursors = self.cursors_of(page.items[:1] + page.items[-1:])
+        start, end = (cursors[0], cursors[-1]) if cursors else (None, None)
+        return PageInfo(
+            has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end
+        )
+
+
+@dataclass(slots=True, eq=False)
+class RowInPage:
+    """The source of an edge."""
+
+    row: Any
+    cursor: str
+    make: Callable[[Any], Any]
+
+    @property
+    def node(self) -> Any:
+        return self.make(self.row)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _List:
+    """A list in one order: the names of both, which its cursors are valid for, and what orders it."""
+
+    name: str
+    order: str
+    place: Callable[[Any], tuple[datetime | str, UUID]]
+    """Returns the value that the list is ordered by, and the id, of a row."""
+    value_type: type[datetime | str]
+
+    def window(self, first: First, after: After, last: Last, before: Before) -> Window[Keyset]:
+        """Read the arguments of a page. Raises BadUserInput."""
+        place = partial(decode_keyset, connection=self.name, order=self.order, value_type=self.value_type)
+        return pages.window(first=first, after=after, last=last, before=before, place=place)
+
+    def cursors_of(self, rows: list[Any]) -> list[str]:
+        encode, place = keyset_encoder(self.name, self.order), self.place
+        return [encode(*place(row)) for row in rows]
 
 
 @strawberry.type
@@ -103,29 +155,9 @@ class _CountedConnection(_Connection):
         return await self.count()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _List(Generic[Row]):
-    """A list in one order: the names of both, which its cursors are valid for, and the value that orders it."""
-
-    name: str
-    order: str
-    value: Callable[[Row], datetime | str]
-    value_type: type[datetime | str]
-
-    def window(self, first: First, after: After, last: Last, before: Before) -> Window[Keyset]:
-        """Read the arguments of a page. Raises BadUserInput."""
-        place = partial(decode_keyset, connection=self.name, order=self.order, value_type=self.value_type)
-        return pages.window(first=first, after=after, last=last, before=before, place=place)
-
-    def fields(self, page: Page[Row], *, edge: Callable[..., Any]) -> dict[str, Any]:
-        """Return the fields that every connection has."""
-        encode = keyset_encoder(self.name, self.order)
-        cursors = [encode(self.value(row), row.id) for row in page.items]
-        return {
-            "edges": [edge(node=row, cursor=cursor) for row, cursor in zip(page.items, cursors, strict=True)],
-            "nodes": page.items,
-            "page_info": page_info(page, cursors=cursors),
-        }
+@dataclass(slots=True, eq=False)
+class CountedPage(ListPage):
+    count: Callable[[], Coroutine[Any, Any, int]] = field(kw_only=True)
 
 
 @strawberry.type(description="The number of installations in one status.")
@@ -134,64 +166,21 @@ class StatusCount:
     count: int = strawberry.field(description="How many installations have this status.")
 
 
-class InstallationPage:
-    """The source of an `InstallationConnection`, whose objects are made of their rows when they are needed."""
-
-    __slots__ = ("_cursors", "_encode", "_make", "_page", "listed", "parent")
-
-    def __init__(self, page: Page[Record], *, parts: Parts, listed: InstallationList, parent: UUID | None) -> None:
-        self._page = page
-        self._make = installation_of if parts >= WHOLE else copied_columns_of
-        self._encode = keyset_encoder(_INSTALLATIONS, _order_name(listed.order))
-        self._cursors: list[str] | None = None
-        """Those of all rows, once they are needed."""
-        self.listed = listed
-        self.parent = parent
-
-    @property
-    def rows(self) -> list[Record]:
-        return self._page.items
-
-    @property
-    def nodes(self) -> list[domain.Installation | InstallationColumns]:
-        return list(map(self._make, self._page.items))
-
-    @property
-    def edges(self) -> list["InstallationInPage"]:
-        rows, make = self._page.items, self._make
-        self._cursors = cursors = self._encoded(rows)
-        return [InstallationInPage(row, cursor, make) for row, cursor in zip(rows, cursors, strict=True)]
-
-    @property
-    def page_info(self) -> PageInfo:
-        cursors = self._cursors
-        if cursors is None:
-            cursors = self._encoded(self._page.items[:1] + self._page.items[-1:])
-        return page_info(self._page, cursors=cursors)
-
-    def _encoded(self, rows: list[Record]) -> list[str]:
-        column, encode = self.listed.order.column, self._encode
-        return [encode(row[column], row["id"]) for row in rows]
+_INSTALLATIONS: Final = {
+    (field, direction): _List(
+        name="installations",
+        order=f"{field.value} {direction.value}",
+        place=itemgetter(pages.InstallationOrder(field=field).column, "id"),
+        value_type=datetime,
+    )
+    for field, direction in itertools.product(pages.InstallationOrderField, pages.OrderDirection)
+}
 
 
-class InstallationInPage:
-    """The source of an `InstallationEdge`."""
-
-    __slots__ = ("_make", "cursor", "row")
-
-    def __init__(self, row: Record, cursor: str, make: Callable[[Record], Any]) -> None:
-        self.row = row
-        self.cursor = cursor
-        self._make = make
-
-    @property
-    def node(self) -> domain.Installation | InstallationColumns:
-        return cast("domain.Installation | InstallationColumns", self._make(self.row))
-
-
-def _order_name(order: Order) -> str:
-    """Return the order as cursors name it."""
-    return _ORDER_NAMES[order.field, order.direction]
+@dataclass(slots=True, eq=False)
+class InstallationPage(ListPage):
+    listed: InstallationList = field(kw_only=True)
+    parent: UUID | None = field(kw_only=True)
 
 
 @strawberry.type(description="An installation in a list, with its cursor.")
@@ -245,11 +234,12 @@ def list_installations(
     order = Order(field=order_by.field, direction=order_by.direction) if order_by else Order()
     matching = filter.value() if filter else pages.InstallationFilter()
     listed = InstallationList(of=_PARENTS.get(type(self)), matching=matching, order=order)
-    place = partial(decode_keyset, connection=_INSTALLATIONS, order=_order_name(order), value_type=datetime)
-    window = pages.window(first=first, after=after, last=last, before=before, place=place)
+    ordered = _INSTALLATIONS[order.field, order.direction]
+    window = ordered.window(first, after, last, before)
     parts: Parts = getattr(info, "parts", WHOLE)
-    make = partial(InstallationPage, parts=parts, listed=listed, parent=parent)
-    return info.context.loaders.installations_page(listed, window, parts=parts, parent=parent, transform=make)
+    make = installation_of if parts >= WHOLE else copied_columns_of
+    source = partial(InstallationPage, cursors_of=ordered.cursors_of, make=make, listed=listed, parent=parent)
+    return info.context.loaders.installations_page(listed, window, parts=parts, parent=parent, transform=source)
 
 
 @strawberry.type(description="An application in a list, with its cursor.")
@@ -265,9 +255,7 @@ class ApplicationConnection(_CountedConnection):
     )
 
 
-_APPLICATIONS: _List[domain.Application] = _List(
-    name="applications", order="NAME ASC", value=lambda row: row.name, value_type=str
-)
+_APPLICATIONS: Final = _List(name="applications", order="NAME ASC", place=attrgetter("name", "id"), value_type=str)
 
 
 async def list_applications(
@@ -278,14 +266,14 @@ async def list_applications(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> ApplicationConnection:
+) -> CountedPage:
     """Resolve a page of the marketplace."""
     window = _APPLICATIONS.window(first, after, last, before)
     asked = (info.context.services, info.context.caller)
     matching = filter.value() if filter else pages.ApplicationFilter()
     page = await reads.list_applications(*asked, matching=matching, window=window)
     count = partial(reads.count_listed_applications, *asked, matching=matching)
-    return ApplicationConnection(**_APPLICATIONS.fields(page, edge=ApplicationEdge), count=count)
+    return CountedPage(page, _APPLICATIONS.cursors_of, count=count)
 
 
 @strawberry.type(description="An account in a list, with its cursor.")
@@ -301,7 +289,7 @@ class AccountConnection(_CountedConnection):
     )
 
 
-_ACCOUNTS: _List[domain.Account] = _List(name="accounts", order="NAME ASC", value=lambda row: row.name, value_type=str)
+_ACCOUNTS: Final = _List(name="accounts", order="NAME ASC", place=attrgetter("name", "id"), value_type=str)
 
 
 async def list_accounts(
@@ -312,14 +300,14 @@ async def list_accounts(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> AccountConnection:
+) -> CountedPage:
     """Resolve a page of the accounts."""
     window = _ACCOUNTS.window(first, after, last, before)
     asked = (info.context.services, info.context.caller)
     matching = filter.value() if filter else pages.AccountFilter()
     page = await reads.list_accounts(*asked, matching=matching, window=window)
     count = partial(reads.count_listed_accounts, *asked, matching=matching)
-    return AccountConnection(**_ACCOUNTS.fields(page, edge=AccountEdge), count=count)
+    return CountedPage(page, _ACCOUNTS.cursors_of, count=count)
 
 
 @strawberry.type(description="An API key in a list, with its cursor.")
@@ -335,8 +323,8 @@ class ApiKeyConnection(_CountedConnection):
     )
 
 
-_API_KEYS: _List[ApiKey] = _List(
-    name="apiKeys", order="CREATED_AT DESC", value=lambda row: row.created_at, value_type=datetime
+_API_KEYS: Final = _List(
+    name="apiKeys", order="CREATED_AT DESC", place=attrgetter("created_at", "id"), value_type=datetime
 )
 
 
@@ -348,11 +336,11 @@ async def list_api_keys(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> ApiKeyConnection:
+) -> CountedPage:
     """Resolve a page of the API keys."""
     window = _API_KEYS.window(first, after, last, before)
     asked = (info.context.services, info.context.caller)
     matching = filter.value() if filter else pages.ApiKeyFilter()
     page = await api_keys.list_api_keys(*asked, matching=matching, window=window)
     count = partial(api_keys.count_listed_api_keys, *asked, matching=matching)
-    return ApiKeyConnection(**_API_KEYS.fields(page, edge=ApiKeyEdge), count=count)
+    return CountedPage(page, _API_KEYS.cursors_of, count=count)

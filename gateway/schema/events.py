@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, assert_never
 
 import strawberry
@@ -12,10 +13,10 @@ from gateway.domain.cursors import decode_position
 from gateway.domain.event_filters import ALL_EVENTS, EventFilter
 from gateway.domain.installations import Installation, InstallationStatus
 from gateway.domain.installations import SyncStep as Step
-from gateway.domain.pages import OrderDirection, Page, window
+from gateway.domain.pages import OrderDirection, window
 from gateway.domain.principals import PrincipalKind
 from gateway.schema.arguments import After, Before, Direction, Events, First, Last
-from gateway.schema.connections import PageInfo, page_info
+from gateway.schema.connections import ListPage, PageInfo
 from gateway.schema.context import Info
 from gateway.schema.inputs import InstallationEventFilter
 from gateway.schema.node import Node
@@ -155,15 +156,6 @@ class InstallationEventConnection:
     )
 
 
-def _connection(page: Page[domain.Event]) -> InstallationEventConnection:
-    nodes = [resolve_event(row) for row in page.items]
-    return InstallationEventConnection(
-        edges=[InstallationEventEdge(node=node, cursor=node.cursor) for node in nodes],
-        nodes=nodes,
-        page_info=page_info(page, cursors=[node.cursor for node in nodes]),
-    )
-
-
 def event_filter(filter: InstallationEventFilter | None) -> EventFilter:
     """Return the filter of the events that are asked for. Raises BadUserInput."""
     return filter.value() if filter else ALL_EVENTS
@@ -178,7 +170,7 @@ def list_events(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> MappedFuture[Any, InstallationEventConnection | None]:
+) -> MappedFuture[Any, ListPage | None]:
     """Resolve a page of the event log, or of an installation's history.
 
     The same page of several installations is read by one statement.
@@ -189,4 +181,5 @@ def list_events(
         direction=direction or OrderDirection.ASC,
         window=window(first=first, after=after, last=last, before=before, place=decode_position),
     )
-    return pages.load(None if self is None else self.id, _connection)
+    make = partial(ListPage, cursors_of=lambda rows: [row.cursor for row in rows], make=resolve_event)
+    return pages.load(None if self is None else self.id, make)

@@ -14,6 +14,9 @@ from gateway.domain.errors import BadUserInput, Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.schema.arguments import By, Id, Ids
 from gateway.schema.connections import (
+    AccountConnection,
+    ApiKeyConnection,
+    ApplicationConnection,
     InstallationConnection,
     list_accounts,
     list_api_keys,
@@ -134,7 +137,9 @@ class Query:
         return loaders.batched(reads.find_applications_by_slug).load(by.slug or "")
 
     applications = strawberry.field(
-        resolver=list_applications, description="The applications that the caller sees, ordered by name."
+        resolver=list_applications,
+        description="The applications that the caller sees, ordered by name.",
+        graphql_type=ApplicationConnection,
     )
 
     @strawberry.field(
@@ -149,10 +154,13 @@ class Query:
         resolver=list_accounts,
         description="The accounts that the caller sees, ordered by name. An application sees the accounts that have it"
         " installed.",
+        graphql_type=AccountConnection,
     )
 
     api_keys = strawberry.field(
-        resolver=list_api_keys, description="The API keys, the newest first. Only for the platform."
+        resolver=list_api_keys,
+        description="The API keys, the newest first. Only for the platform.",
+        graphql_type=ApiKeyConnection,
     )
 
     @strawberry.field(
