@@ -10,7 +10,6 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp
 
 from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.auth.authentication import Authentication
@@ -31,7 +30,6 @@ from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.metrics import OperationMetrics, metrics_routes, scraped_metrics
 from gateway.transport.http.security_headers import GRAPHQL_PATH, browser_security, unexpected_error
-from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
 from gateway.usecases.api_keys import ApiKeyCache, find_ended_keys
 from gateway.usecases.batch_loader import BatchLoaders
@@ -63,21 +61,31 @@ class Components:
 
 
 class Application(Starlette):
-    """The ASGI application; HttpProtocol and WebSocketProtocol call its GraphQL endpoints without it."""
+    """The ASGI application; HttpProtocol and WebSocketProtocol call its GraphQL endpoints without it.
 
-    def __init__(self, routes: Sequence[BaseRoute], *, allowed_origins: Collection[str] = (), **options: Any) -> None:
-        """Make it of `graphql_routes` and others."""
+    The registry of the endpoints has to be checked periodically.
+    """
+
+    def __init__(
+        self,
+        endpoint: HttpEndpoint,
+        websocket_endpoint: WebSocketEndpoint,
+        *,
+        routes: Sequence[BaseRoute] = (),
+        allowed_origins: Collection[str] = (),
+        **options: Any,
+    ) -> None:
+        """Make it of the GraphQL endpoints, and the routes beside them."""
         super().__init__(
-            routes=routes,
+            routes=[Route(GRAPHQL_PATH, endpoint), WebSocketRoute(GRAPHQL_PATH, websocket_endpoint), *routes],
             middleware=browser_security(allowed_origins),
             exception_handlers={Exception: unexpected_error},
             **options,
         )
         self.router.redirect_slashes = False  # the address would have whatever Host the request has
-        (self.endpoint,) = (one.endpoint for one in routes if isinstance(one, Route) and one.path == GRAPHQL_PATH)
+        self.endpoint, self.websocket_endpoint = endpoint, websocket_endpoint
         self.cross_origin = bool(allowed_origins)
         """Whether pages of other origins may call it: the response to a request with an Origin is the application's."""
-        (self.websocket_endpoint,) = (one.endpoint for one in routes if isinstance(one, WebSocketRoute))
 
 
 def create_app(
@@ -97,22 +105,25 @@ def create_app(
         settings, database_url=database_url, registry=registry or ConnectionRegistry(), prefilled=prefilled, now=now
     )
     graphiql = GraphiQL(bundle=load_bundle(), prefilled=prefilled or Prefilled()) if parts.settings.graphiql else None
-    routes = graphql_routes(
-        pipeline=parts.pipeline,
-        authentication=Authentication(
-            keys=parts.api_key_cache.authenticate,
-            known_key=parts.api_key_cache.known,
-            tokens=parts.tokens.authenticate if parts.tokens else None,
-            anonymous_introspection=parts.settings.introspection == "anyone",
-        ),
-        registry=parts.registry,
-        page=graphiql.page_app if graphiql else None,
-        http_limits=HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch),
-        websocket_limits=WebSocketLimits(per_caller=settings.max_caller_connections),
+    authentication = Authentication(
+        keys=parts.api_key_cache.authenticate,
+        known_key=parts.api_key_cache.known,
+        tokens=parts.tokens.authenticate if parts.tokens else None,
+        anonymous_introspection=parts.settings.introspection == "anyone",
     )
-    routes += graphiql.routes() if graphiql else []
+    websocket_limits = WebSocketLimits(per_caller=settings.max_caller_connections)
     return Application(
-        [*routes, *_operator_routes(parts)],
+        HttpEndpoint(
+            pipeline=parts.pipeline,
+            authentication=authentication,
+            registry=parts.registry,
+            page=graphiql.page_app if graphiql else None,
+            limits=HttpLimits(body_bytes=settings.max_body_bytes, batch=settings.max_batch),
+        ),
+        WebSocketEndpoint(
+            pipeline=parts.pipeline, authentication=authentication, registry=parts.registry, limits=websocket_limits
+        ),
+        routes=[*(graphiql.routes() if graphiql else ()), *_operator_routes(parts)],
         allowed_origins=settings.allowed_origins,
         lifespan=lambda _app: _lifespan(parts),
     )
@@ -179,31 +190,6 @@ def _with_defaults(settings: Settings, *, embedded: bool) -> Settings:
     return settings.model_copy(
         update={name: value for name, value in defaults.items() if getattr(settings, name) is None}
     )
-
-
-def graphql_routes(
-    *,
-    pipeline: OperationPipeline,
-    authentication: Authentication,
-    registry: ConnectionRegistry,
-    page: ASGIApp | None = None,
-    http_limits: HttpLimits = HttpLimits(),  # noqa: B008 - frozen
-    stream_limits: StreamLimits = StreamLimits(),  # noqa: B008 - frozen
-    websocket_limits: WebSocketLimits = WebSocketLimits(),  # noqa: B008 - frozen
-) -> list[BaseRoute]:
-    """Return the routes of the GraphQL endpoint. The application has to run `registry.check` periodically."""
-    http = HttpEndpoint(
-        pipeline=pipeline,
-        authentication=authentication,
-        registry=registry,
-        page=page,
-        limits=http_limits,
-        stream_limits=stream_limits,
-    )
-    websocket = WebSocketEndpoint(
-        pipeline=pipeline, authentication=authentication, registry=registry, limits=websocket_limits
-    )
-    return [Route(GRAPHQL_PATH, http), WebSocketRoute(GRAPHQL_PATH, websocket)]
 
 
 @asynccontextmanager

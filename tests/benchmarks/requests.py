@@ -18,14 +18,16 @@ from graphql import OperationDefinitionNode, get_variable_values, parse
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from gateway.app import Application, graphql_routes
+from gateway.app import Application
 from gateway.auth.authentication import Authentication
 from gateway.execution.documents import Documents
 from gateway.execution.variables import Variables
 from gateway.operations.pipeline import OperationPipeline
 from gateway.operations.running import Deadline, Deadlines
 from gateway.transport.connections import ConnectionRegistry
+from gateway.transport.http.endpoint import HttpEndpoint
 from gateway.transport.http.protocol import HttpProtocol
+from gateway.transport.websocket.connection import WebSocketEndpoint
 from gateway.transport.websocket.protocol import WebSocketProtocol
 from tests.benchmarks.feed import show
 from tests.conformance.sample_gateway import KEY, PRINCIPALS, SCHEMA, Context, State, authenticate
@@ -103,17 +105,17 @@ async def repeated(call: Callable[[], object], count: int) -> None:
 
 async def measure() -> None:
     registry = ConnectionRegistry()
-    routes = graphql_routes(
-        pipeline=OperationPipeline(Documents(SCHEMA), make_context=partial(Context, state=State())),
-        authentication=Authentication(
-            keys=authenticate,
-            tokens=None,
-            anonymous_introspection=False,
-            known_key=lambda secret: PRINCIPALS.get(secret.decode()),
-        ),
-        registry=registry,
+    pipeline = OperationPipeline(Documents(SCHEMA), make_context=partial(Context, state=State()))
+    authentication = Authentication(
+        keys=authenticate,
+        tokens=None,
+        anonymous_introspection=False,
+        known_key=lambda secret: PRINCIPALS.get(secret.decode()),
     )
-    application = Application(routes)
+    application = Application(
+        HttpEndpoint(pipeline=pipeline, authentication=authentication, registry=registry),
+        WebSocketEndpoint(pipeline=pipeline, authentication=authentication, registry=registry),
+    )
     ways = {
         "a request": Connections(application, registry, target="/graphql"),
         "the same over ASGI": Connections(application, registry, target="/graphql?asgi"),

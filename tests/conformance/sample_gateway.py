@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from strawberry.scalars import JSON
 
-from gateway.app import Application, graphql_routes
+from gateway.app import Application
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import CursorExpired, Forbidden, Unauthenticated, Unavailable
 from gateway.domain.principals import Principal, PrincipalKind
@@ -22,10 +22,10 @@ from gateway.execution.documents import Documents
 from gateway.operations.pipeline import OperationPipeline
 from gateway.periodic import run_periodically
 from gateway.transport.connections import ConnectionRegistry
-from gateway.transport.http.endpoint import HttpLimits
+from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
 from gateway.transport.http.streaming import StreamLimits
-from gateway.transport.websocket.connection import WebSocketLimits
+from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
 from tests.serving import serving
 
 TICK_SECONDS = 0.05
@@ -311,17 +311,22 @@ async def served(
             raise RuntimeError("secret")
         return state.reason
 
-    routes = graphql_routes(
-        pipeline=pipeline,
-        authentication=Authentication(keys=authenticate, tokens=None, anonymous_introspection=anonymous_introspection),
-        registry=registry,
-        http_limits=http_limits,
-        stream_limits=stream_limits,
-        websocket_limits=websocket_limits,
-        page=HTMLResponse("<title>A page</title>") if page else None,
+    authentication = Authentication(keys=authenticate, tokens=None, anonymous_introspection=anonymous_introspection)
+    application = Application(
+        HttpEndpoint(
+            pipeline=pipeline,
+            authentication=authentication,
+            registry=registry,
+            page=HTMLResponse("<title>A page</title>") if page else None,
+            limits=http_limits,
+            stream_limits=stream_limits,
+        ),
+        WebSocketEndpoint(pipeline=pipeline, authentication=authentication, registry=registry, limits=websocket_limits),
+        routes=[
+            Route("/large", lambda _request: Response(b"x" * LARGE_BYTES)),
+            *health_routes(registry=registry, reason_not_ready=reason_not_ready),
+        ],
     )
-    routes.append(Route("/large", lambda _request: Response(b"x" * LARGE_BYTES)))
-    application = Application([*routes, *health_routes(registry=registry, reason_not_ready=reason_not_ready)])
     ticking = run_periodically(TICK_SECONDS, registry.check, name="checking connections")
     async with (
         ticking,

@@ -100,10 +100,10 @@ class HttpEndpoint:
     pipeline: OperationPipeline
     authentication: Authentication
     registry: ConnectionRegistry
-    page: ASGIApp | None
+    page: ASGIApp | None = None
     """The response to a browser that asks by GET for a page."""
-    limits: HttpLimits
-    stream_limits: StreamLimits
+    limits: HttpLimits = HttpLimits()
+    stream_limits: StreamLimits = StreamLimits()  # noqa: RUF009 - frozen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         streaming = await self.answer(AsgiRequest(scope, receive, send))

@@ -53,8 +53,6 @@ def close_of(error: Exception) -> Close:
     match formatted:
         case {"message": message, "extensions": {"code": "UNAUTHENTICATED"}}:
             return Close(4401, f"Unauthorized: {message}")
-        case {"message": message, "extensions": {"code": "FORBIDDEN"}}:
-            return Close(4403, f"Forbidden: {message}")
         case {"message": message, "extensions": {"errorId": error_id}}:
             return Close(1013, f"Try again later: {message} {error_id}")
     return Close(1013, formatted["message"])

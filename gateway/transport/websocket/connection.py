@@ -62,7 +62,7 @@ class WebSocketEndpoint:
     pipeline: OperationPipeline
     authentication: Authentication
     registry: ConnectionRegistry
-    limits: WebSocketLimits
+    limits: WebSocketLimits = WebSocketLimits()
     concurrency: ConcurrencyLimiter = field(init=False)
 
     def __post_init__(self) -> None:
