@@ -16,6 +16,8 @@ Result = TypeVar("Result")
 
 TICK_SECONDS = 1.0
 """Between two checks of the connections, whose limits are tens of seconds."""
+CLOSE_SECONDS = 5.0
+"""Within which a client has to read the last frame."""
 CHECK_SECONDS = 2.0
 """Between two checks of the credentials: a token's expiry, and a revocation whose notification was lost, take effect
 within this time."""

@@ -24,7 +24,6 @@ from gateway.periodic import run_periodically
 from gateway.transport.connections import ConnectionRegistry
 from gateway.transport.http.endpoint import HttpEndpoint, HttpLimits
 from gateway.transport.http.health import health_routes
-from gateway.transport.http.streaming import StreamLimits
 from gateway.transport.websocket.connection import WebSocketEndpoint, WebSocketLimits
 from tests.serving import serving
 
@@ -287,7 +286,6 @@ class Gateway:
 async def served(
     *,
     http_limits: HttpLimits = HttpLimits(),  # noqa: B008 - frozen
-    stream_limits: StreamLimits = StreamLimits(),  # noqa: B008 - frozen
     websocket_limits: WebSocketLimits = WebSocketLimits(),  # noqa: B008 - frozen
     anonymous_introspection: bool = True,
     page: bool = True,
@@ -319,7 +317,6 @@ async def served(
             registry=registry,
             page=HTMLResponse("<title>A page</title>") if page else None,
             limits=http_limits,
-            stream_limits=stream_limits,
         ),
         WebSocketEndpoint(pipeline=pipeline, authentication=authentication, registry=registry, limits=websocket_limits),
         routes=[

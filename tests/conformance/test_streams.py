@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.domain.errors import Unauthenticated
-from gateway.transport.http.streaming import StreamLimits
+from gateway.transport.http.streaming import KEEP_ALIVE_SECONDS
 from gateway.transport.peers import PeerLimits
 from tests.conformance.sample_gateway import KEY, Gateway
 from tests.serving import DEADLINE, eventually, http_client
@@ -136,12 +136,12 @@ async def test_quiet_stream_sends_keep_alives(gateway: Gateway) -> None:
     async with streamed(gateway, TICKS) as stream:
         for opening_and_keep_alives in (":\n\n", ":\n\n:\n\n", ":\n\n:\n\n:\n\n"):
             assert await stream.until(opening_and_keep_alives) == opening_and_keep_alives
-            gateway.advance(StreamLimits().keep_alive)
+            gateway.advance(KEEP_ALIVE_SECONDS)
         await gateway.state.tick(1)
         await stream.until("id: c1")
     async with streamed(gateway, TICKS, MULTIPART, variables={}) as stream:
         await stream.until("--graphql")
-        gateway.advance(StreamLimits().keep_alive)
+        gateway.advance(KEEP_ALIVE_SECONDS)
         await stream.until("\r\n\r\n{}\r\n--graphql")
 
 

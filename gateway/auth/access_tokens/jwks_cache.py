@@ -17,6 +17,7 @@ from gateway.auth.access_tokens.signatures import PublicKey
 LOG = logging.getLogger("gateway.authentication")
 
 MAX_KEYS = 64
+REFRESH_SECONDS = 300.0
 LOOKUP_SECONDS = 5.0
 """Between two fetches for an unknown key id: any client can invent one. Each fetch serves all that ask, so that made-up
 ids delay a new key's first token by so much, and no longer."""
@@ -35,7 +36,6 @@ class JwksCache:
     """
 
     client: JwksClient
-    refresh_seconds: float = field(default=300.0, kw_only=True)
     stale_seconds: float = field(default=21_600.0, kw_only=True)
     clock: Callable[[], float] = field(default=time.monotonic, kw_only=True)
     generation: int = field(default=0, init=False)
@@ -79,7 +79,7 @@ class JwksCache:
                 await self._fetched()
             if self._age >= self.stale_seconds:
                 raise TokenRefused(Reason.ISSUER_UNAVAILABLE)
-        elif self._age >= self.refresh_seconds and self._may_fetch:
+        elif self._age >= REFRESH_SECONDS and self._may_fetch:
             self.fetch()
 
     @property

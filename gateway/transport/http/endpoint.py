@@ -28,7 +28,7 @@ from gateway.transport.http.framing import FRAMINGS
 from gateway.transport.http.http_errors import HttpError
 from gateway.transport.http.negotiation import JSON, Representation, negotiate, representation_of
 from gateway.transport.http.responses import JsonResponse, batch_body, error_response
-from gateway.transport.http.streaming import StreamLimits, StreamResponse, failed_stream
+from gateway.transport.http.streaming import StreamResponse, failed_stream
 from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 
 _BEARER = b"Bearer "
@@ -103,7 +103,6 @@ class HttpEndpoint:
     page: ASGIApp | None = None
     """The response to a browser that asks by GET for a page."""
     limits: HttpLimits = HttpLimits()
-    stream_limits: StreamLimits = StreamLimits()  # noqa: RUF009 - frozen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         streaming = await self.answer(AsgiRequest(scope, receive, send))
@@ -250,11 +249,7 @@ class HttpEndpoint:
         self, payloads: AsyncIterator[Payload], caller: Principal | None, representation: Representation
     ) -> StreamResponse:
         return StreamResponse(
-            payloads=payloads,
-            framing=FRAMINGS[representation],
-            principal=caller,
-            registry=self.registry,
-            limits=self.stream_limits,
+            payloads=payloads, framing=FRAMINGS[representation], principal=caller, registry=self.registry
         )
 
 

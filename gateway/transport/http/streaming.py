@@ -13,24 +13,16 @@ from gateway.domain.principals import Principal
 from gateway.execution.encoding import Payload
 from gateway.execution.errors import format_errors
 from gateway.transport.cancellation import Cancellable
-from gateway.transport.connections import CloseCause, ConnectionRegistry
+from gateway.transport.connections import CLOSE_SECONDS, CloseCause, ConnectionRegistry
 from gateway.transport.http.framing import Framing
 from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 
+KEEP_ALIVE_SECONDS = 12.0
+"""Between two frames, if there is no payload."""
 _HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),  # asks nginx to pass each payload on at once
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StreamLimits:
-    """Time limits of a stream, in seconds."""
-
-    keep_alive: float = 12.0
-    """Between two frames, if there is no payload."""
-    close: float = 5.0
-    """Within which the client has to read the last frame."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,7 +35,6 @@ class StreamResponse:
     framing: Framing
     principal: Principal | None
     registry: ConnectionRegistry
-    limits: StreamLimits
     _sending: Cancellable[CloseCause | GatewayError] = field(default_factory=Cancellable, init=False)
     _keep_alive: asyncio.Task[None] | None = field(default=None, init=False)
     _started: bool = field(default=False, init=False)
@@ -68,7 +59,7 @@ class StreamResponse:
                         await close()
 
     def on_tick(self, now: float) -> None:
-        if self._started and now - self._sent_at >= self.limits.keep_alive:
+        if self._started and now - self._sent_at >= KEEP_ALIVE_SECONDS:
             self._sent_at = now
             self._cancel_keep_alive()
             self._keep_alive = asyncio.create_task(self._send_keep_alive())
@@ -105,7 +96,7 @@ class StreamResponse:
             case _:
                 last = self.framing.shutdown
         with suppress(ClientGone, TimeoutError):
-            async with asyncio.timeout(self.limits.close):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._start()
                 await self._write(last, more=False)
                 return True

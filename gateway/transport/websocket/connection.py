@@ -26,7 +26,7 @@ from gateway.operations.quotas import ConcurrencyLimiter
 from gateway.operations.requests import GraphQLRequest
 from gateway.operations.subscriptions import Batch, PayloadStream
 from gateway.transport.cancellation import Cancellable
-from gateway.transport.connections import CloseCause, ConnectionRegistry
+from gateway.transport.connections import CLOSE_SECONDS, CloseCause, ConnectionRegistry
 from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 from gateway.transport.websocket import close_codes, messages
 from gateway.transport.websocket.close_codes import Close, CloseConnection
@@ -51,8 +51,6 @@ class WebSocketLimits:
     """Until the client has sent `connection_init`."""
     ping: float = 20.0
     """Between pings. A client that sends nothing until the next one is dropped."""
-    close: float = 5.0
-    """Within which the client has to read the close frame."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -236,7 +234,7 @@ class WebSocketConnection:
         elif isinstance(cause, Close):
             with suppress(ClientGone):
                 try:
-                    async with asyncio.timeout(self.endpoint.limits.close):
+                    async with asyncio.timeout(CLOSE_SECONDS):
                         await self.peer.send(self.send, cause.message)
                 except TimeoutError:
                     self.peer.abort("stalled")
