@@ -21,19 +21,15 @@ async def run_periodically(
     An error is logged, and the next interval retries.
     """
 
-    async def repeat() -> None:
+    async def repeat(wake: asyncio.Event) -> None:
         while True:
-            if wake is not None:
-                wake.clear()
+            wake.clear()
             await run_logging_errors(job, name=name)
-            if wake is None:
-                await asyncio.sleep(seconds)
-                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await wake.wait()
 
-    task = asyncio.create_task(repeat(), name=name)
+    task = asyncio.create_task(repeat(wake or asyncio.Event()), name=name)
     try:
         yield
     finally:

@@ -20,10 +20,10 @@ class Bundle:
     """By name; compressed."""
 
 
-def load_bundle(folder: Path = FOLDER) -> Bundle | None:
+def load_bundle() -> Bundle | None:
     """Read the built files; None where npm's registry could not be reached, or the checkout was never installed."""
     try:
-        page = (folder / "index.html").read_bytes()
+        page = (FOLDER / "index.html").read_bytes()
     except FileNotFoundError:
         return None
-    return Bundle(page=page, files={path.name.removesuffix(".gz"): path.read_bytes() for path in folder.glob("*.gz")})
+    return Bundle(page=page, files={path.name.removesuffix(".gz"): path.read_bytes() for path in FOLDER.glob("*.gz")})

@@ -84,7 +84,7 @@ class HttpProtocol(HttpToolsProtocol):
         if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
-        self._start_timer(self.head_seconds, _TOO_SLOW)
+        self._start_timer(self.head_seconds)
         address = self.client[0] if self.client else ""
         self.peer = Peer(self._peers, self.transport, address=address, refuse=partial(self._refuse, _TOO_MANY))
         self._peers.connect(self.peer)
@@ -114,7 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._size > self.head_bytes or len(self.headers) > self.head_fields:
             self._refuse(_TOO_LARGE)
         elif self._in_head and self._timer is None:
-            self._start_timer(self.head_seconds, _TOO_SLOW)
+            self._start_timer(self.head_seconds)
         waiting = self._in_head or self._in_body or self.pipeline
         self._unfinished = self._unfinished + self._read_size if waiting else 0
         counts = self._unfinished > _UNCOUNTED_BYTES or self.peer.received
@@ -220,7 +220,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._in_body and self.cycle.response_complete:
             self._idle_since = None
             self._size = 0
-            self._start_timer(self.linger_seconds, _TOO_SLOW)
+            self._start_timer(self.linger_seconds)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -243,8 +243,8 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.peer.close()
 
-    def _start_timer(self, seconds: float, status: bytes) -> None:
-        self._timer = self.loop.call_later(seconds, self._refuse, status)
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._refuse, _TOO_SLOW)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
