@@ -10,7 +10,7 @@ from strawberry import Schema
 from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules
 from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.jwks_client import JwksClient
-from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
+from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.domain.principals import PrincipalKind
 from gateway.execution.context import MakeContext
 from gateway.execution.costs import CostModel
@@ -115,7 +115,6 @@ def access_tokens(settings: Settings, *, now: Callable[[], datetime]) -> AccessT
         return None
     return AccessTokens(
         keys=JwksCache(JwksClient(issuer=settings.token_issuer, jwks_url=settings.token_jwks_url or None)),
-        form=TokenForm(algorithms=settings.token_algorithms, only_access_tokens=settings.token_only_typed),
         rules=ClaimRules(
             issuer=settings.token_issuer,
             audiences=settings.token_audiences,
@@ -123,4 +122,6 @@ def access_tokens(settings: Settings, *, now: Callable[[], datetime]) -> AccessT
         ),
         names=ClaimNames(**settings.token_claims, kinds=settings.token_kinds),
         now=now,
+        algorithms=settings.token_algorithms,
+        only_access_tokens=settings.token_only_typed,
     )

@@ -266,8 +266,8 @@ REACHED: dict[str, tuple[str, Callable[[Built], Any], Any]] = {
         lambda built: built.tokens.keys.client._configured,
         "https://keys.example",
     ),
-    "token_algorithms": ("ES512", lambda built: built.tokens.form.algorithms, ("ES512",)),
-    "token_only_typed": ("on", lambda built: built.tokens.form.only_access_tokens, True),
+    "token_algorithms": ("ES512", lambda built: built.tokens.algorithms, ("ES512",)),
+    "token_only_typed": ("on", lambda built: built.tokens.only_access_tokens, True),
     "token_required_claims": ("jti", lambda built: built.tokens.rules.required, ("jti",)),
     "token_claims": (
         "kind=a,application=b,account=c",

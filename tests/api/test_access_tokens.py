@@ -17,7 +17,7 @@ from gateway.auth.access_tokens.claims import ClaimNames
 from gateway.auth.access_tokens.errors import TokenRefused
 from gateway.auth.access_tokens.options import ALGORITHMS
 from gateway.auth.access_tokens.signatures import read_token
-from gateway.auth.access_tokens.verification import REFUSED, AccessTokens, TokenForm
+from gateway.auth.access_tokens.verification import REFUSED, AccessTokens
 from gateway.auth.authentication import Authentication
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
@@ -272,7 +272,7 @@ async def test_plain_tokens_are_accepted_unless_the_type_is_required(
     issuer: Issuer, caplog: pytest.LogCaptureFixture, typ: str | None
 ) -> None:
     token = issuer.token(EC, algorithm="ES256", header={"typ": typ})
-    async with issuer.tokens() as lenient, issuer.tokens(form=TokenForm(only_access_tokens=True)) as strict:
+    async with issuer.tokens() as lenient, issuer.tokens(only_access_tokens=True) as strict:
         assert (await lenient.authenticate(token)).id == "a-client"
         if "at+jwt" in (typ or "").lower():
             assert (await strict.authenticate(token)).id == "a-client"
@@ -281,7 +281,7 @@ async def test_plain_tokens_are_accepted_unless_the_type_is_required(
 
 
 async def test_only_the_configured_algorithms_are_accepted(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
-    async with issuer.tokens(form=TokenForm(algorithms=("ES256",))) as tokens:
+    async with issuer.tokens(algorithms=("ES256",)) as tokens:
         assert (await tokens.authenticate(issuer.token(EC, algorithm="ES256"))).id == "a-client"
         refused = await reason_of_refusal(tokens, issuer.token(RSA, algorithm="RS256"), caplog)
     assert refused == "reason=algorithm_not_allowed"

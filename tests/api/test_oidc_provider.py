@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from gateway.auth.access_tokens.claims import ClaimRules
 from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.jwks_client import JwksClient
-from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
+from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.principals import Principal, PrincipalKind
 from tests.api.token_issuer import AUDIENCE, NAMES, Time
@@ -100,10 +100,10 @@ def verifying(address: str, *, clock: Callable[[], float]) -> AccessTokens:
     documents = JwksClient(issuer=address, jwks_url=None)
     return AccessTokens(
         keys=JwksCache(documents, stale_seconds=3600, clock=clock),
-        form=TokenForm(only_access_tokens=True),
         rules=ClaimRules(issuer=address, audiences=(AUDIENCE,)),
         names=NAMES,
         now=lambda: datetime.now(UTC),
+        only_access_tokens=True,
     )
 
 

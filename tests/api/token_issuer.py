@@ -18,7 +18,8 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from gateway.auth.access_tokens.claims import ClaimNames, ClaimRules
 from gateway.auth.access_tokens.jwks_cache import JwksCache
 from gateway.auth.access_tokens.jwks_client import JwksClient
-from gateway.auth.access_tokens.verification import AccessTokens, TokenForm
+from gateway.auth.access_tokens.options import ALGORITHMS
+from gateway.auth.access_tokens.verification import AccessTokens
 from gateway.domain.principals import PrincipalKind
 
 AUDIENCE = "https://gateway.example"
@@ -121,7 +122,8 @@ class Issuer:
         jwks_url: str | None = None,
         discovered: bool = False,
         timeout_seconds: float = 5,
-        form: TokenForm | None = None,
+        algorithms: tuple[str, ...] = ALGORITHMS,
+        only_access_tokens: bool = False,
         names: ClaimNames = NAMES,
         required: tuple[str, ...] = (),
     ) -> AccessTokens:
@@ -130,10 +132,11 @@ class Issuer:
         documents = JwksClient(issuer=self.address, jwks_url=address, timeout_seconds=timeout_seconds)
         return AccessTokens(
             keys=JwksCache(documents, stale_seconds=3600, clock=self.time.clock),
-            form=form or TokenForm(),
             rules=ClaimRules(issuer=self.address, audiences=(AUDIENCE,), required=required),
             names=names,
             now=self.time.now,
+            algorithms=algorithms,
+            only_access_tokens=only_access_tokens,
         )
 
 

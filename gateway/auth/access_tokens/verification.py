@@ -26,14 +26,6 @@ MAX_CACHED_TOKENS = 10_000
 CACHE_TIME = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenForm:
-    """What a token may look like, before it is verified."""
-
-    algorithms: tuple[str, ...] = ALGORITHMS
-    only_access_tokens: bool = False
-
-
 @dataclass(kw_only=True, eq=False)
 class AccessTokens:
     """Verifies the tokens of one issuer. `async with` fetches the issuer's keys from the start.
@@ -43,10 +35,11 @@ class AccessTokens:
     """
 
     keys: JwksCache
-    form: TokenForm
     rules: ClaimRules
     names: ClaimNames
     now: Callable[[], datetime]
+    algorithms: tuple[str, ...] = ALGORITHMS
+    only_access_tokens: bool = False
 
     def __post_init__(self) -> None:
         self._cache: TLRUCache[tuple[int, bytes], Principal, datetime] = TLRUCache(
@@ -86,7 +79,7 @@ class AccessTokens:
         cached = self._cache.get((self.keys.generation, digest))
         if cached is not None:
             return cached
-        unverified = read_token(token, algorithms=self.form.algorithms, only_access_tokens=self.form.only_access_tokens)
+        unverified = read_token(token, algorithms=self.algorithms, only_access_tokens=self.only_access_tokens)
         stated["kid"] = key_id = unverified.headers().get("kid")
         claims = verified_claims(unverified, await self.keys.matching(key_id))
         stated["iss"] = claims.get("iss")
