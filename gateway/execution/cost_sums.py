@@ -1,146 +1,125 @@
-"""The compiled estimate of a document: a list of sums, in which only what variables give is open.
+"""The compiled estimate of a document: sums of sums, in which only what variables give is open.
 
 Weights are multiples of half a unit, which floats add and multiply exactly; the whole is rounded up.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from graphql import IntValueNode, ListValueNode, NullValueNode, ObjectValueNode, ValueNode
 
 from gateway.domain.pages import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
+from gateway.execution.limits import count_values
 
 _MAX_DIGITS = len(str(LARGEST_PAGE_SIZE))
 
 
-class _Variables:
-    """The variables of a request, as they came or by their defaults."""
-
-    def __init__(
-        self, given: Mapping[str, Any] | None, *, defaults: Mapping[str, Any], counts: dict[str, int] | None
-    ) -> None:
-        self.values: Final = {**defaults, **(given or {})} if defaults else given or {}
-        self._counts = counts or {}
-
-    def count(self, name: str) -> int:
-        """Return how many values a variable's list or object has, at any depth."""
-        if name not in self._counts:
-            self._counts[name] = _count_values(self.values.get(name))
-        return self._counts[name]
+Factor = int | Callable[[Mapping[str, Any], Mapping[str, int]], int]
+"""A number, or what returns it of a request's variables, as they came or by their defaults, and of how many values each
+one's list or object has, at any depth."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """The size of a list that variables give: the largest of those named."""
+def largest_size(variables: Sequence[str], *, counts_items: bool) -> Factor:
+    """Return the size of a list that variables give: the largest of those named."""
 
-    variables: tuple[str, ...]
-    counts_items: bool
-
-    def value(self, variables: _Variables) -> int:
-        sizes = [self._read(variables.values.get(name)) for name in self.variables]
-        known = [size for size in sizes if size is not None]
-        return max(known) if known else DEFAULT_PAGE_SIZE
-
-    def _read(self, value: Any) -> int | None:
-        if self.counts_items and isinstance(value, list):
+    def read(value: Any) -> int | None:
+        if counts_items and isinstance(value, list):
             return len(value)
-        if value is None or self.counts_items:
+        if value is None or counts_items:
             return None
         # anything but an integer is refused when variables are coerced, and a size that is too large by the list itself
         return bounded_size(value) if type(value) is int else LARGEST_PAGE_SIZE
 
+    def size(values: Mapping[str, Any], _counts: Mapping[str, int]) -> int:
+        sizes = [read(values.get(name)) for name in variables]
+        known = [size for size in sizes if size is not None]
+        return max(known) if known else DEFAULT_PAGE_SIZE
 
-@dataclass(frozen=True, slots=True)
-class ValuesOf:
-    """The number of values in a variable's list or object."""
-
-    variable: str
-
-    def value(self, variables: _Variables) -> int:
-        return variables.count(self.variable)
+    return size
 
 
-@dataclass(frozen=True, slots=True)
-class ItemsOf:
-    """How many items a variable, or a member of its object, has: 1 where it is no list, 0 where it is not given."""
+def items_of(variable: str, member: str | None = None) -> Factor:
+    """Return how many items a variable, or a member of its object, has: 1 where it is no list, 0 where not given."""
 
-    variable: str
-    member: str | None = None
-
-    def value(self, variables: _Variables) -> int:
-        value = variables.values.get(self.variable)
-        if self.member is not None:
-            if not isinstance(value, dict) or self.member not in value:
+    def items(values: Mapping[str, Any], _counts: Mapping[str, int]) -> int:
+        value = values.get(variable)
+        if member is not None:
+            if not isinstance(value, dict) or member not in value:
                 return 0
-            value = value[self.member]
+            value = value[member]
         return len(value) if isinstance(value, list) else 1
 
+    return items
 
-Factor = int | Size | ValuesOf | ItemsOf
 
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sum:
     constant: float = 0
-    terms: list[tuple[Factor, int]] = field(default_factory=list)
-    """Pairs of a factor and the index of the earlier sum that it multiplies."""
+    terms: list[tuple[Factor, "Sum"]] = field(default_factory=list)
+    """Pairs of a factor and the sum that it multiplies."""
 
-
-class Sums:
-    """The sums of a document; each refers to earlier ones only."""
-
-    def __init__(self) -> None:
-        self._all: list[Sum] = []
-
-    def append(self, kept: Sum) -> int:
-        """Return the index of a sum that is complete."""
-        self._all.append(kept)
-        return len(self._all) - 1
-
-    def add(self, to: Sum, factor: Factor, earlier: int) -> None:
-        """Add the product of a factor and an earlier sum."""
-        added = self._all[earlier]
+    def add(self, factor: Factor, added: "Sum") -> None:
+        """Add the product of a factor and a sum that is complete."""
         if added.terms:
-            to.terms.append((factor, earlier))
+            self.terms.append((factor, added))
         else:
-            self.add_weight(to, factor, added.constant)
+            self.add_weight(factor, added.constant)
 
-    def add_weight(self, to: Sum, factor: Factor, weight: float) -> None:
+    def add_weight(self, factor: Factor, weight: float) -> None:
         """Add the product of a factor and a weight."""
         if isinstance(factor, int):
-            to.constant += factor * weight
+            self.constant += factor * weight
         elif weight:
-            to.terms.append((factor, self.append(Sum(weight))))
-
-    def cost(self, *, defaults: Mapping[str, ValueNode]) -> "Cost":
-        """Return the last sum as the estimate of an operation whose variables have these defaults."""
-        return Cost(self._all, defaults={name: _plain(value) for name, value in defaults.items()})
+            self.terms.append((factor, Sum(weight)))
 
 
 class Cost:
     """The estimate for one operation."""
 
-    __slots__ = ("_constants", "_defaults", "_open", "constant")
+    __slots__ = ("_constants", "_default_counts", "_defaults", "_open", "constant")
 
-    def __init__(self, sums: Sequence[Sum], *, defaults: Mapping[str, Any]) -> None:
-        self.constant = None if sums[-1].terms else math.ceil(sums[-1].constant)
+    def __init__(self, whole: Sum, *, defaults: Mapping[str, ValueNode]) -> None:
+        """`defaults` are those of the operation's variables."""
+        self.constant = None if whole.terms else math.ceil(whole.constant)
         """The cost, where no variable changes it."""
+        sums = _in_order(whole)
+        places = {each: at for at, each in enumerate(sums)}
         self._constants = [each.constant for each in sums]
-        self._open = [(at, each.terms) for at, each in enumerate(sums) if each.terms]
+        self._open = [
+            (at, [(factor, places[added]) for factor, added in each.terms]) for each, at in places.items() if each.terms
+        ]
         """The sums that variables change, by their index."""
-        self._defaults = defaults
+        self._defaults = {name: _plain(value) for name, value in defaults.items()}
+        self._default_counts = count_values(self._defaults)
 
-    def value(self, variables: Mapping[str, Any] | None, counts: dict[str, int] | None = None) -> int:
+    def value(self, variables: Mapping[str, Any] | None, counts: Mapping[str, int] | None = None) -> int:
         """Return the cost with these variables, as they came; `counts`: the numbers of their values, if known."""
         if self.constant is not None:
             return self.constant
-        given, values = _Variables(variables, defaults=self._defaults, counts=counts), self._constants.copy()
+        variables = variables or {}
+        counts = count_values(variables) if counts is None else counts
+        if self._defaults:
+            variables, counts = {**self._defaults, **variables}, {**self._default_counts, **counts}
+        sums = self._constants.copy()
         for at, terms in self._open:
             for factor, earlier in terms:
-                values[at] += (factor if isinstance(factor, int) else factor.value(given)) * values[earlier]
-        return math.ceil(values[-1])
+                sums[at] += (factor if isinstance(factor, int) else factor(variables, counts)) * sums[earlier]
+        return math.ceil(sums[-1])
+
+
+def _in_order(whole: Sum) -> list[Sum]:
+    """Return all sums of one, each after those that it refers to; not recursive: a chain of fragments may be long."""
+    ordered: dict[Sum, None] = {}
+    pending = [whole]
+    while pending:
+        missing = [added for _, added in pending[-1].terms if added not in ordered]
+        if missing:
+            pending += missing
+        else:
+            ordered[pending.pop()] = None
+    return list(ordered)
 
 
 def literal_size(value: ValueNode) -> int | None:
@@ -172,17 +151,3 @@ def _plain(value: ValueNode) -> Any:
             return None
         case _:
             return True
-
-
-def _count_values(value: Any) -> int:
-    """Return how many values a JSON value consists of, at any depth, itself excluded."""
-    pending, count = [value], 0
-    while pending:
-        one = pending.pop()
-        if isinstance(one, dict):
-            count += len(one)
-            pending += one.values()
-        elif isinstance(one, list):
-            count += len(one)
-            pending += one
-    return count

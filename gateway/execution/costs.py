@@ -10,7 +10,7 @@ fragment counts at each place where it is spread, and is estimated once. The fil
 total is selected, which another statement counts, once for all equal lists of an operation. A variable with a list or
 an object counts by its values for every object that it is an argument of.
 
-The estimate of a document is compiled once into a list of sums, in which only what variables give is open.
+The estimate of a document is compiled once into sums, in which only what variables give is open.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ from graphql import (
 from graphql.type import get_nullable_type
 
 from gateway.domain.pages import DEFAULT_PAGE_SIZE
-from gateway.execution.cost_sums import Cost, ItemsOf, Size, Sum, Sums, ValuesOf, literal_size
+from gateway.execution.cost_sums import Cost, Factor, Sum, items_of, largest_size, literal_size
 from gateway.execution.fragments import dependency_order, fragments_of
 
 _PAGE_ARGUMENTS = frozenset({"first", "last"})
@@ -108,6 +108,13 @@ class _Costs:
     shared: Sum = field(default_factory=Sum)
     lookups: set[str] = field(default_factory=set)
 
+    def add(self, size: Factor, objects: "_Costs") -> None:
+        """Add the cost of so many objects; what they share costs nothing where there are none."""
+        self.each.add(size, objects.each)
+        if size != 0:
+            self.shared.add(1, objects.shared)
+            self.lookups |= objects.lookups
+
 
 @dataclass(slots=True)
 class _Selected:
@@ -118,9 +125,10 @@ class _Selected:
     filtered: int = 0
     """How much more often the arguments of the field that leads to it count."""
 
-
-_Compiled = tuple[int, int, set[str]]
-"""The indices of the sums of what objects cost each, and share, and their lookups."""
+    def with_items(self, size: Factor) -> _Costs:
+        """Return the cost of an object with so many items in its lists."""
+        self.once.add(size, self.listed)
+        return self.once
 
 
 def estimate(
@@ -136,8 +144,7 @@ class _Estimator:
     def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, *, model: CostModel) -> None:
         self._schema = schema
         self._model = model
-        self._sums = Sums()
-        self._fragments: dict[str, tuple[_Compiled, _Compiled, int]] = {}
+        self._fragments: dict[str, _Selected] = {}
         self._totals = set[str]()
         """The operation's lists whose totals are read, by name and filters."""
         definitions = operation.variable_definitions or ()
@@ -153,25 +160,24 @@ class _Estimator:
         fragments = fragments_of(document)
         for name in dependency_order(fragments):
             node = fragments[name]
-            selected = self._selected(node.selection_set, self._schema.type_map[node.type_condition.name.value])
-            self._fragments[name] = self._append(selected.once), self._append(selected.listed), selected.filtered
+            type_ = self._schema.type_map[node.type_condition.name.value]
+            self._fragments[name] = self._selected(node.selection_set, type_)
         root = self._schema.get_root_type(operation.operation)
         assert root is not None  # noqa: S101 - the operation was validated
-        each, shared, lookups = self._product(self._selected(operation.selection_set, root), size=1)
-        whole = Sum(self._model.operation + sum(self._model.lookups[name] for name in lookups))
-        self._sums.add(whole, 1, each)
-        self._sums.add(whole, 1, shared)
-        self._sums.append(whole)
-        return self._sums.cost(defaults=self._defaults)
+        costs = self._selected(operation.selection_set, root).with_items(1)
+        whole = Sum(self._model.operation + sum(self._model.lookups[name] for name in costs.lookups))
+        whole.add(1, costs.each)
+        whole.add(1, costs.shared)
+        return Cost(whole, defaults=self._defaults)
 
     def _selected(self, selection_set: SelectionSetNode, parent: GraphQLNamedType) -> _Selected:
         selected = _Selected()
         for selection, type_ in self._direct(selection_set, parent):
             if isinstance(selection, FragmentSpreadNode):
-                once, listed, filtered = self._fragments[selection.name.value]
-                self._add(selected.once, 1, once)
-                self._add(selected.listed, 1, listed)
-                selected.filtered = max(selected.filtered, filtered)
+                fragment = self._fragments[selection.name.value]
+                selected.once.add(1, fragment.once)
+                selected.listed.add(1, fragment.listed)
+                selected.filtered = max(selected.filtered, fragment.filtered)
             else:
                 self._add_field(selected, selection, type_)
         return selected
@@ -215,12 +221,12 @@ class _Estimator:
         selected.filtered = max(selected.filtered, model.filtered.get(coordinate, 0))
         in_list = composite and is_list_type(get_nullable_type(definition.type))
         default = model.default_list_size
-        whole = self._product(below, size=default if requested is None or in_list else requested)
+        whole = below.with_items(default if requested is None or in_list else requested)
         usual = model.list_sizes.get(coordinate)
         if in_list and requested is None and usual is None:  # its size is given by the field that has the list
-            self._add(selected.listed, 1, whole)
+            selected.listed.add(1, whole)
         else:
-            self._add(selected.once, (requested if requested is not None else usual or 1) if in_list else 1, whole)
+            selected.once.add((requested if requested is not None else usual or 1) if in_list else 1, whole)
 
     def _read_again(self, node: FieldNode, parent: GraphQLNamedType) -> list[ArgumentNode]:
         """Return the arguments that a list's total is read by; none where an equal list of the operation has it."""
@@ -240,8 +246,8 @@ class _Estimator:
             case VariableNode():
                 variable = value.name.value
                 if variable in self._counted:
-                    self._sums.add_weight(to.each, ValuesOf(variable), self._model.value)
-                given: dict[str, int | ItemsOf] = {name: ItemsOf(variable, name) for name in fields}
+                    to.each.add_weight(lambda _, counts: counts.get(variable, 0), self._model.value)
+                given = {name: items_of(variable, name) for name in fields}
                 self._add_fields(to, named, given)
             case ListValueNode():
                 for item in value.values:
@@ -254,7 +260,7 @@ class _Estimator:
             case _:
                 to.each.constant += self._model.value
 
-    def _add_fields(self, to: _Costs, type_: GraphQLNamedType | None, given: Mapping[str, int | ItemsOf]) -> None:
+    def _add_fields(self, to: _Costs, type_: GraphQLNamedType | None, given: Mapping[str, Factor]) -> None:
         """Add the weights of an input object, given how many items each of its fields has."""
         if not isinstance(type_, GraphQLInputObjectType):
             return
@@ -262,24 +268,24 @@ class _Estimator:
         for name, items in given.items():
             for sum_, weights in ((to.each, model.weights), (to.shared, model.statements)):
                 weight = weights.get(f"{type_.name}.{name}", 0)
-                self._sums.add_weight(sum_, items, weight)
+                sum_.add_weight(items, weight)
             other, weight = model.products.get(f"{type_.name}.{name}", ("", 0))
             if other in given:
                 pairs = Sum()
-                self._sums.add_weight(pairs, given[other], weight)
-                self._sums.add(to.each, items, self._sums.append(pairs))
+                pairs.add_weight(given[other], weight)
+                to.each.add(items, pairs)
 
-    def _items(self, value: ValueNode) -> int | ItemsOf:
+    def _items(self, value: ValueNode) -> Factor:
         """Return how many items the value of an input field has: 1 where it is no list."""
         match value:
             case VariableNode() if is_list_type(get_nullable_type(self._types[value.name.value])):
-                return ItemsOf(value.name.value)
+                return items_of(value.name.value)
             case ListValueNode():
                 return len(value.values)
             case _:
                 return 1
 
-    def _requested_size(self, arguments: Sequence[ArgumentNode], definition: GraphQLField) -> int | Size | None:
+    def _requested_size(self, arguments: Sequence[ArgumentNode], definition: GraphQLField) -> Factor | None:
         given = {node.name.value: node.value for node in arguments}
         if _PAGE_ARGUMENTS & definition.args.keys():
             return _size_of([given[name] for name in ("first", "last") if name in given], counts_items=False)
@@ -287,24 +293,8 @@ class _Estimator:
             return _size_of([given["ids"]] if "ids" in given else [], counts_items=True)
         return None
 
-    def _product(self, selected: _Selected, *, size: int | Size) -> _Compiled:
-        """Return the cost of an object with so many items in its lists."""
-        self._add(selected.once, size, self._append(selected.listed))
-        return self._append(selected.once)
 
-    def _append(self, costs: _Costs) -> _Compiled:
-        return self._sums.append(costs.each), self._sums.append(costs.shared), costs.lookups
-
-    def _add(self, to: _Costs, size: int | Size, objects: _Compiled) -> None:
-        """Add the cost of so many objects; what they share costs nothing where there are none."""
-        each, shared, lookups = objects
-        self._sums.add(to.each, size, each)
-        if size != 0:
-            self._sums.add(to.shared, 1, shared)
-            to.lookups |= lookups
-
-
-def _size_of(values: Sequence[ValueNode], *, counts_items: bool) -> int | Size:
+def _size_of(values: Sequence[ValueNode], *, counts_items: bool) -> Factor:
     variables = []
     for value in values:
         match value:
@@ -314,7 +304,7 @@ def _size_of(values: Sequence[ValueNode], *, counts_items: bool) -> int | Size:
                 pass
             case _:
                 return literal_size(value) or 0
-    return Size(tuple(variables), counts_items) if variables else DEFAULT_PAGE_SIZE
+    return largest_size(variables, counts_items=counts_items) if variables else DEFAULT_PAGE_SIZE
 
 
 def _has_values(type_: GraphQLType | None) -> bool:

@@ -19,11 +19,12 @@ from gateway.execution.context import ANONYMOUS, MakeContext
 from gateway.execution.documents import Documents, Operation
 from gateway.execution.encoding import Payload, Response
 from gateway.execution.errors import OperationTooComplex, error_code
+from gateway.execution.limits import count_values
 from gateway.execution.runner import execute
 from gateway.execution.state import ExecutionState, Turns
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
-from gateway.operations.requests import GraphQLRequest, count_values, parse_json
+from gateway.operations.requests import GraphQLRequest, parse_json
 from gateway.operations.running import CallerPlaces, Deadline, Deadlines, Places
 from gateway.operations.subscriptions import PayloadStream, SharedSubscription
 from gateway.operations.worker_thread import CpuTime, WorkerThread
@@ -278,7 +279,7 @@ class OperationPipeline:
 
         Raises RateLimited, and OperationTooComplex where the cost is more than the caller may spend at once.
         """
-        counts = count_values(request.variables) if request.variables else None
+        counts = count_values(request.variables) if request.variables else {}
         cost = operation.cost.constant or operation.cost.value(request.variables, counts)
         quota = self._quotas[caller and caller.kind]
         subscribes = operation.type is OperationType.SUBSCRIPTION

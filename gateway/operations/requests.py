@@ -3,20 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, Final
+from typing import Any
 
 from gateway.domain.errors import BadUserInput
 from gateway.domain.json_text import read_json
 from gateway.domain.records import record
-from gateway.execution.errors import OperationTooComplex
 
 MAX_NAME_CHARACTERS = 255
-MAX_VARIABLE_VALUES = 20_000
-"""In total, at any depth: more than the largest metadata has."""
-MAX_VARIABLE_CHARACTERS = 100_000
-"""Of one string."""
-
-_CONTAINERS: Final = (dict, list)
 
 
 class MalformedRequest(BadUserInput):
@@ -87,35 +80,3 @@ def graphql_request_from_url(parameters: Mapping[str, str]) -> GraphQLRequest:
         if name in parameters:
             decoded[name] = parse_json(parameters[name]) if parameters[name] else None
     return graphql_request(decoded)
-
-
-def count_values(variables: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many values the list or object of each variable has, at any depth.
-
-    Raises OperationTooComplex where there are too many, or a string is too long.
-    """
-    counts, total = dict[str, int](), len(variables)
-    for name, variable in variables.items():
-        pending, count = [variable], 0
-        while pending:
-            value = pending.pop()
-            if value.__class__ is str:
-                if len(value) > MAX_VARIABLE_CHARACTERS:
-                    raise OperationTooComplex(
-                        f"A string in the variables has {len(value)} characters; at most"
-                        f" {MAX_VARIABLE_CHARACTERS} are allowed.",
-                        limit="stringCharacters",
-                        allowed=MAX_VARIABLE_CHARACTERS,
-                    )
-            elif isinstance(value, _CONTAINERS):
-                count += len(value)
-                if total + count > MAX_VARIABLE_VALUES:
-                    break
-                pending.extend(value.values() if isinstance(value, dict) else value)
-        counts[name] = count
-        total += count
-    if total > MAX_VARIABLE_VALUES:
-        raise OperationTooComplex(
-            f"The variables have more than {MAX_VARIABLE_VALUES} values.", limit="values", allowed=MAX_VARIABLE_VALUES
-        )
-    return counts
