@@ -25,10 +25,10 @@ from gateway.execution.state import ExecutionState, Turns
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
 from gateway.operations.requests import GraphQLRequest, parse_json
-from gateway.operations.running import CallerPlaces, Deadline, Deadlines, Places
+from gateway.operations.running import CallerPlaces, ConnectionShares, Deadline, Deadlines, Places
 from gateway.operations.subscriptions import PayloadStream, SharedSubscription
 from gateway.operations.worker_thread import CpuTime, WorkerThread
-from gateway.storage.database import METER, ConnectionShares, StatementMeter, connection_share
+from gateway.storage.database import METER, StatementMeter, connection_share
 
 Result = TypeVar("Result")
 
@@ -98,7 +98,7 @@ class OperationPipeline:
         """The platform acts for everybody."""
         self.shared_subscriptions: dict[Hashable, SharedSubscription] = {}
         """The different subscriptions that are open now."""
-        self._running = Places(_MAX_RUNNING)
+        self._running = Places(most=_MAX_RUNNING)
         self._turns = Turns()
         self._json_thread, self._documents_thread = WorkerThread(), WorkerThread()
         self._deadlines = Deadlines(operation_seconds)
@@ -353,4 +353,4 @@ class OperationPipeline:
     def _share_taken(self, caller: Principal | None) -> AbstractAsyncContextManager[None]:
         platform = caller is not None and caller.kind is PrincipalKind.PLATFORM
         key = caller and caller.bounds
-        return (self._platform_shares if platform else self._shares).taken(key)
+        return (self._platform_shares if platform else self._shares).connection(key)

@@ -1,4 +1,4 @@
-"""The operations that run: how many of one caller at a time, and for how long.
+"""The operations that run: how many of one caller at a time, with how many connections, and for how long.
 
 All have the same time, so they reach its end in the order in which they begin. Therefore one timer serves them all,
 that of the oldest. asyncio.timeout sets one for each and cancels it, in 4.9 us; a Deadline takes 1.5 (2026-11-26,
@@ -7,10 +7,17 @@ that of the oldest. asyncio.timeout sets one for each and cancels it, in 4.9 us;
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+
+from gateway.domain.errors import RateLimited
+from gateway.storage.database import connection_share
+
+MAX_WAITING = 1_000
+"""Statements of one caller that wait for its share of the pool: a few pages with a list of its own for each row."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,8 +32,8 @@ class CallerPlaces:
 class Places:
     """Lets each caller do `most` things at a time. Those that come later wait, and are served in their order."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, *, most: int) -> None:
+        self.most: Final = most
         self._callers: dict[Hashable, CallerPlaces] = {}
 
     def take(self, caller: Hashable) -> CallerPlaces | None:
@@ -34,7 +41,7 @@ class Places:
         places = self._callers.get(caller)
         if places is None:
             places = self._callers[caller] = CallerPlaces(caller)
-        elif places.taken == self._most:
+        elif places.taken == self.most:
             return None
         places.taken += 1
         return places
@@ -49,6 +56,8 @@ class Places:
         except asyncio.CancelledError:
             if not turn.cancelled():  # it got the place in the same turn of the loop
                 self.leave(places)
+            elif turn in places.waiting:
+                places.waiting.remove(turn)
             raise
         return places
 
@@ -62,6 +71,35 @@ class Places:
         places.taken -= 1
         if not places.taken:
             del self._callers[places.caller]
+
+
+class ConnectionShares(Places):
+    """The parts of the pool that each caller may take at a time, so that others always find a connection.
+
+    Beyond its share, a caller's statements wait in its own queue. Lookups by id are not counted: those of all callers
+    are gathered.
+    """
+
+    @asynccontextmanager
+    async def connection(self, caller: Hashable) -> AsyncIterator[None]:
+        """Take one more connection as soon as the caller may. Raises RateLimited where too many statements wait.
+
+        What begins meanwhile takes its connections from the whole pool: it may not wait for what waits for it.
+        """
+        places = self.take(caller)
+        if places is None:
+            if len(self._callers[caller].waiting) >= MAX_WAITING:
+                raise RateLimited(
+                    f"{MAX_WAITING} statements wait for the {self.most} connections that you may use at a time.",
+                    retryAfter=1,
+                )
+            places = await self.wait(caller)
+        token = connection_share.set(None)
+        try:
+            yield
+        finally:
+            connection_share.reset(token)
+            self.leave(places)
 
 
 class Deadlines:

@@ -6,22 +6,20 @@ them. A task in a transaction that asks again gets the connection of its transac
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar, cast
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import asyncpg
 import databases
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
-from gateway.domain.errors import RateLimited, TimedOut, Unavailable
+from gateway.domain.errors import TimedOut, Unavailable
 
 if TYPE_CHECKING:
     DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -39,8 +37,6 @@ _SESSION = {"jit": "off", "plan_cache_mode": "force_generic_plan", "timezone": "
 _CONNECT_SECONDS = 10
 _CLIENT_GRACE_SECONDS = 5
 """How much longer than statement_timeout the client waits, which matters only where the server does not answer."""
-MAX_WAITING = 1_000
-"""Statements of one caller that wait for its share of the pool: a few pages with a list of its own for each row."""
 _CLOSE_SECONDS = 2
 """How long closing the pool waits for connections that are in use."""
 _UNREACHABLE = (
@@ -192,48 +188,6 @@ class StatementMeter:
 
 METER: ContextVar[StatementMeter | None] = ContextVar("METER", default=None)
 """Counts the statements of this task and of those that it creates."""
-
-
-class ConnectionShares:
-    """The parts of the pool that each caller may take at a time, so that others always find a connection.
-
-    Beyond its share, a caller's statements wait in its own queue. Lookups by id are not counted: those of all callers
-    are gathered.
-    """
-
-    def __init__(self, *, most: int) -> None:
-        self.most: Final = most
-        """Of one caller."""
-        self._free: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
-        self._waiting: Counter[Hashable] = Counter()
-
-    @asynccontextmanager
-    async def taken(self, caller: Hashable) -> AsyncIterator[None]:
-        """Take one more connection as soon as the caller may. Raises RateLimited where too many statements wait.
-
-        What begins meanwhile takes its connections from the whole pool: it may not wait for what waits for it.
-        """
-        free = self._free.get(caller)
-        if free is None:
-            free = self._free[caller] = asyncio.Semaphore(self.most)
-        if free.locked() and self._waiting[caller] >= MAX_WAITING:
-            raise RateLimited(
-                f"{MAX_WAITING} statements wait for the {self.most} connections that you may use at a time.",
-                retryAfter=1,
-            )
-        self._waiting[caller] += 1
-        try:
-            await free.acquire()
-        finally:
-            self._waiting[caller] -= 1
-            if not self._waiting[caller]:
-                del self._waiting[caller]
-        token = connection_share.set(None)
-        try:
-            yield
-        finally:
-            connection_share.reset(token)
-            free.release()
 
 
 connection_share: ContextVar[Callable[[], AbstractAsyncContextManager[None]] | None] = ContextVar(

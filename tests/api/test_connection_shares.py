@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 
 from gateway.settings import Settings
-from gateway.storage import database
 from tests.api.conftest import NO_RATES, Serve
 from tests.serving import DEADLINE
 
@@ -63,7 +62,7 @@ async def test_caller_with_many_slow_statements_leaves_connections_to_others(
 async def test_statements_that_wait_for_the_callers_share_are_limited(
     serve: Serve, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "MAX_WAITING", 3)
+    monkeypatch.setattr("gateway.operations.running.MAX_WAITING", 3)
     patient = NO_RATES.model_copy(update={"pool_size": 4, "statement_seconds": 120})
     async with serve(patient) as served:
         busy = await served.of_account(await served.account())

@@ -65,7 +65,7 @@ def test_deadlines_outlive_an_event_loop() -> None:
 
 
 async def test_places_are_given_in_order_and_not_lost() -> None:
-    places, order = Places(2), list[str]()
+    places, order = Places(most=2), list[str]()
 
     async def take(name: str) -> None:
         place = places.take("caller") or await places.wait("caller")
