@@ -11,7 +11,7 @@ from typing import Any
 from graphql import IntValueNode, ListValueNode, NullValueNode, ObjectValueNode, ValueNode
 
 from gateway.domain.pages import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE
-from gateway.execution.limits import count_values
+from gateway.execution.variables import count_values
 
 _MAX_DIGITS = len(str(LARGEST_PAGE_SIZE))
 

@@ -1,6 +1,4 @@
-"""Limits on the size of documents and of variables.
-
-Documents are checked before validation, in time linear in the text.
+"""Limits on the size of documents, checked before validation in time linear in the text.
 
 The fields of a fragment count at each place where it is spread, so that a short document cannot select much; each
 fragment is measured once. A cycle of fragments counts once; the validation refuses it.
@@ -9,7 +7,6 @@ fragment is measured once. A cycle of fragments counts once; the validation refu
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
 
 from graphql import (
     DocumentNode,
@@ -21,13 +18,6 @@ from graphql import (
 
 from gateway.execution.errors import OperationTooComplex
 from gateway.execution.fragments import dependency_order, fragments_of, selections
-
-_MAX_VARIABLE_VALUES = 20_000
-"""In total, at any depth: more than the largest metadata has."""
-_MAX_VARIABLE_CHARACTERS = 100_000
-"""Of one string."""
-
-_CONTAINERS: Final = (dict, list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,35 +97,3 @@ def _size(selection_set: SelectionSetNode, fragments: Mapping[str, _Size]) -> _S
             size.directives += spread.directives
             size.root_fields += spread.root_fields if depth == 0 else 0
     return size
-
-
-def count_values(variables: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many values the list or object of each variable has, at any depth.
-
-    Raises OperationTooComplex where there are too many, or a string is too long.
-    """
-    counts, total = dict[str, int](), len(variables)
-    for name, variable in variables.items():
-        pending, count = [variable], 0
-        while pending:
-            value = pending.pop()
-            if value.__class__ is str:
-                if len(value) > _MAX_VARIABLE_CHARACTERS:
-                    raise OperationTooComplex(
-                        f"A string in the variables has {len(value)} characters; at most"
-                        f" {_MAX_VARIABLE_CHARACTERS} are allowed.",
-                        limit="stringCharacters",
-                        allowed=_MAX_VARIABLE_CHARACTERS,
-                    )
-            elif isinstance(value, _CONTAINERS):
-                count += len(value)
-                if total + count > _MAX_VARIABLE_VALUES:
-                    break
-                pending.extend(value.values() if isinstance(value, dict) else value)
-        counts[name] = count
-        total += count
-    if total > _MAX_VARIABLE_VALUES:
-        raise OperationTooComplex(
-            f"The variables have more than {_MAX_VARIABLE_VALUES} values.", limit="values", allowed=_MAX_VARIABLE_VALUES
-        )
-    return counts

@@ -9,7 +9,7 @@ from gateway.domain.errors import BadUserInput, Forbidden, GatewayError
 from gateway.domain.principals import Principal, PrincipalKind
 from gateway.domain.text import sha256_of
 from gateway.execution.documents import FairCache
-from gateway.operations.quotas import RateLimiter, limit_key
+from gateway.operations.quotas import RateLimiter
 from gateway.operations.requests import GraphQLRequest
 
 _LOOK_UP: Final = 50
@@ -101,7 +101,7 @@ class OperationResolver:
         if request.query is None or not self._automatic.max_size or (digest := _named_digest(request)) is None:
             return
         size = max(_USUAL_SIZE, len(request.query.encode(errors="surrogatepass")))
-        self._automatic.put(digest, request.query, size=size, owner=limit_key(caller))
+        self._automatic.put(digest, request.query, size=size, owner=caller and caller.bounds)
 
     async def _is_trusted(self, text: str, caller: Principal | None) -> bool:
         policy = self._policy

@@ -19,15 +19,15 @@ from gateway.execution.context import ANONYMOUS, MakeContext
 from gateway.execution.documents import Documents, Operation
 from gateway.execution.encoding import Payload, Response
 from gateway.execution.errors import OperationTooComplex, error_code
-from gateway.execution.limits import count_values
 from gateway.execution.runner import execute
 from gateway.execution.state import ExecutionState, Turns
+from gateway.execution.variables import count_values
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
-from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter, limit_key
+from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
 from gateway.operations.requests import GraphQLRequest, parse_json
 from gateway.operations.running import CallerPlaces, ConnectionShares, Deadline, Deadlines, Places
 from gateway.operations.subscriptions import PayloadStream, SharedSubscription
-from gateway.operations.worker_thread import CpuTime, WorkerThread
+from gateway.operations.worker_thread import WorkerThread
 from gateway.storage.database import METER, StatementMeter, connection_share
 
 Result = TypeVar("Result")
@@ -138,15 +138,22 @@ class OperationPipeline:
 
     async def _prepare_new(self, text: str, request: GraphQLRequest, caller: Principal | None) -> Operation:
         """Parse and validate a document; charge the CPU that it takes."""
-        charged, cpu = _PREPARATION + len(text) // 10, CpuTime()
-        rate = self._rate_limiter.of(caller)
+        charged, seconds, rate = _PREPARATION + len(text) // 10, 0.0, self._rate_limiter.of(caller)
+
+        def parse() -> Operation:
+            nonlocal seconds
+            started = time.thread_time()
+            try:
+                return self.documents.parse(text, name=request.operation_name)
+            finally:
+                seconds = time.thread_time() - started
+
         async with nullcontext() if rate is None else rate.preparing:
             await self._turns.next()
             if rate is not None:
                 await rate.charge(charged)  # with what the document before it took
             if (kept := self.documents.kept.get((text, request.operation_name))) is not None:
                 return kept
-            parse = partial(cpu.measure, self.documents.parse, text, name=request.operation_name)
             try:
                 operation = await self._documents_thread.run(parse) if len(text) > _MAX_CHARACTERS_AT_ONCE else parse()
             except GatewayError as error:
@@ -155,8 +162,8 @@ class OperationPipeline:
                 raise
             finally:
                 if rate is not None:
-                    rate.owe(round(2e6 * cpu.seconds) - charged)
-            return self.documents.keep(operation, owner=limit_key(caller))
+                    rate.owe(round(2e6 * seconds) - charged)
+            return self.documents.keep(operation, owner=caller and caller.bounds)
 
     async def execute(
         self, operation: Operation, request: GraphQLRequest, caller: Principal | None, *, awaiter_stays: bool = False

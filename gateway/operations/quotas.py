@@ -8,7 +8,7 @@ continuously; so by default no caller takes more than a second of CPU before it 
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -105,7 +105,7 @@ class RateLimiter:
             for kind, quota in quotas.items()
             if quota.minute
         }
-        self._rates: LRUCache[str, CallerRate] = LRUCache(MAX_CALLERS)
+        self._rates: LRUCache[Hashable, CallerRate] = LRUCache(MAX_CALLERS)
 
     def of(self, caller: Principal | None) -> CallerRate | None:
         """Return the rate of a caller; None where it has no limit."""
@@ -113,10 +113,10 @@ class RateLimiter:
         if limited is None:
             return None
         burst, limiter = limited
-        key = limit_key(caller)
+        key = caller and caller.bounds
         rate = self._rates.get(key)
         if rate is None:
-            rate = self._rates[key] = CallerRate(limiter, key=key, burst=burst)
+            rate = self._rates[key] = CallerRate(limiter, key=str(key), burst=burst)
         return rate
 
     async def charge(self, caller: Principal | None, *, cost: int) -> None:
@@ -131,24 +131,17 @@ class ConcurrencyLimiter:
     def __init__(self, limit: int, *, things: str) -> None:
         self._limit = limit
         self._things = things
-        self._open: Counter[str] = Counter()
+        self._open: Counter[Hashable] = Counter()
 
     def acquire(self, caller: Principal | None, count: int = 1) -> None:
         """Count so many more, until `release`. Raises RateLimited where that is more than the caller may have."""
-        key = limit_key(caller)
+        key = caller and caller.bounds
         if self._open[key] + count > self._limit:
             raise RateLimited(f"At most {self._limit} {self._things} may be open at a time.", retryAfter=1)
         self._open[key] += count
 
     def release(self, caller: Principal | None, count: int = 1) -> None:
-        key = limit_key(caller)
+        key = caller and caller.bounds
         self._open[key] -= count
         if not self._open[key]:
             del self._open[key]
-
-
-def limit_key(caller: Principal | None) -> str:
-    """Return what all credentials of one caller have in common."""
-    if caller is None:
-        return "anonymous"
-    return f"{caller.kind.value}:{caller.application_id}:{caller.account_id}"

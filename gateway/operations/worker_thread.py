@@ -5,9 +5,8 @@ one caller sent documents of 50 ms each, parsed between the turns, /healthz took
 """
 
 import asyncio
-import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Result = TypeVar("Result")
 
@@ -27,17 +26,3 @@ class WorkerThread:
             except asyncio.CancelledError:
                 await asyncio.wait([task])
                 raise
-
-
-class CpuTime:
-    """How much CPU functions took, each in one thread."""
-
-    seconds = 0.0
-
-    def measure(self, work: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        """Call the function, and add the CPU that it takes."""
-        started = time.thread_time()
-        try:
-            return work(*arguments, **options)
-        finally:
-            self.seconds += time.thread_time() - started
