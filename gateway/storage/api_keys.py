@@ -43,12 +43,14 @@ async def select_api_keys(connection: Connection) -> list[ApiKey]:
 
 
 def _filter_flags(matching: ApiKeyFilter, *, now: datetime) -> Flags:
-    return given_flags(
+    flags = given_flags(
         ("kind", "kind", matching.kind and matching.kind.value),
         ("application", "application_id", matching.application_id),
         ("account", "account_id", matching.account_id),
-        ("in_force" if matching.in_force else "ended", "now", None if matching.in_force is None else now),
     )
+    if matching.in_force is not None:
+        flags["in_force" if matching.in_force else "ended"] = {"now": now}
+    return flags
 
 
 async def select_api_key_page(

@@ -180,10 +180,6 @@ async def update_installation(connection: Connection, installation: Installation
     await queries.update_installation.execute(connection, **_mutable_columns(installation))
 
 
-async def delete_installation(connection: Connection, *, installation_id: UUID) -> None:
-    await queries.delete_installation.execute(connection, id=installation_id)
-
-
 @dataclass(slots=True, eq=False)
 class BatchWrite:
     """A row as it was read, as it is to be stored, and the events of the versions between."""

@@ -30,9 +30,9 @@ class Migration:
     text: str
 
 
-def load_migrations(directory: Path | None = None) -> tuple[Migration, ...]:
+def load_migrations() -> tuple[Migration, ...]:
     """Read the files in their order."""
-    found = sorted((directory or sql_directory() / "migrations").glob("*.sql"))
+    found = sorted((sql_directory() / "migrations").glob("*.sql"))
     return tuple(_read(path) for path in found)
 
 

@@ -18,9 +18,9 @@ from gateway.storage.applications import (
     select_accounts,
     select_applications,
     update_application,
-    upsert_account,
 )
 from gateway.storage.database import Connection, transaction
+from gateway.storage.queries import queries
 from gateway.usecases.services import Services
 
 LONGEST_NAME = 200
@@ -131,7 +131,7 @@ async def register_account(services: Services, principal: Principal, *, account_
     check.report(("name",), *text_problems(name, most=LONGEST_NAME))
     check.finish()
     async with transaction(services.database) as connection:
-        await upsert_account(connection, account)
+        await queries.upsert_account.execute(connection, id=account.id, name=account.name)
     return account
 
 

@@ -19,12 +19,8 @@ from gateway.domain.policy import require_actor, require_allowed
 from gateway.domain.principals import Principal
 from gateway.storage.database import Connection, transaction
 from gateway.storage.events import WriteConflict, append_event
-from gateway.storage.installations import (
-    delete_installation,
-    insert_installation,
-    lock_installation,
-    update_installation,
-)
+from gateway.storage.installations import insert_installation, lock_installation, update_installation
+from gateway.storage.queries import queries
 from gateway.usecases.marketplace import find_application
 from gateway.usecases.services import Services
 from gateway.usecases.write_batcher import Change, NotAllowedFromStatus
@@ -141,7 +137,7 @@ async def save(
         if not await insert_installation(connection, installation):
             raise WriteConflict
     elif after is None:
-        await delete_installation(connection, installation_id=installation.id)
+        await queries.delete_installation.execute(connection, id=installation.id)
     else:
         await update_installation(connection, installation)
     event = transition.event(before, principal=principal, now=now)

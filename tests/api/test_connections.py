@@ -13,7 +13,8 @@ import pytest
 from gateway.domain.installations import Installation
 from gateway.settings import Settings
 from gateway.storage.database import transaction
-from gateway.storage.installations import delete_installation, update_installation
+from gateway.storage.installations import update_installation
+from gateway.storage.queries import queries
 from tests.api.conftest import Client, Serve, Served
 from tests.api.marketplace_rows import BEGINNING, Marketplace, example, place, populate
 
@@ -258,7 +259,7 @@ class Meddler:
         chosen = self.dice.sample(self.market.installations, 20)
         async with transaction(self.served.services.database) as connection:
             for row in chosen[:10]:
-                await delete_installation(connection, installation_id=row.id)
+                await queries.delete_installation.execute(connection, id=row.id)
             for row in chosen[10:]:
                 moved = BEGINNING + timedelta(days=self.dice.randrange(3), minutes=self.dice.randrange(5))
                 await update_installation(connection, replace(row, updated_at=moved))
