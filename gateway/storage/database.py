@@ -177,14 +177,6 @@ class StatementMeter:
     seconds: float = 0.0
     units: int = 0
 
-    async def measure(self, statement: Awaitable[Result]) -> Result:
-        """Await a statement, and add the time that it takes."""
-        started = perf_counter()
-        try:
-            return await statement
-        finally:
-            self.seconds += perf_counter() - started
-
 
 METER: ContextVar[StatementMeter | None] = ContextVar("METER", default=None)
 """Counts the statements of this task and of those that it creates."""
@@ -215,8 +207,12 @@ async def read(
     meter = METER.get()
     try:
         async with connection(database) as held:
-            statement = select(held, *args, **kwargs)
-            return await (statement if meter is None else meter.measure(statement))
+            started = perf_counter()
+            try:
+                return await select(held, *args, **kwargs)
+            finally:
+                if meter is not None:
+                    meter.seconds += perf_counter() - started
     except ConnectionLost:
         # A restart or a failover closes all connections at once, but asyncpg notices it only when it next reads from
         # each of them: without this, the second attempt could be given another closed one.
