@@ -107,10 +107,8 @@ class EventStream:
         events: list[Event] = []
         while True:
             while self.page and len(events) < most:
-                event = self.page.popleft()
-                self.last = event.position
-                if event.position not in self.committed_before:
-                    events.append(event)
+                events.append(self.page.popleft())
+                self.last = events[-1].position
             while self.live and self.buffer.events and len(events) < most:
                 event = self.buffer.events.popleft()
                 last, position = self.position, event.position
@@ -205,7 +203,7 @@ class EventStream:
         limit = min(self._batch, self.batch_size)
         page = await self.backlog.page(matching=self.buffer.matching, after=position, limit=limit)
         self.stats.backlog_events_read += len(page.events)
-        self.page.extend(page.events)
+        self.page.extend(event for event in page.events if event.position not in self.committed_before)
         self.live = len(page.events) < limit
         self._batch = _FIRST_BATCH if self.live else 2 * limit
         self.position = max(position, page.state.latest) if self.live else page.events[-1].position
