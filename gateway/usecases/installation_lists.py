@@ -8,7 +8,7 @@ reading every installation only. Where too many have such a name, the list is re
 from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
@@ -98,30 +98,22 @@ async def _parts(
 ) -> list[_Part]:
     """Return lists that have no installation in common, and together those of the list that the caller sees."""
     matching = visible_installations(principal, listed.matching)
-    parents = frozenset(parent for parent in ids if parent is not None)
-    if listed.of == "application":
-        matching = replace(matching, application_ids=_common(parents, matching.application_ids))
-    elif listed.of == "account":
-        matching = replace(matching, account_ids=_common(parents, matching.account_ids))
+    if listed.of is not None:
+        field, parents = f"{listed.of}_ids", frozenset(ids)
+        allowed = getattr(matching, field)
+        narrowed: dict[str, Any] = {field: parents if allowed is None else parents & allowed}
+        matching = replace(matching, **narrowed)
     filters = [matching]
     if matching.search is not None and not matching.matches_nothing:
         filters = await _by_name(connection, matching, search=matching.search)
     return [_part(listed, each) for each in filters if not each.matches_nothing]
 
 
-def _common(parents: frozenset[UUID], ids: frozenset[UUID] | None) -> frozenset[UUID]:
-    return parents if ids is None else parents & ids
-
-
 def _part(listed: InstallationList, matching: InstallationFilter) -> _Part:
-    match listed.of:
-        case "application":
-            parents, matching = matching.application_ids, replace(matching, application_ids=None)
-        case "account":
-            parents, matching = matching.account_ids, replace(matching, account_ids=None)
-        case None:
-            return [None], replace(listed, matching=matching)
-    return [*(parents or ())], replace(listed, matching=matching)
+    if listed.of is None:
+        return [None], replace(listed, matching=matching)
+    field = f"{listed.of}_ids"
+    return [*getattr(matching, field)], replace(listed, matching=replace(matching, **{field: None}))
 
 
 async def _by_name(connection: Connection, matching: InstallationFilter, *, search: str) -> list[InstallationFilter]:
