@@ -149,18 +149,6 @@ class BatchLoader(Generic[Key, Row]):
         batch.keys[key] = None
         return batch
 
-    def load_all(self, keys: Sequence[Key]) -> dict[Key, Batch[Key, Row]]:
-        """Request rows; return the batches that read them."""
-        batches: dict[Key, Batch[Key, Row]] = {}
-        at = 0
-        while at < len(keys):
-            batch = self.load(keys[at])
-            some = keys[at : at + 1 + self._max_keys - len(batch.keys)]
-            batch.keys.update(dict.fromkeys(some))
-            batches.update(dict.fromkeys(some, batch))
-            at += len(some)
-        return batches
-
     async def _run(self, batch: Batch[Key, Row]) -> None:
         """Read a batch as soon as a statement may begin; until then it takes further keys."""
         try:
@@ -198,8 +186,10 @@ class RequestCache(Generic[Key, Row]):
 
     def request_all(self, keys: Sequence[Key]) -> None:
         """Request rows, those that were not."""
-        batches = self._batches
-        batches.update(self.loader.load_all([key for key in dict.fromkeys(keys) if key not in batches]))
+        batches, load = self._batches, self.loader.load
+        for key in keys:
+            if key not in batches:
+                batches[key] = load(key)
 
     async def rows(self, keys: Sequence[Key]) -> list[Row | None]:
         """Return rows that were requested, as soon as they are read; None for what the caller does not see."""
