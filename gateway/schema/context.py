@@ -121,7 +121,8 @@ class Context:
     caller: Principal
     last_event_id: str | None = None
     """The cursor that a reconnecting SSE client sends; used where `after` is not given."""
-    event_position: Position | None = None
+    event_position: Position = field(init=False)
+    """The end of the log before anything was read, where `eventCursor` is selected."""
     subscription_size: int = 1
     """See ExecutionContext; set by the resolver of a subscription."""
     has_read: bool = False
