@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
-from gateway.domain.errors import GatewayError, Unauthenticated, Unavailable
+from gateway.domain.errors import GatewayError, Unauthenticated
 from gateway.domain.principals import Principal
 from gateway.transport.peers import Peers
 
@@ -106,17 +106,6 @@ class ConnectionRegistry:
         self._mutations.add(task)
         task.add_done_callback(self._on_mutation_done)
         return await asyncio.shield(task)
-
-    def cancelled_by_shutdown(self) -> Unavailable:
-        """Return the error for a request that was cancelled; call it where CancelledError was caught.
-
-        A cancellation that has another reason goes on.
-        """
-        if not self.draining:
-            raise asyncio.CancelledError
-        return Unavailable(
-            "The gateway stopped before this was done. Check whether it took effect before you repeat it."
-        )
 
     def begin_drain(self) -> None:
         """Reject new requests, close the connections, and let what runs finish."""

@@ -33,6 +33,7 @@ from gateway.transport.peers import PEER_EXTENSION, ClientGone, Peer
 
 _BEARER = b"Bearer "
 _JSON_TYPE = "application/json"
+_STOPPED = "The gateway stopped before this was done. Check whether it took effect before you repeat it."
 _LONGEST_CONTENT_TYPE = 1_000
 """Bytes that are read of it."""
 _MOST_URL_PARAMETERS = 20
@@ -122,7 +123,9 @@ class HttpEndpoint:
             except ClientGone:
                 return None
             except asyncio.CancelledError:
-                response = error_response(registry.cancelled_by_shutdown(), accepted[0])
+                if not registry.draining:
+                    raise
+                response = error_response(Unavailable(_STOPPED), accepted[0])
             except Exception as error:  # noqa: BLE001 - any error becomes a masked response
                 response = error_response(error, accepted[0])
             if not isinstance(response, JsonResponse):
