@@ -156,7 +156,7 @@ class GraphiQL:
 
 
 def _json(content: Any) -> Response:
-    """Return tabs and keys with the names of their fields."""
+    """Return the response with tabs or keys, which the page reads by the names of their fields."""
     return Response(encode(content), media_type="application/json", headers=_UNCACHED)
 
 

@@ -52,7 +52,10 @@ def browser_security(allowed_origins: Collection[str]) -> list[Middleware]:
 
 
 async def unexpected_error(_request: Request, error: Exception) -> Any:
-    """Return the response to an exception that nothing else has caught; it passes no middleware."""
+    """Return the response to an exception that nothing else has caught; it passes no middleware.
+
+    Starlette calls it as an ASGI application, and asks for a type of its own.
+    """
     response = error_response(error, Representation.JSON)
     return response._replace(headers=tuple(with_security_headers(response.headers, graphql=True)))
 
