@@ -3,8 +3,6 @@
 import errno
 import resource
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from gateway.settings import Settings
 from gateway.transport.peers import PeerLimits
@@ -17,16 +15,13 @@ _UNAUTHENTICATED = 500
 """The least limit of an address, which a host reaches that opens so many WebSockets at once."""
 
 
-@contextmanager
-def listen(host: str, port: int) -> Iterator[socket.socket]:
+def listen(host: str, port: int) -> socket.socket:
     """Listen on this address. Raise OSError, which says what to choose instead."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise OSError(f"cannot listen on {host} port {port}: {_explain(error)}") from error
-    with listener:
-        yield listener
 
 
 def connection_limits(settings: Settings) -> PeerLimits:
