@@ -61,24 +61,20 @@ class Peers:
         self.limits = PeerLimits()
         self.closed: Counter[str] = Counter()
         """How many connections were closed for a limit, by reason."""
-        self._open: set[Peer] = set()
+        self.connections = 0
+        """The number of open connections."""
         self._unauthenticated: dict[str, dict[Peer, None]] = {}
         self._oldest_first: dict[Peer, None] = {}
         self._held_of_all = 0
         self._held: Counter[Hashable] = Counter()
 
-    @property
-    def connections(self) -> int:
-        """The number of open connections."""
-        return len(self._open)
-
     def connect(self, peer: "Peer") -> None:
         """Count a connection until `disconnect`. Where there are too many, one is refused."""
         if len(self._unauthenticated.get(peer.address, ())) >= self.limits.unauthenticated:
             self._give_way(next(iter(self._unauthenticated[peer.address])), "too_many_of_address")
-        elif len(self._open) >= self.limits.connections:
+        elif self.connections >= self.limits.connections:
             self._give_way(next(iter(self._oldest_first), peer), "too_many")
-        self._open.add(peer)
+        self.connections += 1
         if not peer.transport.is_closing():
             self._unauthenticated.setdefault(peer.address, {})[peer] = self._oldest_first[peer] = None
 
@@ -86,7 +82,7 @@ class Peers:
         """Count a connection no more."""
         peer.resume_writing()
         peer.receive(0)
-        self._open.discard(peer)
+        self.connections -= 1
         self._forget(peer)
 
     def authenticate(self, peer: "Peer", caller: Hashable) -> None:
