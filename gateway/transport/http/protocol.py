@@ -74,7 +74,6 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, peers: Peers, **options: Any) -> None:
         super().__init__(*args, **options)
         self._peers = peers
-        self._websocket_class: Any = self.ws_protocol_class
         self._unanswered: deque[Exchange] = deque()
         """The requests that have no complete response yet."""
 
@@ -126,7 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.peer.refuse = self.transport.abort
         self.scope = cast("Any", {"method": self.parser.get_method().decode("ascii"), "headers": self.headers})
-        self.ws_protocol_class = partial(self._websocket_class, peer=self.peer)  # type: ignore[assignment]  # it is only called
+        self.ws_protocol_class = partial(cast("Any", self.ws_protocol_class), peer=self.peer)  # type: ignore[assignment]  # only called
         super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:

@@ -70,7 +70,7 @@ class WebSocketEndpoint:
         await receive()  # websocket.connect
         if messages.SUBPROTOCOL in scope["subprotocols"]:
             await send({"type": "websocket.accept", "subprotocol": messages.SUBPROTOCOL})
-            await WebSocketConnection(self, scope, receive, send).run()
+            await WebSocketConnection(self, scope, receive, send, scope["extensions"][PEER_EXTENSION]).run()
         else:
             await send({"type": "websocket.accept"})
             await send(close_codes.SUBPROTOCOL_NOT_ACCEPTABLE.message)
@@ -86,12 +86,11 @@ class WebSocketConnection:
     scope: Scope
     receive: Receive
     send: Send
+    peer: Peer
     principal: Principal | None = None
     _receiving: Cancellable[Close | CloseCause] = field(default_factory=Cancellable, init=False)
-    peer: Peer = field(init=False)
     _operations: dict[str, "Operation"] = field(default_factory=dict, init=False)
     free: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, MAX_RUNNING), init=False)
-    _initialised: bool = field(default=False, init=False)
     _pinged_at: float = field(default_factory=lambda: asyncio.get_running_loop().time(), init=False)
     """When the last ping was sent; before the initialisation, when the connection was opened."""
     _pings: float = field(default=0.0, init=False)
@@ -99,9 +98,6 @@ class WebSocketConnection:
     _pings_at: float = field(default=0.0, init=False)
     _awaits_pong: bool = field(default=False, init=False)
     """Whether the client has sent nothing since the last ping."""
-
-    def __post_init__(self) -> None:
-        self.peer = self.scope["extensions"][PEER_EXTENSION]
 
     async def run(self) -> None:
         """Receive messages until one of the two sides closes."""
@@ -175,9 +171,8 @@ class WebSocketConnection:
             raise CloseConnection(Close(4400, f"More than {MAX_PINGS} pings and pongs in a second"))
 
     async def _initialise(self, message: ConnectionInit) -> None:
-        if self._initialised:
+        if self.principal is not None:
             raise CloseConnection(close_codes.TOO_MANY_INITIALISATIONS)
-        self._initialised = True
         try:
             authorization = authorization_of(message.payload) or Headers(scope=self.scope).get("authorization")
             principal = await self.endpoint.authentication.authenticate(authorization)
