@@ -18,23 +18,20 @@ from functools import partial
 from typing import Any, Final, cast
 
 from graphql import (
-    DirectiveNode,
     DocumentNode,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     VariableNode,
-    Visitor,
     located_error,
-    visit,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 from graphql.execution.values import VariableValues, get_argument_values
 
 from gateway.execution.completers import completer, position_of
 from gateway.execution.direct import direct_writer
-from gateway.execution.fragments import fragments_of
+from gateway.execution.fragments import fragments_of, written_selections
 from gateway.execution.resolvers import resolver
 from gateway.execution.selections import Selections
 from gateway.execution.state import ExecutionState, Groups, Resolver, RootField, WarmWriter
@@ -108,16 +105,9 @@ class CompiledOperation:
 
 
 def _conditional_variables(document: DocumentNode) -> tuple[str, ...]:
-    used: dict[str, None] = {}
-
-    class InDirectives(Visitor):
-        def enter_directive(self, node: DirectiveNode, *_: object) -> None:
-            for argument in node.arguments or ():
-                if isinstance(argument.value, VariableNode):
-                    used[argument.value.name.value] = None
-
-    visit(document, InDirectives())
-    return tuple(used)
+    directives = [directive for selection in written_selections(document) for directive in selection.directives or ()]
+    values = [argument.value for directive in directives for argument in directive.arguments or ()]
+    return tuple({value.name.value: None for value in values if isinstance(value, VariableNode)})
 
 
 def _root_fields(selections: Selections) -> Groups:

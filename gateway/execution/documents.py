@@ -166,7 +166,6 @@ class Documents:
         hide_suggestions: bool = False,
     ) -> None:
         """Validate by `rules` in addition to the specification's. Parsed, a document takes 120 times its source."""
-        self.schema = schema
         self.hide_suggestions = hide_suggestions
         self._schema = schema._schema  # noqa: SLF001 - Strawberry has no public name for graphql-core's schema
         self._rules = [

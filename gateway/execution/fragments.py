@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from graphql import (
     DocumentNode,
+    ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -55,3 +56,10 @@ def selections(selection_set: SelectionSetNode) -> Iterator[tuple[SelectionNode,
                 pending.append((selection.selection_set, depth))
             elif isinstance(selection, FieldNode) and selection.selection_set is not None:
                 pending.append((selection.selection_set, depth + 1))
+
+
+def written_selections(document: DocumentNode) -> Iterator[SelectionNode]:
+    """Yield the selections of all operations and fragments, as they are written."""
+    for node in document.definitions:
+        if isinstance(node, ExecutableDefinitionNode):
+            yield from (selection for selection, _ in selections(node.selection_set))

@@ -6,7 +6,6 @@ fragment is measured once. A cycle of fragments counts once; the validation refu
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from graphql import (
     DocumentNode,
@@ -17,7 +16,7 @@ from graphql import (
 )
 
 from gateway.execution.errors import OperationTooComplex
-from gateway.execution.fragments import dependency_order, fragments_of, selections
+from gateway.execution.fragments import dependency_order, fragments_of, selections, written_selections
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +55,7 @@ def check_size(document: DocumentNode, limits: DocumentLimits) -> None:
     """Raise OperationTooComplex where the document exceeds a limit."""
     fragments = fragments_of(document)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    definitions = (*fragments.values(), *operations)
-    written_selections = chain.from_iterable(selections(node.selection_set) for node in definitions)
-    written = sum(isinstance(selection, FieldNode) for selection, _ in written_selections)
+    written = sum(isinstance(selection, FieldNode) for selection in written_selections(document))
     if written > limits.written_fields:
         _refuse("written_fields", "has {found} fields", found=written, most=limits.written_fields)
     sizes: dict[str, _Size] = {}

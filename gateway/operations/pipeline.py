@@ -25,9 +25,8 @@ from gateway.execution.variables import count_values
 from gateway.operations.persisted_operations import DocumentPolicy, OperationResolver, UntrustedDocument
 from gateway.operations.quotas import ConcurrencyLimiter, Quota, RateLimiter
 from gateway.operations.requests import GraphQLRequest, parse_json
-from gateway.operations.running import CallerPlaces, ConnectionShares, Deadline, Deadlines, Places
+from gateway.operations.running import CallerPlaces, ConnectionShares, Deadline, Deadlines, Places, WorkerThread
 from gateway.operations.subscriptions import PayloadStream, SharedSubscription
-from gateway.operations.worker_thread import WorkerThread
 from gateway.storage.database import METER, StatementMeter, connection_share
 
 Result = TypeVar("Result")
