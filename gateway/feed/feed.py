@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Final, Self
 
 from gateway.domain.cursors import Position
@@ -26,7 +27,8 @@ class Feed:
 
     `database` is for reading backlogs; `url` is for the two connections of the feed's own. A subscriber's buffer has
     `buffer_size` events, and its read `batch_size`.
-    `listeners` are called when their channel is notified, and whenever a notification of it may have been missed.
+    `listeners`, to which more may be added until it starts, are called when their channel is notified, and whenever a
+    notification of it may have been missed.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Feed:
         timeout_seconds: float = 5.0,
         buffer_size: int = 1024,
         batch_size: int = 256,
-        listeners: Mapping[str, Callable[[], None]] | None = None,
+        listeners: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
         self.stats: Final = FeedStats()
         self._database: Final = database
@@ -58,7 +60,7 @@ class Feed:
             notifier=self._notifier,
             stats=self.stats,
             log_rate=log_rate,
-            listeners=listeners or {},
+            listeners=listeners,
             woken=woken,
             on_failover=database.expire_connections,
             poll_seconds=poll_seconds,

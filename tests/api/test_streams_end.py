@@ -5,9 +5,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import websockets
 
 from gateway.domain.principals import PrincipalKind
+from gateway.usecases import api_keys
 from gateway.usecases.api_keys import issue_key, revoke_key
 from tests.api.conftest import PLATFORM, Serve, Served
 from tests.api.test_workflow import Time
@@ -40,6 +42,23 @@ async def test_revoked_key_closes_its_websockets_on_every_gateway(serve: Serve) 
                 assert await closing(mine) == 4403
                 assert await closing(others) == 4403
                 await kept.socket.ping()
+
+
+async def test_revoked_key_is_refused_by_every_gateway_that_has_cached_it(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "_TTL_SECONDS", 3600)  # so that only the notification ends it
+    async with serve() as one, serve() as other:
+        issued = await issue_key(
+            one.services, PLATFORM, kind=PrincipalKind.PLATFORM, application_id=None, account_id=None,
+            label="soon gone", expires_at=None,
+        )  # fmt: skip
+        there = other.client(issued.secret)
+        assert (await there.post("{ viewer { kind } }")).status_code == 200
+        await revoke_key(one.services, PLATFORM, api_key_id=issued.api_key.id)
+        async with asyncio.timeout(DEADLINE):
+            while (await there.post("{ viewer { kind } }")).status_code != 401:
+                pass
 
 
 async def test_expired_key_closes_its_websockets(serve: Serve) -> None:
