@@ -11,7 +11,6 @@ from gateway.domain.cursors import Position
 from gateway.domain.errors import TimedOut, Unavailable
 from gateway.domain.event_filters import EventFilter
 from gateway.feed.backlog import BacklogReader
-from gateway.feed.backoff import SmoothedRate
 from gateway.feed.connections import connect
 from gateway.feed.event_stream import EventStream
 from gateway.feed.log_reader import LogReader
@@ -49,19 +48,14 @@ class Feed:
         self._subscribers: Final = SubscriberIndex(stats=self.stats)
         self._backlog: Final = BacklogReader(database, subscribers=self._subscribers)
         connecting = partial(connect, url, timeout_seconds=timeout_seconds)
-        log_rate, woken = SmoothedRate(), asyncio.Event()
-        self._notifier: Final = Notifier(
-            connect=connecting, stats=self.stats, log_rate=log_rate, log_reader_woken=woken
-        )
+        self._notifier: Final = Notifier(connect=connecting, stats=self.stats)
         self.notify: Final = self._notifier.notify
         self._log_reader: Final = LogReader(
             connect=connecting,
             subscribers=self._subscribers,
             notifier=self._notifier,
             stats=self.stats,
-            log_rate=log_rate,
             listeners=listeners,
-            woken=woken,
             on_failover=database.expire_connections,
             poll_seconds=poll_seconds,
             batch_size=4 * batch_size,  # it reads each event once for all subscribers

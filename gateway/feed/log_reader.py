@@ -19,7 +19,7 @@ from gateway.domain.cursors import Position
 from gateway.domain.errors import CursorExpired
 from gateway.domain.event_filters import ALL_EVENTS
 from gateway.domain.pages import Window
-from gateway.feed.backoff import Backoff, SmoothedRate, Throttle
+from gateway.feed.backoff import Backoff, Throttle
 from gateway.feed.connections import Connect
 from gateway.feed.notifier import Notifier
 from gateway.feed.stats import FeedStats
@@ -43,14 +43,11 @@ class LogReader:
     subscribers: SubscriberIndex
     notifier: Notifier
     stats: FeedStats
-    log_rate: SmoothedRate
     listeners: Mapping[str, Callable[[], None]]
     on_failover: Callable[[], Awaitable[None]]
     """Called when another server is read than before: other connections may still be to the old one."""
     poll_seconds: float
     batch_size: int
-    woken: asyncio.Event
-    """Set it to have the log read soon."""
     _throttle: Throttle = field(default_factory=Throttle, init=False)
     _position: Position | None = field(default=None, init=False)
     _recheck_seconds: float = field(default=_SHORTEST_RECHECK_SECONDS, init=False)
@@ -68,12 +65,12 @@ class LogReader:
                         self.stats.connected = True
                         if not pause:
                             continue
-                        rate = self.log_rate.per_second
+                        rate = self.notifier.log_rate.per_second
                         with suppress(TimeoutError):
                             async with asyncio.timeout(max(pause, self._throttle.remaining(events_per_second=rate))):
-                                await self.woken.wait()
+                                await self.notifier.log_reader_woken.wait()
                         await asyncio.sleep(self._throttle.remaining(events_per_second=rate))
-                        self.woken.clear()
+                        self.notifier.log_reader_woken.clear()
             except Exception as error:  # noqa: BLE001 - the reader reconnects after any error; the log keeps the events
                 _logger.warning("The log reader lost its connection: %r", error)
             self.stats.connected = False
@@ -81,7 +78,7 @@ class LogReader:
             await backoff.pause()
 
     async def _listen(self, connection: DriverConnection) -> None:
-        connection.add_termination_listener(lambda _connection: self.woken.set())
+        connection.add_termination_listener(lambda _connection: self.notifier.log_reader_woken.set())
         await connection.add_listener(EVENTS_CHANNEL, self._on_notify)
         for channel, call in self.listeners.items():
             await connection.add_listener(channel, lambda *_, call=call: call())
@@ -93,7 +90,7 @@ class LogReader:
         if process_id == self.notifier.process_id:  # its events have woken this reader already
             self.stats.notify_latency_seconds = time.monotonic() - self.notifier.sent_for
         elif self.stats.subscribers:  # without subscribers there is no need to read soon
-            self.woken.set()
+            self.notifier.log_reader_woken.set()
 
     async def _read(self, connection: DriverConnection) -> float:
         """Deliver the new events, and return the seconds after which to read again without a notification."""
@@ -115,7 +112,7 @@ class LogReader:
         if state.server != self.subscribers.server:
             return await self._resync(connection)
         self.subscribers.latest = state.latest
-        self.log_rate.update(state.latest.id)
+        self.notifier.log_rate.update(state.latest.id)
         self.stats.horizon_lag_seconds = self._horizon_lag(state.horizon) if state.horizon < state.next_xid else 0.0
         if self.subscribers.new and isinstance(interest, WantedKeys):
             self.subscribers.invalidate_new()
@@ -157,7 +154,7 @@ class LogReader:
         """
         snapshot = await log_snapshot(connection)
         self.subscribers.latest = snapshot.latest
-        self.log_rate.update(snapshot.latest.id)
+        self.notifier.log_rate.update(snapshot.latest.id)
         self.subscribers.resync(reader_position=self._position)
         self._position = snapshot.latest
         self.subscribers.delivered = self._position

@@ -24,8 +24,9 @@ class Notifier:
 
     connect: Connect
     stats: FeedStats
-    log_rate: SmoothedRate
-    log_reader_woken: asyncio.Event
+    log_rate: SmoothedRate = field(default_factory=SmoothedRate, init=False)
+    """The growth of the log, as the log reader finds it."""
+    log_reader_woken: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Wakes the log reader of this process, which need not wait for the notification."""
     process_id: int | None = None
     """The Postgres process that sends this notifier's notifications."""
