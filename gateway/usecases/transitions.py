@@ -7,7 +7,7 @@ could not be done together, locks its row in a transaction of its own.
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from gateway.domain.actions import InstallationAction
 from gateway.domain.errors import Unavailable
@@ -23,19 +23,13 @@ from gateway.storage.installations import insert_installation, lock_installation
 from gateway.storage.queries import queries
 from gateway.usecases.marketplace import find_application
 from gateway.usecases.services import Services
-from gateway.usecases.write_batcher import Change, NotAllowedFromStatus
+from gateway.usecases.write_batcher import Change, Decide, NotAllowedFromStatus
 
 _MOST_ATTEMPTS: Final = 50
 Result = TypeVar("Result")
 Written = tuple[Result, Sequence[NewEvent]]
 """What an attempt returns: its result, and the events of what it changed."""
 Attempt = Callable[[Connection], Awaitable[Written[Result]]]
-
-
-class Advance(Protocol):
-    """A function of the lifecycle, complete but for the installation and the time."""
-
-    def __call__(self, installation: Installation, /, *, now: datetime) -> Transition: ...
 
 
 async def change_installation(
@@ -47,11 +41,12 @@ async def change_installation(
     installation_id: Id,
     expected_version: int | None = None,
     argument: object = None,
-    advance: Advance,
+    advance: Decide,
 ) -> Installation:
     """Carry out one action, and return the installation as it is afterwards.
 
-    `argument` is what decides whether the action has nothing to do, see lifecycle.is_noop.
+    `argument` is what decides whether the action has nothing to do, see lifecycle.is_noop. `advance` is its function of
+    the lifecycle, complete but for the installation and the time.
 
     Raises:
         Forbidden: This kind of caller may never do it.
