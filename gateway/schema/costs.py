@@ -9,14 +9,9 @@ from typing import Any, Final
 
 from strawberry import Schema
 
-_EVENTS = (
-    "InstallationEvent",
-    "InstallationStatusChanged",
-    "InstallationMetadataUpdated",
-    "InstallationSyncProgressed",
-    "InstallationConnectionReported",
-    "InstallationAuthorizationRenewed",
-)
+from gateway.schema.events import EVENT_TYPES
+
+_EVENTS = ("InstallationEvent", *(each.__name__ for each in EVENT_TYPES))
 _LISTS = (
     "Query.installations",
     "Query.applications",

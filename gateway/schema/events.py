@@ -101,13 +101,7 @@ class InstallationAuthorizationRenewed(InstallationEvent):
     )
 
 
-EVENT_TYPES = (
-    InstallationStatusChanged,
-    InstallationMetadataUpdated,
-    InstallationSyncProgressed,
-    InstallationConnectionReported,
-    InstallationAuthorizationRenewed,
-)
+EVENT_TYPES = tuple(InstallationEvent.__subclasses__())
 
 
 def resolve_event(row: domain.Event, _info: object = None, **_arguments: object) -> InstallationEvent:
