@@ -4,7 +4,6 @@ What a caller may not see does not exist for it: a lookup finds nothing, a list 
 """
 
 from dataclasses import replace
-from typing import assert_never
 from uuid import UUID
 
 from gateway.domain.errors import Forbidden
@@ -46,28 +45,16 @@ def reads_metadata(principal: Principal) -> bool:
 
 def sees_application(principal: Principal, *, application: Application, installed: bool) -> bool:
     """Return whether the application is visible; `installed`: whether the principal's account has it installed."""
-    match principal.kind:
-        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
-            return True
-        case PrincipalKind.APPLICATION:
-            return application.listed or application.id == principal.application_id
-        case PrincipalKind.ACCOUNT:
-            return application.listed or installed
-        case _:
-            assert_never(principal.kind)
+    if principal.kind is PrincipalKind.ACCOUNT:
+        return application.listed or installed
+    return application.listed or sees(principal, application_id=application.id, account_id=None)
 
 
 def visible_applications(principal: Principal, matching: ApplicationFilter) -> ApplicationFilter:
     """Narrow a filter of applications to those that `sees_application` lets the principal see."""
-    match principal.kind:
-        case PrincipalKind.PLATFORM | PrincipalKind.SYSTEM:
-            return matching
-        case PrincipalKind.APPLICATION:
-            return replace(matching, listed_or_id=principal.application_id)
-        case PrincipalKind.ACCOUNT:
-            return replace(matching, listed_or_installed_for=principal.account_id)
-        case _:
-            assert_never(principal.kind)
+    if principal.kind is PrincipalKind.ACCOUNT:
+        return replace(matching, listed_or_installed_for=principal.account_id)
+    return replace(matching, listed_or_id=principal.application_id)
 
 
 def visible_accounts(principal: Principal, matching: AccountFilter) -> AccountFilter:
