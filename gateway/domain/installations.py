@@ -154,22 +154,3 @@ class Installation:
     application_name: str | None = field(default=None, compare=False)
     application_slug: str | None = field(default=None, compare=False)
     account_name: str | None = field(default=None, compare=False)
-
-
-@record
-class InstallationColumns:
-    """The part of an installation that lists show mostly: no metadata, and nothing that has to be decided or made.
-
-    Of the times but that of its creation, those that were not read are None.
-    """
-
-    id: UUID
-    application_id: UUID
-    account_id: UUID
-    status: InstallationStatus
-    version: int
-    connection_failures: int
-    authorization_expires_at: datetime | None
-    created_at: datetime
-    updated_at: datetime | None
-    activated_at: datetime | None

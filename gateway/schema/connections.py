@@ -36,7 +36,7 @@ from gateway.schema.arguments import (
 )
 from gateway.schema.context import Info
 from gateway.storage.installation_pages import TIMES, WHOLE, Parts
-from gateway.storage.installations import copied_columns_of, installation_of
+from gateway.storage.installations import InstallationColumns, installation_of
 from gateway.usecases import api_keys, installation_lists, reads
 from gateway.usecases.batch_loader import MappedFuture
 from gateway.usecases.rows import RowsOf
@@ -237,7 +237,7 @@ def list_installations(
     ordered = _INSTALLATIONS[order.field, order.direction]
     window = ordered.window(first, after, last, before)
     parts: Parts = getattr(info, "parts", WHOLE)
-    make = installation_of if parts >= WHOLE else copied_columns_of
+    make = installation_of if parts >= WHOLE else InstallationColumns
     source = partial(InstallationPage, cursors_of=ordered.cursors_of, make=make, listed=listed, parent=parent)
     return info.context.loaders.installations_page(listed, window, parts=parts, parent=parent, transform=source)
 

@@ -107,7 +107,7 @@ async def select_installation_pages(
 
     The list of all installations has one parent, None.
 
-    `installation_of` makes an installation of a row that is WHOLE, `copied_columns_of` takes what any row has.
+    `installation_of` makes an installation of a row that is WHOLE, `InstallationColumns` takes any row.
     """
     flags, custom = _filter_flags(listed), _needs_custom_plan(listed)
     column = "created" if listed.order.field is InstallationOrderField.CREATED_AT else "updated"

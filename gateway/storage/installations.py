@@ -13,7 +13,6 @@ from asyncpg import Record
 from gateway.domain.events import Actor, NewEvent
 from gateway.domain.installations import (
     Installation,
-    InstallationColumns,
     InstallationStatus,
     StatusReason,
     StatusReasonCode,
@@ -57,20 +56,17 @@ def installation_of(row: Record) -> Installation:
     )
 
 
-def copied_columns_of(row: Record) -> InstallationColumns:
-    """Convert a row that need not be whole."""
-    return InstallationColumns(
-        id=row["id"],
-        application_id=row["application_id"],
-        account_id=row["account_id"],
-        status=_STATUSES[row["status"]],
-        version=row["version"],
-        connection_failures=row["connection_failures"],
-        authorization_expires_at=row.get("authorization_expires_at"),
-        created_at=row["created_at"],
-        updated_at=row.get("updated_at"),
-        activated_at=row.get("activated_at"),
-    )
+class InstallationColumns:
+    """A row that need not be whole: the columns that it has are the attributes of an Installation of the same names."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Record) -> None:
+        self._row = row
+
+    def __getattr__(self, column: str) -> Any:
+        value = self._row[column]
+        return _STATUSES[value] if column == "status" else value
 
 
 def _sync(row: Record) -> Sync:
