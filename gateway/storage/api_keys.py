@@ -23,9 +23,8 @@ def _api_key(row: Record) -> ApiKey:
 
 
 async def insert_api_key(connection: Connection, api_key: ApiKey) -> None:
-    names = ("id", "prefix", "digest", "application_id", "account_id", "label", "created_at", "expires_at")
-    values = {name: getattr(api_key, name) for name in names}
-    await queries.insert_api_key.execute(connection, kind=api_key.kind.value, **values)
+    columns = queries.insert_api_key.columns_of(api_key)
+    await queries.insert_api_key.execute(connection, **columns)
 
 
 async def select_api_keys_by_prefix(connection: Connection, *, ids: list[str]) -> dict[str, ApiKey]:

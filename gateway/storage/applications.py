@@ -1,7 +1,7 @@
 """Applications and accounts: rows <-> domain objects."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from asyncpg import Record
@@ -21,22 +21,10 @@ def _application(row: Record) -> Application:
     return Application(**{**row, "categories": tuple(row["categories"]), "authorization_method": method})
 
 
-def _mutable_columns(application: Application) -> dict[str, Any]:
-    """Return the id, and every column that an update sets."""
-    names = ("id", "name", "description", "logo_url", "requires_configuration", "listed", "updated_at")
-    return {**{name: getattr(application, name) for name in names}, "categories": list(application.categories)}
-
-
 async def insert_application(connection: Connection, application: Application) -> bool:
     """Insert an application; False where its slug, or its id, is taken."""
-    inserted = await queries.insert_application.fetch_value(
-        connection,
-        slug=application.slug,
-        authorization_method=application.authorization_method.value,
-        created_at=application.created_at,
-        **_mutable_columns(application),
-    )
-    return inserted is not None
+    columns = queries.insert_application.columns_of(application)
+    return await queries.insert_application.fetch_value(connection, **columns) is not None
 
 
 async def lock_application(connection: Connection, *, application_id: UUID) -> Application | None:
@@ -45,7 +33,8 @@ async def lock_application(connection: Connection, *, application_id: UUID) -> A
 
 
 async def update_application(connection: Connection, application: Application) -> None:
-    await queries.update_application.execute(connection, **_mutable_columns(application))
+    columns = queries.update_application.columns_of(application)
+    await queries.update_application.execute(connection, **columns)
 
 
 async def select_applications(connection: Connection, *, ids: Sequence[UUID]) -> dict[UUID, Application]:

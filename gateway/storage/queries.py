@@ -5,6 +5,7 @@ and `:name` is a parameter. A line that ends in `--? after` is only part of thos
 for with the flag `after`.
 """
 
+import enum
 import itertools
 import re
 from collections.abc import Collection, Iterator
@@ -65,6 +66,11 @@ class Query:
     async def execute(self, connection: Connection, /, **values: Any) -> str:
         """Return the command's tag."""
         return await connection.execute(self.sql, *self._arguments(values))
+
+    def columns_of(self, source: object) -> dict[str, Any]:
+        """Return the attributes that the parameters name, of an enum its value."""
+        values = {name: getattr(source, name) for name in self.parameters}
+        return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
 
     def _arguments(self, values: dict[str, Any]) -> list[Any]:
         if len(values) != len(self.parameters) or not all(name in values for name in self.parameters):
