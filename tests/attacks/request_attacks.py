@@ -27,7 +27,7 @@ async def large_variables_without_a_key(attacker: Attacker) -> set[str]:
     return await gathered(*(attacker.send(request(DIGITS)) for _ in range(20)))
 
 
-@attack(REQUESTS, "BAD_USER_INPUT", "QUERY_TOO_COMPLEX")
+@attack(REQUESTS, "GRAPHQL_PARSE_FAILED")
 async def bodies_of_escapes(attacker: Attacker) -> set[str]:
     body = b'{"query": "' + b"\\u0041" * 160_000 + b'"}'
     return await gathered(*(attacker.send(request(body, key=attacker.account_key)) for _ in range(20)))
