@@ -6,7 +6,7 @@ that of the oldest. asyncio.timeout sets one for each and cancels it, in 4.9 us;
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,7 +27,8 @@ class CallerPlaces:
 
     caller: Hashable
     taken: int = 0
-    waiting: "deque[asyncio.Future[None]]" = field(default_factory=deque)
+    waiting: "OrderedDict[asyncio.Future[None], None]" = field(default_factory=OrderedDict)
+    """The first one first; any of them leaves it in the same time, however many there are."""
 
 
 class Places:
@@ -51,21 +52,20 @@ class Places:
         """Take the next place that is left."""
         places = self._callers[caller]
         turn = asyncio.get_running_loop().create_future()
-        places.waiting.append(turn)
+        places.waiting[turn] = None
         try:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # it got the place in the same turn of the loop
                 self.leave(places)
-            elif turn in places.waiting:
-                places.waiting.remove(turn)
+            places.waiting.pop(turn, None)
             raise
         return places
 
     def leave(self, places: CallerPlaces) -> None:
         """Give the place to the one that has waited longest."""
         while places.waiting:
-            turn = places.waiting.popleft()
+            turn, _ = places.waiting.popitem(last=False)
             if not turn.done():
                 turn.set_result(None)
                 return
