@@ -26,8 +26,8 @@ from gateway.execution.state import (
 )
 from gateway.usecases.batch_loader import MappedFuture
 
-_VALUES_PER_CHECK = 16
-"""Until it is checked whether the turn is over."""
+_ROWS_PER_CHECK = 16
+"""Of those that are looked up, until it is checked whether the turn is over."""
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +133,7 @@ async def _write_references(state: ExecutionState) -> None:
     for referenced, cache, ids, entries in lookups:
         key = referenced.key
         for at, ((_, result), row) in enumerate(zip(entries, await cache.rows(ids), strict=True), start=1):
-            if at % _VALUES_PER_CHECK == 0 and state.must_pause():
+            if at % _ROWS_PER_CHECK == 0 and state.must_pause():
                 await state.pause()
             result[key] = referenced.writer.write(row, state)
 
@@ -167,8 +167,8 @@ async def _write_later(state: ExecutionState, root: Place) -> None:
         else:
             late, state.late = state.late, []
             settled = await _settled([value for value, _ in late])
-            for at, ((_, write), outcome) in enumerate(zip(late, settled, strict=True), start=1):
-                if at % _VALUES_PER_CHECK == 0 and state.must_pause():
+            for at, ((_, write), outcome) in enumerate(zip(late, settled, strict=True)):
+                if at and state.must_pause():
                     await state.pause()
                 write(outcome)
 
