@@ -65,7 +65,10 @@ class InstallationColumns:
         self._row = row
 
     def __getattr__(self, column: str) -> Any:
-        value = self._row[column]
+        try:
+            value = self._row[column]
+        except KeyError:
+            raise AttributeError(f"The column {column} was not read.") from None
         return _STATUSES[value] if column == "status" else value
 
 
