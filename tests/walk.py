@@ -41,7 +41,7 @@ from gateway.usecases.api_keys import issue_key
 from gateway.usecases.services import Services
 
 PACKAGE: Final = str(Path(__file__).parent.parent / "gateway")
-RUNS: Final = 16
+RUNS: Final = 8
 PLATFORM: Final = Principal(kind=PrincipalKind.PLATFORM, label="walk")
 QUERY: Final = """query ($id: ID!) { installation(id: $id) {
   id status metadata createdAt updatedAt application { name slug } account { name } } }"""
