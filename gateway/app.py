@@ -149,12 +149,11 @@ def build_components(
     settings = _with_defaults(settings, embedded=prefilled is not None)
     metrics = OperationMetrics() if settings.metrics else None
     database = build_database(settings, url=database_url)
-    listeners: dict[str, Callable[[], None]] = {}
-    feed = Feed(database, url=database_url, listeners=listeners)
+    feed = Feed(database, url=database_url)
     services = build_services(settings, database=database, now=now, notify=feed.notify)
     api_key_cache = ApiKeyCache(services)
     keys_revoked = asyncio.Event()
-    listeners[KEYS_CHANNEL] = partial(_forget_keys, api_key_cache, keys_revoked)
+    feed.listeners[KEYS_CHANNEL] = partial(_forget_keys, api_key_cache, keys_revoked)
     make_context = partial(
         Context, services=services, feed=feed, api_key_cache=api_key_cache, batch_loaders=BatchLoaders(database)
     )

@@ -1,10 +1,9 @@
 """The feed of one process: its notifier, its log reader and its subscribers."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import MappingProxyType
 from typing import Final, Self
 
 from gateway.domain.cursors import Position
@@ -26,8 +25,6 @@ class Feed:
 
     `database` is for reading backlogs; `url` is for the two connections of the feed's own. A subscriber's buffer has
     `buffer_size` events, and its read `batch_size`.
-    `listeners`, to which more may be added until it starts, are called when their channel is notified, and whenever a
-    notification of it may have been missed.
     """
 
     def __init__(
@@ -39,9 +36,11 @@ class Feed:
         timeout_seconds: float = 5.0,
         buffer_size: int = 1024,
         batch_size: int = 256,
-        listeners: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
         self.stats: Final = FeedStats()
+        self.listeners: Final[dict[str, Callable[[], None]]] = {}
+        """Called when their channel is notified, and whenever a notification of it may have been missed. Set them
+        before it starts."""
         self._database: Final = database
         self._buffer_size: Final = buffer_size
         self._batch_size: Final = batch_size
@@ -55,7 +54,7 @@ class Feed:
             subscribers=self._subscribers,
             notifier=self._notifier,
             stats=self.stats,
-            listeners=listeners,
+            listeners=self.listeners,
             on_failover=database.expire_connections,
             poll_seconds=poll_seconds,
             batch_size=4 * batch_size,  # it reads each event once for all subscribers
